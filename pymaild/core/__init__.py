@@ -1,0 +1,1 @@
+"""What every package may use: errors that carry their reply, session records, settings."""

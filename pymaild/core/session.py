@@ -1,0 +1,182 @@
+"""A session is data: the record that says all about it between two commands.
+
+What is not in its record, a session may not rely on once a command has ended. A record
+travels as versioned JSON beside its descriptor: to the tls role for STARTTLS and back, and to
+a process that becomes a system user.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, ClassVar, Protocol, Self
+
+RECORD_VERSION = 1
+
+
+@dataclass(slots=True)
+class Peer:
+    """One end of a connection. ``address`` is an IP literal, or "" on a Unix socket."""
+
+    address: str = ""
+    port: int = 0
+
+
+@dataclass(slots=True)
+class TlsFacts:
+    """What the TLS hop said of the client's connection (PROXY protocol v2, §2.2.6)."""
+
+    version: str = ""
+    cipher: str = ""
+    server_name: str = ""
+    client_subject: str = ""
+    exporter: bytes = b""
+
+
+@dataclass(slots=True)
+class User:
+    """Who the auth role says this is, and where the mail lives.
+
+    ``uid`` and ``gid`` are numbers of the host; ``mail`` is the absolute path of the Maildir;
+    ``system`` is true where a session must run in a process that has become this user.
+    """
+
+    name: str = ""
+    uid: int = -1
+    gid: int = -1
+    home: str = ""
+    mail: str = ""
+    system: bool = False
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """What every protocol's session has. Protocols add fields in a subclass."""
+
+    VERSION: ClassVar[int] = RECORD_VERSION
+
+    protocol: str = ""
+    id: str = ""
+    listener: str = ""
+    peer: Peer = field(default_factory=Peer)
+    local: Peer = field(default_factory=Peer)
+    tls: TlsFacts | None = None
+    started: float = 0.0
+    greeted: bool = False
+    state: str = ""
+    user: User | None = None
+    ticket: str = ""
+    client: str = ""
+    unread: bytes = b""
+    bad: int = 0
+    auth_failures: int = 0
+    commands: int = 0
+
+    def encode(self) -> bytes:
+        """Return the record as one line of JSON; bytes are written as ``{"b64": ...}``."""
+        body = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return json.dumps({"version": self.VERSION, **body}, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read what :meth:`encode` wrote. Raises ValueError for another version or shape."""
+        body = json.loads(data)
+        if not isinstance(body, dict) or body.pop("version", None) != cls.VERSION:
+            raise ValueError("session record of an unknown version")
+        known = {f.name for f in fields(cls)}
+        if not known.issuperset(body):
+            raise ValueError("session record with unknown fields")
+        return cls(**{name: _rich(name, value) for name, value in body.items()})
+
+
+_NESTED: dict[str, Callable[..., Any]] = {
+    "peer": Peer,
+    "local": Peer,
+    "tls": TlsFacts,
+    "user": User,
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"b64": b64encode(value).decode()}
+    if isinstance(value, Peer | TlsFacts | User):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def _rich(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"b64"}:
+            return b64decode(value["b64"])
+        if name in _NESTED:
+            return _NESTED[name](**{key: _rich(key, item) for key, item in value.items()})
+    return value
+
+
+class Ending(Enum):
+    """How a session's loop ended in this process."""
+
+    CLOSED = "closed"  # say nothing more, close the descriptor
+    TLS = "tls"  # pass descriptor and record to the tls role (STARTTLS, STLS)
+    USER = "user"  # pass descriptor and record to a process of record.user
+
+
+class Event(Enum):
+    """What ended a wait."""
+
+    CLIENT = "client"
+    WATCH = "watch"
+    TIMEOUT = "timeout"
+
+
+class Stream(Protocol):
+    """The byte stream a session talks through; the net package implements it.
+
+    Writes are buffered and bounded: a full buffer is flushed by itself, and a client that does
+    not read for longer than the write timeout is gone (:class:`Disconnected`).
+    """
+
+    def read(self, timeout: float, idle: bool = True) -> bytes:
+        """Return 1 to 65,536 octets, waiting at most ``timeout`` seconds.
+
+        Flushes pending output before it waits. ``idle`` says that no command is under way: only
+        then may :class:`Leave` be raised. Raises Disconnected and TimedOut.
+        """
+
+    def wait(self, timeout: float, watch: int | None) -> Event:
+        """Flush, then wait for the client, for descriptor ``watch`` or for ``timeout`` seconds.
+
+        Raises Leave when the server wants the session to end.
+        """
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Queue ``data``."""
+
+    def write_file(self, fd: int, offset: int, count: int) -> None:
+        """Send ``count`` octets of an open file, behind all that is queued."""
+
+    def flush(self) -> None:
+        """Send all that is queued."""
+
+    def pause(self, seconds: float) -> None:
+        """Delay this client (failed logins); ends early when it goes or the server stops."""
+
+
+class Board(Protocol):
+    """What a session tells its surroundings; the server role implements it."""
+
+    def note(self, record: SessionRecord, doing: str = "", mailbox: str = "") -> None:
+        """Show state, user and mailbox in `pymailctl who` and in the process title."""
+
+    def admit(self, record: SessionRecord) -> bool:
+        """Count the session under ``record.user``; false when the user has too many."""
+
+    def beat(self) -> None:
+        """Say that a long command is alive."""
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        """Add to one of the counters: commands, logins, failed_logins, delivered, bugs."""

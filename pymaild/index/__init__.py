@@ -1,0 +1,1 @@
+"""The snapshot index of a mailbox: records, log and cache in mmap."""

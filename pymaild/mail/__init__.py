@@ -1,0 +1,1 @@
+"""What a protocol sees: accounts, mailboxes, messages, delivery. Knows no socket."""

@@ -1,0 +1,29 @@
+"""What a session is given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pymaild.core.session import Board, User
+
+if TYPE_CHECKING:
+    from pymaild.auth.client import AuthClient
+    from pymaild.mail.account import Account
+    from pymaild.mail.settings import MailSettings
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class Services(Generic[Settings]):
+    """The neighbours of one session; ``settings`` is its protocol's own section."""
+
+    settings: Settings
+    mail: MailSettings
+    auth: AuthClient
+    board: Board
+    open_account: Callable[[User], Account]
+    hostname: str
+    spool: str

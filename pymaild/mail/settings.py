@@ -1,0 +1,42 @@
+"""Settings of the mail store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pymaild.core.settings import Duration, Size, setting
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Mailboxes and folders of every user."""
+
+    SECTION: ClassVar[str] = "mail"
+
+    separator: Literal["/", "."] = setting(
+        "/", "What stands between the levels of a folder's name, as clients see it."
+    )
+    prefix: str = setting(
+        "",
+        'Prefix of the personal namespace. Set it to "INBOX." (with separator ".") where '
+        "clients were set up for Courier.",
+    )
+    message_size: Size = setting(
+        Size(100 * 1024 * 1024), "Largest message that APPEND or LMTP accepts.", low=1024
+    )
+    drafts: str = setting("Drafts", "The folder for drafts, made and subscribed for new users.")
+    sent: str = setting("Sent", "The folder for sent mail.")
+    junk: str = setting("Junk", "The folder for unwanted mail.")
+    trash: str = setting("Trash", "The folder for deleted mail.")
+    archive: str = setting("Archive", "The folder for archived mail.")
+    lock_timeout: Duration = setting(
+        Duration(30.0),
+        "How long a command waits for a mailbox that another process is changing.",
+        low=0.1,
+    )
+    fsync: bool = setting(
+        True,
+        "Put mail on disk before it is acknowledged. Turn this off only where losing mail "
+        "in a power failure does no harm.",
+    )

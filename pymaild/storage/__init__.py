@@ -1,0 +1,1 @@
+"""Mail on disk: Maildir, atomic file steps, locks, folders of other servers."""
