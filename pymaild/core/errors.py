@@ -61,6 +61,8 @@ class NoSuchMailbox(Refused):
 class StorageFailure(Refused):
     """The file system failed; what had been accepted before is safe."""
 
+    errno: int = 0  # of the system's error, where there is one
+
 
 #: Replies to the errors of a file system; any other errno is a failed subsystem.
 _STORAGE_REPLIES: dict[int, tuple[Code, str]] = {
@@ -79,7 +81,9 @@ def from_oserror(error: OSError) -> StorageFailure:
     """Turn a file system's error into its reply; the errno and path go to ``detail`` only."""
     fallback = (Code.UNAVAILABLE, "The mail store failed")
     code, text = _STORAGE_REPLIES.get(error.errno or 0, fallback)
-    return StorageFailure(code, text, detail=str(error))
+    failure = StorageFailure(code, text, detail=str(error))
+    failure.errno = error.errno or 0
+    return failure
 
 
 class Disconnected(Exception):

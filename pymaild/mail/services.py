@@ -27,3 +27,4 @@ class Services(Generic[Settings]):
     open_account: Callable[[User], Account]
     hostname: str
     spool: str
+    starttls: bool = True  # a tls role stands by: STARTTLS and STLS may be offered
