@@ -1,0 +1,1 @@
+"""Connections: streams, PROXY protocol, TLS and its relay, the table of protocols."""

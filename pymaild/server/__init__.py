@@ -1,0 +1,1 @@
+"""The only place that forks, binds and signals: roles, master, worker, listeners, control."""

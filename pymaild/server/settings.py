@@ -1,0 +1,201 @@
+"""Settings of the processes, the listening sockets and the log."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pymaild.core.errors import ConfigError
+from pymaild.core.settings import Duration, FilePath, setting
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Processes, their number, and as whom they run.
+
+    Users and groups matter only when the server is started as root. Started by anyone else it
+    is a private instance: all processes run as that user.
+    """
+
+    SECTION: ClassVar[str] = "server"
+
+    hostname: str = setting("", "The server's name in greetings. Empty: the host's own name.")
+    user: str = setting("pymaild", "The user who owns the mail of virtual users; workers run as.")
+    group: str = setting("pymaild", "The group of the workers.")
+    tls_user: str = setting("nobody", "The user of the processes that hold the TLS keys.")
+    auth_user: str = setting(
+        "root", "The user of the process that checks passwords; it must be able to read them."
+    )
+    run_directory: FilePath = setting(
+        FilePath("/run/pymaild"), "Directory for sockets between the processes; made at the start."
+    )
+    spool: FilePath = setting(
+        FilePath("/var/spool/pymaild"),
+        "Directory where a message waits while it is being delivered to several users.",
+    )
+    control: FilePath = setting(
+        FilePath("/run/pymaild/control"),
+        "Unix socket of pymailctl. Who may write to it may control the server.",
+    )
+    control_group: str = setting("", "Group that may use pymailctl besides the server's user.")
+    pid_file: FilePath = setting(
+        FilePath("/run/pymaild/pid"), "File for the master's process number. Empty: none."
+    )
+    workers_min: int = setting(
+        4, "Workers that always run. Each serves one connection at a time.", low=1, high=2000
+    )
+    workers_spare: int = setting(
+        2, "New workers are started when fewer than this many are idle.", low=1, high=500
+    )
+    workers_spare_max: int = setting(
+        8, "Workers leave, one a second, when more than this many are idle.", low=1, high=2000
+    )
+    workers_max: int = setting(
+        256, "The most workers, and so the most connections at a time.", low=1, high=2000
+    )
+    worker_sessions: int = setting(
+        0, "A worker is replaced after this many connections. 0: never.", low=0
+    )
+    user_processes: int = setting(
+        256, "The most connections of system users, which have a process each.", low=0, high=2000
+    )
+    tls_processes: int = setting(
+        0, "Processes for TLS. 0: one for each processor.", low=0, high=64
+    )
+    backlog: int = setting(
+        512, "Connections that may wait to be accepted, per listening socket.", low=1
+    )
+    user_connections: int = setting(200, "The most connections of one user.", low=1)
+    address_unauthenticated: int = setting(
+        50, "The most connections of one address that are not logged in.", low=1
+    )
+    write_timeout: Duration = setting(
+        Duration(120.0), "How long a client may take nothing of what is sent to it.", low=1
+    )
+    proxy_timeout: Duration = setting(
+        Duration(5.0), "How long a trusted proxy may take to send its PROXY header.", low=0.1
+    )
+    drain_timeout: Duration = setting(
+        Duration(30.0), "How long connections may take to end when the server is stopped.", low=0
+    )
+    hang_timeout: Duration = setting(
+        Duration(60.0), "A process that shows no sign of life for so long is ended.", low=1
+    )
+
+    def __post_init__(self) -> None:
+        if self.workers_max < self.workers_min:
+            raise ConfigError("workers_max is less than workers_min")
+        if self.workers_spare_max < self.workers_spare:
+            raise ConfigError("workers_spare_max is less than workers_spare")
+
+    @property
+    def auth_socket(self) -> str:
+        """The Unix socket on which the auth process answers."""
+        return os.path.join(self.run_directory, "auth")
+
+    @property
+    def tls_directory(self) -> str:
+        """The root directory of the tls processes; it holds the workers' private socket."""
+        return os.path.join(self.run_directory, "tls")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One socket that clients connect to."""
+
+    SECTION: ClassVar[str] = "listener"
+
+    name: str = setting("", "Name for the log and for systemd. Empty: made of the address.")
+    protocol: Literal["imap", "pop3", "lmtp"] = setting("imap", "What is spoken here.")
+    address: str = setting(
+        "[::]:143",
+        'Where to listen: "host:port" with an IP address, or "unix:/path". "[::]:143" takes IPv4 '
+        "as well.",
+    )
+    tls: bool = setting(False, "TLS from the first octet (ports 993 and 995).")
+    proxy_from: tuple[str, ...] = setting(
+        (),
+        "Networks of proxies that send a PROXY protocol header, version 1 or 2 "
+        '("10.0.0.0/8", "::1"; "unix" on a Unix socket). They must send it; nobody else may.',
+    )
+    mode: str = setting("0660", "Rights of a Unix socket.")
+    group: str = setting("", "Group of a Unix socket. Empty: the group of the workers.")
+
+    def __post_init__(self) -> None:
+        self.endpoint()
+        self.networks()
+        try:
+            os.fsencode(self.name)
+            int(self.mode, 8)
+        except ValueError:
+            raise ConfigError(f"mode {self.mode!r} is not an octal number") from None
+
+    @property
+    def title(self) -> str:
+        """What the log calls this listener."""
+        return self.name or f"{self.protocol}{'s' if self.tls else ''}@{self.address}"
+
+    def endpoint(self) -> str | tuple[str, int]:
+        """Return the path of a Unix socket, or address and port. Raises ConfigError."""
+        if self.address.startswith("unix:"):
+            return _checked_path(self.address.removeprefix("unix:"))
+        host, _, port = self.address.rpartition(":")
+        try:
+            address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+            if not 0 <= int(port) <= 65535:
+                raise ValueError
+        except ValueError:
+            raise ConfigError(
+                f'address {self.address!r} is not "IP address:port" or "unix:/path"'
+            ) from None
+        return str(address), int(port)
+
+    def networks(self) -> tuple[IpNetwork, ...]:
+        """Return the networks of ``proxy_from``. Raises ConfigError."""
+        try:
+            return tuple(
+                ipaddress.ip_network(item, strict=False)
+                for item in self.proxy_from
+                if item != "unix"
+            )
+        except ValueError as error:
+            raise ConfigError(f"proxy_from: {error}") from None
+
+
+def _checked_path(path: str) -> str:
+    """A socket's address has room for 107 octets of path (unix(7))."""
+    if not path or "\0" in path or len(os.fsencode(path)) > 107:
+        raise ConfigError(f"address: a socket's path has 1 to 107 octets, not {path!r}")
+    return path
+
+
+DEFAULT_LISTENERS = (
+    ListenerSettings("imap", "imap", "[::]:143"),
+    ListenerSettings("imaps", "imap", "[::]:993", tls=True),
+    ListenerSettings("pop3", "pop3", "[::]:110"),
+    ListenerSettings("pop3s", "pop3", "[::]:995", tls=True),
+    ListenerSettings("lmtp", "lmtp", "unix:/run/pymaild/lmtp"),
+)
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where the log goes and how much of it there is."""
+
+    SECTION: ClassVar[str] = "log"
+
+    to: Literal["syslog", "file", "stderr"] = setting("syslog", "Where the log goes.")
+    file: FilePath = setting(
+        FilePath("/var/log/pymaild.log"),
+        'The log file when `to` is "file". It is opened again on SIGUSR1.',
+    )
+    facility: Literal["mail", "daemon", "local0", "local1", "local2", "local3"] = setting(
+        "mail", 'The facility when `to` is "syslog".'
+    )
+    level: Level = setting("info", "The least important messages that are logged.")
