@@ -1,0 +1,1 @@
+"""Tests of pymaild: each folder defends one part, `support` is what they share."""

@@ -1,0 +1,32 @@
+"""Options and fixtures of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.instance import Instance, instance
+
+USERS = {"alice": "secret", "bob": "hidden"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--server=dovecot` runs the tests of clients against Dovecot, to test the tests."""
+    parser.addoption("--server", choices=("pymaild", "dovecot"), default="pymaild")
+
+
+@pytest.fixture
+def server() -> Iterator[Instance]:
+    """A running instance of the test's own, with users alice and bob and no mail."""
+    with instance(USERS) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Instance]:
+    """One running instance for tests that only add to it; take users with `shared.add_user`."""
+    with instance(USERS) as made:
+        made.start()
+        yield made

@@ -1,0 +1,1 @@
+"""Many sessions, lost processes and lost files: what was accepted stays, numbers stay right."""

@@ -1,0 +1,1 @@
+"""What tests share: server instances, strict clients, Maildir and corpus helpers."""
