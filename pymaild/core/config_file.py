@@ -185,8 +185,20 @@ class _Reader:
             return None
         try:
             return cls(**values)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
+        except (ConfigError, ValueError) as error:
+            self._refused(cls, str(error), place)
+            return None
+
+    def _refused(self, cls: type, text: str, place: Place) -> None:
+        """Note what a section says of itself; it may begin with the name of a key."""
+        text = text.removeprefix(f"{_dotted(place)}.")
+        key, _, rest = text.partition(": ")
+        first = text.partition(" ")[0]
+        keys = {field.key for field in fields_of(cls)}
+        if key in keys:
+            self._problem((*place, key), rest)
+        else:
+            self._problem((*place, first) if first in keys else place, text)
 
     def _array(self, cls: type, data: Any, place: Place) -> Iterator[Any]:
         if not isinstance(data, list):

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from pymaild.core.config_file import BadConfig, convert, parse_config, read_config
+from pymaild.core.errors import ConfigError
 from pymaild.core.settings import Duration, FilePath, Size, setting
 from pymaild.core.toml_lines import key_lines
 from pymaild.core.units import format_duration, format_size, parse_duration, parse_size
@@ -49,7 +50,11 @@ class Server:
 
     def __post_init__(self) -> None:
         if self.spare > self.workers:
-            raise ValueError("spare cannot be above workers")
+            raise ConfigError("spare cannot be above workers")
+        if self.name.startswith("."):
+            raise ConfigError("server.name: cannot start with a dot")
+        if self.name == "x" and self.quiet:
+            raise ConfigError("x is never quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,9 @@ def test_relative_paths_start_at_the_folder_of_the_file() -> None:
             '[tls]\nminimum = "TLSv1.3 "',
             "2: tls.minimum: must be one of 'TLSv1.2', 'TLSv1.3'; did you mean 'TLSv1.3'?",
         ),
-        ("[server]\nspare = 9", "1: server: spare cannot be above workers"),
+        ("[server]\nspare = 9", "2: server.spare: spare cannot be above workers"),
+        ("[server]\nquiet = true\nname = '.a'", "3: server.name: cannot start with a dot"),
+        ("\n[server]\nquiet = true\nname = 'x'", "2: server: x is never quiet"),
         ("server = 3", "1: server: is a section: write [server]"),
         (
             "[tls.certificate]\n",

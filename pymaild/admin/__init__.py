@@ -1,0 +1,1 @@
+"""What an administrator calls: `pymaild`, `pymailctl`, and documents made from declarations."""

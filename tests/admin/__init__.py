@@ -1,0 +1,1 @@
+"""The command lines, and the documents made from the declarations."""
