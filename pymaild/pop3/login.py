@@ -1,0 +1,131 @@
+"""USER and PASS, AUTH, and what follows from their outcome."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING
+
+from pymaild.auth.client import Accepted, Answer, Challenge, Facts, Rejected
+from pymaild.core.errors import Code, Refused
+from pymaild.core.session import Ending
+from pymaild.pop3.record import State
+
+if TYPE_CHECKING:
+    from pymaild.pop3.session import Pop3Session
+
+
+def user(session: Pop3Session, arguments: list[bytes]) -> None:
+    """Every name is accepted here: whether it exists is PASS's secret (RFC 1939 §13)."""
+    _require_plaintext(session)
+    session.record.name = _name(arguments[0])
+    session.ok("Send the password")
+
+
+def password(session: Pop3Session, arguments: list[bytes]) -> None:
+    """The password is the rest of the line, spaces and all (RFC 1939 §7, PASS)."""
+    _require_plaintext(session)
+    name, session.record.name = session.record.name, ""
+    if not name:
+        raise Refused(None, "USER comes before PASS")
+    settle(session, session.services.auth.password(name, arguments[0], facts(session)))
+
+
+def auth(session: Pop3Session, arguments: list[bytes]) -> None:
+    """AUTH with a mechanism. Without one it lists them, which Outlook still asks for."""
+    mechanisms = session.services.auth.mechanisms(session.tls)
+    if not arguments:
+        session.ok("Mechanisms follow")
+        session.listing(mechanisms)
+        return
+    mechanism = arguments[0].decode("ascii", "replace").upper()
+    if mechanism not in mechanisms:
+        raise Refused(None, "That mechanism is not available here")
+    initial = _initial(arguments[1]) if len(arguments) > 1 else None
+    settle(session, _exchange(session, mechanism, initial))
+
+
+def _require_plaintext(session: Pop3Session) -> None:
+    if not session.services.auth.plaintext_allowed(session.tls):
+        raise Refused(Code.PRIVACYREQUIRED, "Passwords are accepted under TLS only")
+
+
+def _name(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise Refused(Code.AUTHENTICATIONFAILED, "That is no user name") from None
+
+
+def _initial(text: bytes) -> bytes:
+    """RFC 5034 §4: a lone "=" is a response without content."""
+    return b"" if text == b"=" else _decoded(text)
+
+
+def _decoded(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Refused(None, "That is not base64") from None
+
+
+def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Answer:
+    """Relay challenges and responses until there is a verdict (RFC 5034 §4)."""
+    client = session.services.auth
+    answer = client.begin(mechanism, initial, facts(session))
+    try:
+        while isinstance(answer, Challenge):
+            session.stream.write(b"+ " + base64.b64encode(answer.data) + b"\r\n")
+            answer = client.respond(_response(session))
+    except BaseException:
+        client.cancel()  # the next session of this worker must not find it half done
+        raise
+    return answer
+
+
+def _response(session: Pop3Session) -> bytes:
+    line = session.response_line()
+    if line == b"*":
+        raise Refused(None, "Authentication cancelled")
+    return _decoded(line)
+
+
+def facts(session: Pop3Session) -> Facts:
+    """What the auth role wants to know of this connection."""
+    record = session.record
+    return Facts("pop3", record.peer.address, session.tls, record.id)
+
+
+def settle(session: Pop3Session, answer: Answer) -> None:
+    """Act on the verdict: enter the maildrop, or say no after the delay that it carries."""
+    if isinstance(answer, Accepted):
+        _accept(session, answer)
+    elif isinstance(answer, Rejected):
+        _reject(session, answer)
+    else:
+        session.services.auth.cancel()
+        raise Refused(Code.AUTHENTICATIONFAILED, "The mechanism asks for more than it may")
+
+
+def _reject(session: Pop3Session, answer: Rejected) -> None:
+    session.services.board.count("failed_logins")
+    session.record.auth_failures += 1
+    session.stream.pause(answer.delay)
+    if session.record.auth_failures >= session.services.settings.login_attempts:
+        session.ending = Ending.CLOSED
+    raise Refused(answer.code, answer.text)
+
+
+def _accept(session: Pop3Session, answer: Accepted) -> None:
+    record, board = session.record, session.services.board
+    record.user, record.ticket = answer.user, answer.ticket
+    record.state = State.AUTHENTICATED
+    if not board.admit(record):
+        session.ending = Ending.CLOSED
+        raise Refused(Code.LIMIT, "Too many sessions of this user")
+    board.count("logins")
+    if answer.user.system and os.geteuid() != answer.user.uid:
+        # The maildrop's lock belongs to the process that will hold it, and so does the reply.
+        session.ending = Ending.USER
+        return
+    session.enter()

@@ -1,0 +1,141 @@
+"""INBOX as POP3 sees it: locked, numbered once, unchanged until UPDATE (RFC 1939 §4, §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from pymaild.core.errors import Code, Refused
+from pymaild.mail.account import Account
+from pymaild.mail.flags import SEEN
+from pymaild.mail.message import Message
+from pymaild.mail.selected import Selected
+from pymaild.pop3.record import Pop3Record
+
+INBOX = "INBOX"
+
+
+class Lock(Protocol):
+    """The maildrop's lock; a process that dies frees it."""
+
+    def release(self) -> None:
+        """Let others in."""
+
+
+class Maildrop:
+    """The messages of one session. Everything that lasts is kept in its record."""
+
+    def __init__(self, selected: Selected, lock: Lock, record: Pop3Record) -> None:
+        self._selected = selected
+        self._lock = lock
+        self._record = record
+        self._deleted = set(record.deleted)
+        self._seen = set(record.seen)
+        self._sizes: dict[int, int] = {}
+
+    @classmethod
+    def open(cls, account: Account, record: Pop3Record, read_only: bool) -> Maildrop:
+        """Lock the maildrop and number its messages. Raises Refused(INUSE) while another has it."""
+        account.prepare()
+        selected = Selected.open(account, INBOX, read_only)
+        drop = cls._locked(selected, record)
+        _, record.uidvalidity, record.snapshot, record.recent = selected.state()
+        return drop
+
+    @classmethod
+    def resume(cls, account: Account, record: Pop3Record, read_only: bool) -> Maildrop:
+        """Open it again with the numbers that the record stands for."""
+        selected = Selected.resume(
+            account, INBOX, read_only, record.uidvalidity, record.snapshot, record.recent
+        )
+        if selected is None:
+            raise Refused(Code.CORRUPTION, "The maildrop is not what it was")
+        return cls._locked(selected, record)
+
+    @classmethod
+    def _locked(cls, selected: Selected, record: Pop3Record) -> Maildrop:
+        try:
+            return cls(selected, selected.mailbox.lock_maildrop(), record)
+        except BaseException:
+            selected.mailbox.close()
+            raise
+
+    def close(self) -> None:
+        """Free the lock."""
+        self._lock.release()
+        self._selected.mailbox.close()
+
+    def __contains__(self, number: int) -> bool:
+        return 1 <= number <= len(self._selected.view) and number not in self._deleted
+
+    def numbers(self) -> Iterator[int]:
+        """The messages that are not marked as deleted."""
+        every = range(1, len(self._selected.view) + 1)
+        return (number for number in every if number not in self._deleted)
+
+    def message(self, number: int) -> Message:
+        """The message itself. Raises Refused when another program has removed it."""
+        return self._selected.mailbox.message(self._selected.view, number)
+
+    def size(self, number: int) -> int:
+        """Octets of the message in CRLF form; 0 when it is gone.
+
+        The same for as long as the session lasts, even when the file disappears meanwhile.
+        """
+        size = self._sizes.get(number)
+        if size is None:
+            size = self._sizes[number] = self._selected.view.size(number) or self._measure(number)
+        return size
+
+    def _measure(self, number: int) -> int:
+        try:
+            return self.message(number).size
+        except Refused as refused:
+            if refused.code is Code.EXPUNGEISSUED:
+                return 0
+            raise
+
+    def uid(self, number: int) -> int:
+        """The message's UID."""
+        return self._selected.view.uid(number)
+
+    def file_name(self, number: int) -> str:
+        """The base name of the message's file; of one that is gone, a name nobody else has."""
+        try:
+            return self.message(number).name()
+        except Refused as refused:
+            if refused.code is Code.EXPUNGEISSUED:
+                return f"gone-{self.uid(number)}"
+            raise
+
+    def delete(self, number: int) -> None:
+        """Mark a message; it is removed in UPDATE (RFC 1939 §5, DELE)."""
+        self._deleted.add(number)
+        self._record.deleted.append(number)
+
+    def undelete(self) -> None:
+        """Take all marks away (RFC 1939 §5, RSET)."""
+        self._deleted.clear()
+        self._record.deleted.clear()
+
+    def retrieved(self, number: int) -> None:
+        """Note that a message has been sent in full."""
+        if number not in self._seen and not self._selected.view.flags(number) & SEEN:
+            self._seen.add(number)
+            self._record.seen.append(number)
+
+    def update(self) -> int:
+        """Remove what is marked (RFC 1939 §6); returns how many messages that were."""
+        uids = [self.uid(number) for number in sorted(self._deleted)]
+        if uids:
+            self._selected.mailbox.expunge(uids)
+        return len(uids)
+
+    def keep_seen(self) -> None:
+        """Give the messages that were retrieved and stay their \\Seen flag."""
+        numbers = sorted(self._seen - self._deleted)
+        self._seen.clear()
+        self._record.seen.clear()
+        if numbers:
+            mailbox = self._selected.mailbox
+            mailbox.store(self._selected.view, numbers, "add", mailbox.flags(["\\Seen"]))

@@ -1,0 +1,34 @@
+"""What a POP3 session is between two commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pymaild.core.session import SessionRecord
+
+
+class State(StrEnum):
+    """The states of RFC 1939 §3. UPDATE lasts only as long as QUIT runs and is none of them."""
+
+    AUTHORIZATION = "authorization"
+    AUTHENTICATED = "authenticated"  # proven, but the maildrop is not open and nothing replied
+    TRANSACTION = "transaction"
+
+
+@dataclass(slots=True)
+class Pop3Record(SessionRecord):
+    """A POP3 session; the maildrop's view is one snapshot number.
+
+    ``name`` is what USER said until PASS follows. ``deleted`` and ``seen`` are message numbers:
+    those marked by DELE, and those that RETR sent and that have no \\Seen flag yet.
+    """
+
+    name: str = ""
+    uidvalidity: int = 0
+    snapshot: int = 0
+    recent: list[list[int]] = field(default_factory=list)
+    deleted: list[int] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
+    retrieved: int = 0
+    octets: int = 0
