@@ -1,0 +1,1 @@
+"""Benchmarks: the tokenizer alone, and the running server beside Debian's Dovecot."""
