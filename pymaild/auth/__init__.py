@@ -1,0 +1,1 @@
+"""Credentials and users: the role that alone reads secrets, and the client that asks it."""

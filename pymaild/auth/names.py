@@ -1,0 +1,94 @@
+"""User names: which are valid, when two are the same, and the paths made of them.
+
+A name is prepared as RFC 8265 §3.3 says (UsernameCaseMapped: width and case mapped, NFC), and
+is stricter where a name becomes a part of a path or of a line: no ``/`` or ``:``, and neither
+its local part nor its domain may be empty or start with a dot. The directionality rule is left
+out: it protects the reader of a name, and names are only compared here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: Octets of a prepared name: RFC 4616 §2 wants 255, a file name can have no more.
+LONGEST_NAME = 255
+#: Octets of a password. RFC 4616 §2 wants at least 255.
+LONGEST_PASSWORD = 1024
+
+_USUAL = re.compile(r"[a-z0-9_][a-z0-9._+=-]{0,63}(?:@[a-z0-9][a-z0-9.-]{0,180})?", re.ASCII)
+_LETTER_DIGITS = frozenset(("Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"))  # RFC 8264 §9.1
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def prepare_name(name: str) -> str:
+    """Return the form in which names are compared. Raises ValueError, naming what is wrong."""
+    if _USUAL.fullmatch(name):
+        return name
+    if len(name) > LONGEST_NAME:
+        raise ValueError("longer than a user name may be")
+    prepared = unicodedata.normalize("NFC", "".join(map(_width, name)).lower())
+    if not all(map(_allowed, prepared)):
+        raise ValueError("character that no user name may have")
+    if len(prepared.encode()) > LONGEST_NAME:
+        raise ValueError("longer than a user name may be")
+    local, domain = split_name(prepared)
+    if not local or local.startswith(".") or domain.startswith(".") or prepared.endswith("@"):
+        raise ValueError("empty, or a part of it empty or beginning with a dot")
+    return prepared
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split at the last ``@``; the domain is "" when there is none."""
+    local, at, domain = name.rpartition("@")
+    return (local, domain) if at else (domain, "")
+
+
+def prepare_password(password: bytes) -> tuple[bytes, ...]:
+    """Return the forms to try, the prepared one (RFC 8265 §4.2, OpaqueString) first.
+
+    The second is what the client sent: the hashes of other servers were made from that.
+    Raises ValueError for what cannot be a password: empty, too long, NUL, not UTF-8.
+    """
+    if not 0 < len(password) <= LONGEST_PASSWORD or b"\0" in password:
+        raise ValueError("not a password")
+    if password.isascii():
+        return (password,)
+    spaced = (" " if unicodedata.category(c) == "Zs" else c for c in password.decode())
+    prepared = unicodedata.normalize("NFC", "".join(spaced)).encode()
+    return (prepared,) if prepared == password else (prepared, password)
+
+
+def placeholders(template: str) -> set[str]:
+    """Return the names that stand in braces."""
+    return set(_PLACEHOLDER.findall(template))
+
+
+def expand(template: str, name: str) -> str:
+    """Fill {user}, {local} and {domain} of a path template with the parts of a prepared name.
+
+    Raises ValueError where a part is empty: the path would lead into another user's directory.
+    """
+    local, domain = split_name(name)
+    values = {"user": name, "local": local, "domain": domain}
+
+    def value(match: re.Match[str]) -> str:
+        if not values.get(match[1]):
+            raise ValueError(f"the name has nothing to put for {match[0]}")
+        return values[match[1]]
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def _width(character: str) -> str:
+    """Map a full-width or half-width character to its ordinary form (RFC 8265 §3.3.2)."""
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    return unicodedata.normalize("NFKC", character) if kind in ("<wide>", "<narrow>") else character
+
+
+def _allowed(character: str) -> bool:
+    """Tell whether the IdentifierClass (RFC 8264 §4.2) and our paths have the character."""
+    if character.isascii():
+        return "!" <= character <= "~" and character not in "/:"
+    compatible = unicodedata.normalize("NFKC", character) == character
+    return compatible and unicodedata.category(character) in _LETTER_DIGITS

@@ -1,0 +1,107 @@
+"""Settings of users and logins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pymaild.auth.exchanges import MECHANISMS
+from pymaild.auth.names import placeholders
+from pymaild.core.errors import ConfigError
+from pymaild.core.settings import Duration, FilePath, Size, setting
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Users, their passwords and where their mail lives."""
+
+    SECTION: ClassVar[str] = "auth"
+
+    passwd_file: FilePath = setting(
+        FilePath("/etc/pymaild/users"),
+        "The virtual users, one a line: `user:{ARGON2ID}hash:uid:gid:gecos:home:shell:extra`. "
+        "Written by `pymailctl user`, read again when it changes. Empty: there are none.",
+    )
+    system_users: bool = setting(
+        False,
+        "Let the users of this host log in with the passwords of /etc/shadow. Each of their "
+        "sessions runs in a process that has become that user. Needs a server run by root.",
+    )
+    system_uid_min: int = setting(
+        1000, "Users of this host with a smaller uid are unknown to the server.", low=1
+    )
+    default_domain: str = setting(
+        "",
+        "The domain of users that name none: alice and alice@<this domain> are one user, "
+        "whichever of the two is found.",
+    )
+    mail_path: FilePath = setting(
+        FilePath("/var/mail/pymaild/{user}/Maildir"),
+        "The Maildir of a user without a home directory. {user} is the whole name, {local} and "
+        "{domain} are what stands before and behind its @.",
+    )
+    home_mail: str = setting(
+        "Maildir",
+        "The Maildir below the home directory, for users of this host and for lines of "
+        "passwd_file that name a home. Empty: mail_path is used for them too.",
+    )
+    mechanisms: tuple[str, ...] = setting(
+        ("PLAIN", "LOGIN"),
+        "SASL mechanisms, the preferred one first. Without PLAIN the commands that carry a "
+        "password (LOGIN in IMAP, USER and PASS in POP3) are refused as well.",
+    )
+    allow_plaintext: bool = setting(
+        False, "Let passwords be sent in clear text over connections without TLS."
+    )
+    cache_ttl: Duration = setting(
+        Duration(3600.0),
+        "How long a verified password is remembered (as a keyed digest, in memory only), so "
+        "that the next login need not hash it. A changed password counts at once. 0: never.",
+        low=0,
+    )
+    cache_size: int = setting(10_000, "How many verified passwords are remembered.", low=0)
+    failure_delay: Duration = setting(
+        Duration(2.0),
+        "How long the answer to a failed login is held back. The time doubles with each "
+        "further failure from the same address (IPv6: from the same /64). 0: never.",
+        low=0,
+    )
+    failure_delay_max: Duration = setting(
+        Duration(15.0), "The longest such delay.", low=0, high=300
+    )
+    failure_memory: Duration = setting(
+        Duration(900.0),
+        "When an address has behaved for so long its failures are forgotten.",
+        low=1,
+    )
+    hash_memory: Size = setting(
+        Size(64 * 1024 * 1024),
+        "Memory that checking one ARGON2ID password takes, for passwords set from now on.",
+        low=64 * 1024,
+        high=4 * 1024 * 1024 * 1024,
+    )
+    hash_time: int = setting(3, "Passes of ARGON2ID over that memory.", low=1, high=1000)
+    hash_parallelism: int = setting(4, "Threads of one ARGON2ID computation.", low=1, high=64)
+    hash_threads: int = setting(
+        2, "How many passwords are checked at the same time.", low=1, high=256
+    )
+    hash_queue: int = setting(
+        256, "How many logins may wait for that; more are told to try again later.", low=1
+    )
+    connections: int = setting(
+        1024, "How many processes may be connected to the auth process.", low=1
+    )
+    timeout: Duration = setting(
+        Duration(30.0), "How long a process waits for the answer of the auth process.", low=0.1
+    )
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.mechanisms if name not in MECHANISMS]
+        if unknown:
+            raise ConfigError(f"mechanisms: {unknown[0]!r} is none of {', '.join(MECHANISMS)}")
+        named = placeholders(self.mail_path)
+        if not named & {"user", "local"} or named - {"user", "local", "domain"}:
+            raise ConfigError(
+                "mail_path: needs {user} or {local}, and may have {domain} besides: "
+                "two users must not share a Maildir"
+            )
