@@ -1,0 +1,1055 @@
+"""The IMAP tokenizer: incremental, bounded, nothing is scanned twice (RFC 3501 §9).
+
+Octets go in with :meth:`Tokenizer.feed`; :meth:`Tokenizer.next` scans on from where it stopped
+and says what it met. Tokens are offsets into one buffer, read by :class:`Arguments`. A literal
+is announced before it is read: the caller keeps it, streams it or refuses it.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcpy, memmove
+
+# ---- what next() returns -------------------------------------------------------------------
+
+cdef enum Met:
+    MET_NEED_MORE
+    MET_COMMAND
+    MET_LITERAL
+    MET_REFUSED
+    MET_FAILURE             # never leaves this file
+
+NEED_MORE = MET_NEED_MORE
+COMMAND = MET_COMMAND
+LITERAL = MET_LITERAL
+REFUSED = MET_REFUSED
+
+# ---- kinds of tokens -----------------------------------------------------------------------
+
+cdef enum Kind:
+    KIND_NONE
+    KIND_ATOM               # a run of octets that are not special, brackets and wildcards too
+    KIND_QUOTED
+    KIND_LITERAL
+    KIND_ANNOUNCED          # a literal the caller has not decided about
+    KIND_STREAMED           # a literal whose octets the caller took
+    KIND_LIST_BEGIN
+    KIND_LIST_END
+
+NONE = KIND_NONE
+ATOM = KIND_ATOM
+QUOTED = KIND_QUOTED
+KEPT = KIND_LITERAL
+ANNOUNCED = KIND_ANNOUNCED
+STREAMED = KIND_STREAMED
+LIST_BEGIN = KIND_LIST_BEGIN
+LIST_END = KIND_LIST_END
+
+# ---- states of the scan --------------------------------------------------------------------
+
+cdef enum Where:
+    IN_GAP                  # between tokens
+    IN_ATOM
+    IN_QUOTED
+    IN_ESCAPE               # behind a backslash in a quoted string
+    IN_SIZE                 # the digits of "{5}"
+    IN_SIZE_PLUS            # behind the plus of "{5+}"
+    IN_SIZE_END             # behind "}", CRLF must follow
+    IN_SIZE_CR
+    IN_LITERAL              # a kept literal is being filled
+    IN_DECISION             # announced, the caller has not decided
+    IN_STREAM               # the caller takes the octets
+    IN_CR                   # LF must follow
+    IN_SKIP                 # octets of a refused literal
+    IN_DRAIN                # rest of a refused line
+    IN_DRAINED              # nothing to throw away: the client waits
+
+# ---- failures ------------------------------------------------------------------------------
+
+cdef enum Failure:
+    FAIL_NONE
+    FAIL_CHARACTER
+    FAIL_QUOTED
+    FAIL_ESCAPE
+    FAIL_SIZE
+    FAIL_NESTING
+    FAIL_UNOPENED
+    FAIL_UNCLOSED
+    FAIL_LONG
+    FAIL_LITERAL_LONG
+    FAIL_MEMORY
+
+FAILURES = {
+    FAIL_CHARACTER: "Invalid character in command",
+    FAIL_QUOTED: "Quoted string is not closed",
+    FAIL_ESCAPE: "Only a quote or a backslash can be escaped",
+    FAIL_SIZE: "Malformed literal",
+    FAIL_NESTING: "Too many nested parentheses",
+    FAIL_UNOPENED: "Parenthesis was never opened",
+    FAIL_UNCLOSED: "Parenthesis is not closed",
+    FAIL_LONG: "Command is too long",
+    FAIL_LITERAL_LONG: "Literal is too long for this command",
+    FAIL_MEMORY: "Command has too many arguments",
+}
+TOO_LONG = frozenset((FAIL_LONG, FAIL_LITERAL_LONG, FAIL_MEMORY))
+
+# ---- classes of octets ---------------------------------------------------------------------
+
+cdef enum Class:
+    CLASS_RUN               # part of an atom run
+    CLASS_SPACE
+    CLASS_OPEN
+    CLASS_CLOSE
+    CLASS_QUOTE
+    CLASS_BRACE
+    CLASS_CR
+    CLASS_LF
+    CLASS_CONTROL
+
+cdef enum May:              # RFC 3501 §9: what an octet may be part of; 8-bit is let through
+    MAY_ATOM = 1            # ATOM-CHAR
+    MAY_ASTRING = 2         # ASTRING-CHAR, and octets of raw UTF-8
+    MAY_LIST = 4            # list-char, and octets of raw UTF-8
+    MAY_TAG = 8             # ASTRING-CHAR except "+"
+    MAY_WORD = 16           # any octet of a run
+
+cdef uint8_t CLASSES[256]
+cdef uint8_t MAY[256]
+cdef uint8_t QUOTED_STOP[256]
+
+
+cdef void fill_tables() noexcept:
+    cdef int octet
+    for octet in range(256):
+        CLASSES[octet] = CLASS_CONTROL if octet < 32 or octet == 127 else CLASS_RUN
+        QUOTED_STOP[octet] = octet in (0, 10, 13, 34, 92)
+    CLASSES[b' '] = CLASS_SPACE
+    CLASSES[b'('] = CLASS_OPEN
+    CLASSES[b')'] = CLASS_CLOSE
+    CLASSES[b'"'] = CLASS_QUOTE
+    CLASSES[b'{'] = CLASS_BRACE
+    CLASSES[b'\r'] = CLASS_CR
+    CLASSES[b'\n'] = CLASS_LF
+    for octet in range(256):
+        MAY[octet] = 0
+        if CLASSES[octet] != CLASS_RUN:
+            continue
+        MAY[octet] = MAY_WORD
+        if octet >= 128:
+            MAY[octet] |= MAY_ASTRING | MAY_LIST
+        elif octet == 37 or octet == 42:                    # % and *
+            MAY[octet] |= MAY_LIST
+        elif octet == 93:                                   # ]
+            MAY[octet] |= MAY_ASTRING | MAY_LIST | MAY_TAG
+        elif octet == 43:                                   # +
+            MAY[octet] |= MAY_ATOM | MAY_ASTRING | MAY_LIST
+        elif octet != 92:                                   # not a backslash
+            MAY[octet] |= MAY_ATOM | MAY_ASTRING | MAY_LIST | MAY_TAG
+
+fill_tables()
+
+cdef enum Sizes:
+    SMALL_BUFFER = 4096
+    LARGE_BUFFER = 262144       # an empty buffer above this is given back
+    SOME_TOKENS = 64
+    TAIL = 32                   # holds "{" 19 digits "+}" CRLF
+    MAX_DIGITS = 18
+
+
+class BadSyntax(Exception):
+    """The client broke the grammar: a tagged BAD with this text (RFC 3501 §7.1.3)."""
+
+
+cdef class Tokenizer:
+    """Turns octets into commands.
+
+    ``max_command`` bounds the octets of one command with all its kept literals,
+    ``max_nesting`` its parentheses. A command that breaks a limit or the lexical rules is
+    thrown away up to its end, with the non-synchronizing literals inside it (RFC 7888 §3),
+    and then met as REFUSED; what follows it is read as if nothing had happened.
+    """
+
+    def __cinit__(self, uint32_t max_command, uint32_t max_nesting):
+        self.max_command = max_command
+        self.max_nesting = max_nesting
+        self.buffer = <uint8_t *> malloc(SMALL_BUFFER)
+        self.tokens = <Token *> malloc(SOME_TOKENS * sizeof(Token))
+        if self.buffer == NULL or self.tokens == NULL:
+            raise MemoryError
+        self.capacity = SMALL_BUFFER
+        self.room = SOME_TOKENS
+        self.state = IN_GAP
+
+    def __dealloc__(self):
+        free(self.buffer)
+        free(self.tokens)
+
+    # ---- input ---------------------------------------------------------------------------
+
+    cpdef void feed(self, bytes data) except *:
+        """Append what the client sent. The tokens of the command under way stay valid."""
+        cdef size_t size = PyBytes_GET_SIZE(data)
+        cdef size_t wanted
+        cdef void *grown
+        if self.filled + size > self.capacity and self.base:
+            memmove(self.buffer, self.buffer + self.base, self.filled - self.base)
+            self.filled -= self.base
+            self.base = 0
+        if self.filled + size > self.capacity:
+            wanted = self.capacity
+            while wanted < self.filled + size:
+                wanted *= 2
+            grown = realloc(self.buffer, wanted)
+            if grown == NULL:
+                raise MemoryError
+            self.buffer = <uint8_t *> grown
+            self.capacity = wanted
+        memcpy(self.buffer + self.filled, PyBytes_AS_STRING(data), size)
+        self.filled += size
+
+    @property
+    def idle(self):
+        """Whether nothing of a next command has arrived."""
+        if self.finished:
+            return self.filled == self.base + self.pos
+        return self.state == IN_GAP and self.filled == self.base
+
+    def unread(self):
+        """Return the octets behind the finished command: what another process goes on with."""
+        cdef size_t start = self.base + (self.pos if self.finished else 0)
+        return PyBytes_FromStringAndSize(<char *> self.buffer + start, self.filled - start)
+
+    def line(self):
+        """Take one line as it is, without its CRLF; None when it has not arrived whole.
+
+        For what is no command: DONE and the answers of AUTHENTICATE. The arguments of the
+        command under way are gone. Raises BadSyntax, once, behind a line above the limit.
+        """
+        cdef size_t start
+        cdef size_t stop
+        cdef uint8_t *found
+        if self.finished:
+            self.release()
+        start = self.base
+        found = <uint8_t *> memchr(
+            self.buffer + start + self.pos, 10, self.filled - start - self.pos
+        )
+        if found == NULL:
+            self.pos = <uint32_t> (self.filled - start)
+            if self.pos > self.max_command:
+                self.overflow = True
+                self.base = self.filled = self.pos = 0
+            return None
+        stop = found - self.buffer
+        self.base = stop + 1
+        self.pos = 0
+        if self.overflow or stop - start > self.max_command:
+            self.overflow = False
+            raise BadSyntax("Line is too long")
+        if stop > start and self.buffer[stop - 1] == 13:
+            stop -= 1
+        return PyBytes_FromStringAndSize(<char *> self.buffer + start, stop - start)
+
+    # ---- scanning ------------------------------------------------------------------------
+
+    cpdef int next(self) except -1:
+        """Scan on; return NEED_MORE, COMMAND, LITERAL or REFUSED.
+
+        The tokens of a COMMAND are valid until the next call.
+        """
+        cdef int met
+        if self.finished:
+            self.release()
+        met = self.scan()
+        while met == MET_FAILURE:
+            self.failed_tag = self.find_tag()
+            self.begin_discard()
+            met = self.scan()
+        return met
+
+    cdef int scan(self) noexcept nogil:
+        cdef const uint8_t *octets = self.buffer + self.base
+        cdef uint32_t stop, pos
+        cdef int met
+        cdef size_t ready
+        if self.state >= IN_SKIP:
+            return self.scan_discarded()
+        if self.state == IN_DECISION or self.state == IN_STREAM:
+            return MET_LITERAL
+        ready = self.filled - self.base
+        stop = <uint32_t> ready if ready < self.max_command else self.max_command
+        while self.pos < stop:
+            if self.state == IN_GAP:
+                met = self.scan_gap(stop)
+                if met != MET_NEED_MORE:
+                    return met
+            elif self.state == IN_ATOM:
+                pos = self.pos
+                while pos < stop and CLASSES[octets[pos]] == CLASS_RUN:
+                    pos += 1
+                self.pos = pos
+                if pos == stop:
+                    break
+                self.state = IN_GAP
+                if octets[pos] == b'{' and pos - self.start == 1 and octets[self.start] == b'~':
+                    self.binary = True          # literal8 (RFC 4466 §6)
+                elif not self.push(KIND_ATOM, self.start, self.start, pos):
+                    return self.fail(FAIL_MEMORY)
+            elif self.state == IN_QUOTED:
+                pos = self.pos
+                while pos < stop and not QUOTED_STOP[octets[pos]]:
+                    pos += 1
+                self.pos = pos
+                if pos == stop:
+                    break
+                if octets[pos] == b'\\':
+                    self.escaped = True
+                    self.state = IN_ESCAPE
+                elif octets[pos] != b'"':
+                    return self.fail(FAIL_QUOTED)
+                else:
+                    self.state = IN_GAP
+                    if not self.push(KIND_QUOTED, self.start, self.start + 1, pos + 1):
+                        return self.fail(FAIL_MEMORY)
+                self.pos = pos + 1
+            elif self.state == IN_ESCAPE:
+                if octets[self.pos] != b'"' and octets[self.pos] != b'\\':
+                    return self.fail(FAIL_ESCAPE)
+                self.state = IN_QUOTED
+                self.pos += 1
+            elif self.state == IN_LITERAL:
+                if stop - self.pos < self.size:
+                    return MET_NEED_MORE        # keep() saw that it fits into the limit
+                self.pos += <uint32_t> self.size
+                self.tokens[self.count - 1].end = self.pos
+                self.line_start = self.pos
+                self.state = IN_GAP
+            elif self.state == IN_CR:
+                if octets[self.pos] != b'\n':
+                    return self.fail(FAIL_CHARACTER)
+                return self.end_of_line()
+            else:
+                met = self.scan_size(octets[self.pos])
+                if met != MET_NEED_MORE:
+                    return met
+        if self.pos >= self.max_command:
+            return self.fail(FAIL_LONG)
+        return MET_NEED_MORE
+
+    cdef int scan_gap(self, uint32_t stop) noexcept nogil:
+        """Scan what stands between tokens, and tokens of one octet."""
+        cdef const uint8_t *octets = self.buffer + self.base
+        cdef uint32_t pos = self.pos
+        cdef int octet_class = CLASSES[octets[pos]]
+        if octet_class == CLASS_RUN:
+            self.start = pos
+            self.state = IN_ATOM
+        elif octet_class == CLASS_QUOTE:
+            self.start = pos
+            self.escaped = False
+            self.state = IN_QUOTED
+        elif octet_class == CLASS_BRACE:
+            if not self.binary:
+                self.start = pos
+            self.size = 0
+            self.digits = 0
+            self.state = IN_SIZE
+        elif octet_class == CLASS_OPEN:
+            if self.depth == self.max_nesting:
+                return self.fail(FAIL_NESTING)
+            if not self.push(KIND_LIST_BEGIN, pos, pos, pos + 1):
+                return self.fail(FAIL_MEMORY)
+            self.depth += 1
+        elif octet_class == CLASS_CLOSE:
+            if self.depth == 0:
+                return self.fail(FAIL_UNOPENED)
+            self.depth -= 1
+            if not self.push(KIND_LIST_END, pos, pos, pos + 1):
+                return self.fail(FAIL_MEMORY)
+        elif octet_class == CLASS_CR:
+            self.line_end = pos
+            self.state = IN_CR
+        elif octet_class == CLASS_LF:
+            self.line_end = pos
+            return self.end_of_line()
+        elif octet_class == CLASS_CONTROL:
+            return self.fail(FAIL_CHARACTER)
+        self.pos = pos + 1
+        return MET_NEED_MORE
+
+    cdef int scan_size(self, uint8_t octet) noexcept nogil:
+        """Scan one octet of "{5}" CRLF or "{5+}" CRLF."""
+        if self.state == IN_SIZE and 48 <= octet <= 57:
+            self.digits += 1
+            if self.digits > MAX_DIGITS:
+                return self.fail(FAIL_SIZE)
+            self.size = self.size * 10 + (octet - 48)
+        elif self.state == IN_SIZE and octet == b'+' and self.digits:
+            self.state = IN_SIZE_PLUS
+        elif self.state <= IN_SIZE_PLUS and octet == b'}' and self.digits:
+            self.waits = self.state == IN_SIZE
+            self.state = IN_SIZE_END
+        elif self.state == IN_SIZE_END and octet == 13:
+            self.state = IN_SIZE_CR
+        elif self.state >= IN_SIZE_END and octet == 10:
+            self.pos += 1
+            return self.announce()
+        else:
+            return self.fail(FAIL_SIZE)
+        self.pos += 1
+        return MET_NEED_MORE
+
+    cdef int announce(self) noexcept nogil:
+        self.left = self.size
+        self.escaped = self.binary
+        if not self.push(KIND_ANNOUNCED, self.start, self.pos, self.pos):
+            self.pos -= 1                       # the line's end, which a discard looks for
+            return self.fail(FAIL_MEMORY)
+        self.line_start = self.pos
+        self.binary = False
+        self.state = IN_DECISION
+        return MET_LITERAL
+
+    cdef int end_of_line(self) noexcept nogil:
+        if self.depth:
+            return self.fail(FAIL_UNCLOSED)
+        self.pos += 1
+        self.state = IN_GAP
+        self.finished = True
+        return MET_COMMAND
+
+    cdef bint push(self, int kind, uint32_t start, uint32_t data, uint32_t end) noexcept nogil:
+        cdef void *grown
+        cdef Token *token
+        if self.count == self.room:
+            grown = realloc(self.tokens, 2 * self.room * sizeof(Token))
+            if grown == NULL:
+                return False
+            self.tokens = <Token *> grown
+            self.room *= 2
+        token = &self.tokens[self.count]
+        token.kind = kind
+        token.start = start
+        token.data = data
+        token.end = end
+        token.depth = self.depth
+        token.flag = self.escaped
+        self.count += 1
+        return True
+
+    cdef void release(self) noexcept nogil:
+        """Forget the finished command; what is behind it stays."""
+        cdef void *shrunk
+        self.base += self.pos
+        self.pos = self.line_start = self.count = self.depth = 0
+        self.state = IN_GAP
+        self.finished = self.binary = False
+        self.failure = FAIL_NONE
+        if self.base == self.filled:
+            self.base = self.filled = 0
+            if self.capacity > LARGE_BUFFER:
+                shrunk = realloc(self.buffer, SMALL_BUFFER)
+                if shrunk != NULL:
+                    self.buffer = <uint8_t *> shrunk
+                    self.capacity = SMALL_BUFFER
+
+    # ---- refusing ------------------------------------------------------------------------
+
+    cdef int fail(self, int failure) noexcept nogil:
+        self.failure = failure
+        return MET_FAILURE
+
+    cdef bytes find_tag(self):
+        """Return the tag of a command that cannot be parsed, b"*" when it has none."""
+        cdef const uint8_t *octets = self.buffer + self.base
+        cdef uint32_t i
+        if not self.count or self.tokens[0].kind != KIND_ATOM or self.tokens[0].start:
+            return b"*"
+        for i in range(self.tokens[0].end):
+            if not MAY[octets[i]] & MAY_TAG:
+                return b"*"
+        return PyBytes_FromStringAndSize(<char *> octets, self.tokens[0].end)
+
+    cdef void begin_discard(self) noexcept nogil:
+        """Throw away the line under way from its start, whose tail may announce a literal."""
+        self.base += self.line_start
+        self.pos -= self.line_start
+        self.line_start = self.count = 0
+        self.binary = False
+        self.state = IN_DRAIN
+
+    cdef int scan_discarded(self) noexcept nogil:
+        cdef size_t ready
+        cdef uint8_t *found
+        while True:
+            if self.state == IN_DRAINED:
+                self.finished = True
+                return MET_REFUSED
+            ready = self.filled - self.base
+            if self.state == IN_SKIP:
+                if ready < self.left:
+                    self.left -= ready
+                    self.base = self.filled = 0
+                    return MET_NEED_MORE
+                self.base += <size_t> self.left
+                self.left = 0
+                self.state = IN_DRAIN
+                continue
+            found = <uint8_t *> memchr(self.buffer + self.base + self.pos, 10, ready - self.pos)
+            if found == NULL:
+                if ready > TAIL:
+                    self.base = self.filled - TAIL
+                self.pos = <uint32_t> (self.filled - self.base)
+                return MET_NEED_MORE
+            ready = found - self.buffer
+            if self.trailing_literal(self.base, ready):
+                self.state = IN_SKIP
+            else:
+                self.state = IN_DRAINED
+            self.base = ready + 1
+            self.pos = 0
+
+    cdef bint trailing_literal(self, size_t start, size_t stop) noexcept nogil:
+        """Whether a line ends in "{5+}" (RFC 7888 §3): its octets belong to the command."""
+        cdef const uint8_t *octets = self.buffer
+        cdef uint64_t scale = 1
+        cdef int digits = 0
+        if stop > start and octets[stop - 1] == 13:
+            stop -= 1
+        if stop - start < 4 or octets[stop - 1] != b'}' or octets[stop - 2] != b'+':
+            return False
+        stop -= 2
+        self.left = 0
+        while stop > start and 48 <= octets[stop - 1] <= 57 and digits < MAX_DIGITS:
+            stop -= 1
+            digits += 1
+            self.left += scale * (octets[stop] - 48)
+            scale *= 10
+        return digits > 0 and stop > start and octets[stop - 1] == b'{'
+
+    def discard(self):
+        """Refuse the announced literal, or what is left of a streamed one, and its command.
+
+        When the client waits for a continuation nothing more comes; else exactly the octets
+        of the literal and the rest of the command are thrown away. REFUSED follows.
+        """
+        cdef bint over = self.state == IN_DECISION and self.waits
+        if self.finished or self.state >= IN_SKIP:
+            return
+        self.failed_tag = self.find_tag()
+        if self.state == IN_DECISION or self.state == IN_STREAM:
+            self.base += self.pos
+            self.pos = self.line_start = self.count = 0
+            self.state = IN_DRAINED if over else IN_SKIP
+        else:
+            self.begin_discard()
+
+    @property
+    def refusal(self):
+        """Why the tokenizer refused; None when the caller did."""
+        return FAILURES.get(self.failure)
+
+    @property
+    def too_long(self):
+        """Whether the refused command broke a limit of size."""
+        return self.failure in TOO_LONG
+
+    @property
+    def refused_tag(self):
+        """The tag of the refused command, b"*" where none could be read."""
+        return self.failed_tag
+
+    # ---- literals ------------------------------------------------------------------------
+
+    @property
+    def literal_size(self):
+        """Octets of the announced literal."""
+        return self.size
+
+    @property
+    def literal_left(self):
+        """Octets of the streamed literal that were not taken yet."""
+        return self.left
+
+    @property
+    def literal_waits(self):
+        """Whether the client waits for a continuation request before it sends the literal."""
+        return self.waits
+
+    @property
+    def literal_binary(self):
+        """Whether the announced literal is a literal8 (RFC 4466 §6)."""
+        return self.count > 0 and self.tokens[self.count - 1].flag != 0
+
+    def keep(self):
+        """Take the announced literal into the command; False when the limit forbids it.
+
+        Then the command is being thrown away as after :meth:`discard`, with a refusal.
+        """
+        if self.state != IN_DECISION:
+            raise RuntimeError("no literal is announced")
+        if self.pos + self.size >= self.max_command:
+            self.discard()
+            self.failure = FAIL_LITERAL_LONG
+            return False
+        self.tokens[self.count - 1].kind = KIND_LITERAL
+        self.left = 0
+        self.state = IN_LITERAL
+        return True
+
+    def stream(self):
+        """Let the caller take the octets of the announced literal."""
+        if self.state != IN_DECISION:
+            raise RuntimeError("no literal is announced")
+        self.tokens[self.count - 1].kind = KIND_STREAMED
+        self.state = IN_STREAM
+        if self.left == 0:
+            self.state = IN_GAP
+
+    def take(self):
+        """Return the octets of the streamed literal that have arrived, b"" when none have."""
+        cdef size_t start = self.base + self.pos
+        cdef size_t size = self.filled - start
+        cdef bytes piece
+        if self.state != IN_STREAM:
+            return b""
+        if size > self.left:
+            size = <size_t> self.left
+        piece = PyBytes_FromStringAndSize(<char *> self.buffer + start, size)
+        memmove(self.buffer + start, self.buffer + start + size, self.filled - start - size)
+        self.filled -= size
+        self.took(size)
+        return piece
+
+    def absorb(self, bytes data):
+        """Return the part of ``data`` that belongs to the streamed literal; feed the rest.
+
+        For data read while nothing is buffered: a large literal passes without a copy.
+        """
+        cdef uint64_t size = PyBytes_GET_SIZE(data)
+        if self.state != IN_STREAM or self.filled != self.base + self.pos:
+            self.feed(data)
+            return self.take()
+        if size <= self.left:
+            self.took(size)
+            return data
+        size = self.left
+        self.took(size)
+        self.feed(data[size:])
+        return data[:size]
+
+    cdef void took(self, uint64_t size) noexcept nogil:
+        self.left -= size
+        if self.left == 0:
+            self.state = IN_GAP
+
+    # ---- for tests -----------------------------------------------------------------------
+
+    def tokens_met(self):
+        """Return the tokens of the command as (kind, start, end, depth)."""
+        cdef uint32_t i
+        return [
+            (self.tokens[i].kind, self.tokens[i].start, self.tokens[i].end, self.tokens[i].depth)
+            for i in range(self.count)
+        ]
+
+
+# ---- typed arguments -------------------------------------------------------------------------
+
+cdef const char *MONTHS = b"JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"
+
+
+cdef int two(const uint8_t *at) noexcept nogil:
+    """Return the number of two digits, -1000 when they are none; a space counts as zero."""
+    cdef int tens = 0 if at[0] == 32 else at[0] - 48
+    cdef int ones = at[1] - 48
+    return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else -1000
+
+
+cdef int month_of(const uint8_t *at) noexcept nogil:
+    """Return 1 to 12 for the three letters of a month in any case, 0 for anything else."""
+    cdef int month
+    for month in range(12):
+        if (
+            (at[0] & 0xDF) == <uint8_t> MONTHS[month * 3]
+            and (at[1] & 0xDF) == <uint8_t> MONTHS[month * 3 + 1]
+            and (at[2] & 0xDF) == <uint8_t> MONTHS[month * 3 + 2]
+        ):
+            return month + 1
+    return 0
+
+
+cdef long long days_to(int year, int month, int day) noexcept nogil:
+    """Return the days from 1970-01-01 in the Gregorian calendar; years of four digits."""
+    cdef long long era_year = year - (month <= 2)
+    cdef long long shifted = (month + 9) % 12
+    return (
+        era_year * 365 + era_year // 4 - era_year // 100 + era_year // 400
+        + (shifted * 153 + 2) // 5 + day - 1 - 719468
+    )
+
+
+cdef int month_length(int year, int month) noexcept nogil:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+cdef long long parse_day(const uint8_t *at, size_t size) noexcept nogil:
+    """Return the days from 1970-01-01 of "dd-Mmm-yyyy", or a large negative number."""
+    cdef int day, month, year
+    if size != 11 or at[2] != b'-' or at[6] != b'-':
+        return -1000000
+    day = two(at)
+    month = month_of(at + 3)
+    year = two(at + 7) * 100 + two(at + 9)
+    if at[7] == 32 or at[9] == 32 or year < 1 or month == 0:
+        return -1000000
+    if day < 1 or day > month_length(year, month):
+        return -1000000
+    return days_to(year, month, day)
+
+
+cdef class Arguments:
+    """A cursor over the tokens of one command: each method reads one argument.
+
+    What does not match raises :class:`BadSyntax`. Arguments stand apart by exactly one space
+    (RFC 3501 §9, note 2), which the caller reads with :meth:`sp`.
+    """
+
+    def __init__(self, Tokenizer source):
+        self.source = source
+
+    cpdef void rewind(self):
+        """Start at the tag of the command the tokenizer has met."""
+        self.index = 0
+        self.last = 0
+        self.opened = False
+
+    cdef const uint8_t *octets(self) noexcept nogil:
+        return self.source.buffer + self.source.base
+
+    cdef void step(self, Token *token) noexcept nogil:
+        self.last = token.end
+        self.opened = token.kind == KIND_LIST_BEGIN
+        self.index += 1
+
+    cdef Token *here(self, int kind) noexcept nogil:
+        """Return the next token when it is of this kind and stands right here."""
+        cdef Token *token
+        if self.index >= self.source.count:
+            return NULL
+        token = &self.source.tokens[self.index]
+        return token if token.kind == kind and token.start == self.last else NULL
+
+    # ---- what stands between arguments ----------------------------------------------------
+
+    cpdef void sp(self) except *:
+        """Read the one space before the next argument."""
+        cdef bint more = self.index < self.source.count
+        if not more or self.source.tokens[self.index].start != self.last + 1:
+            raise BadSyntax("Missing argument" if not more else "Expected one space")
+        self.last += 1
+        self.opened = False
+
+    cpdef void end(self) except *:
+        """Expect the end of the command."""
+        if self.index != self.source.count or self.last != self.source.line_end:
+            raise BadSyntax("Unexpected argument")
+
+    cpdef bint more(self):
+        """Whether another argument follows, here or behind a space; False before ")"."""
+        return self.index < self.source.count and (
+            self.source.tokens[self.index].kind != KIND_LIST_END
+        )
+
+    cpdef int peek(self):
+        """Return the kind of the next token, whatever stands before it; NONE at the end."""
+        return self.source.tokens[self.index].kind if self.index < self.source.count else NONE
+
+    cpdef bint glued(self):
+        """Whether the next token stands right behind the last one, as in BODY[...]<0.1>."""
+        return self.index < self.source.count and (
+            self.source.tokens[self.index].start == self.last
+        )
+
+    cpdef void open(self) except *:
+        """Read "(" of a list."""
+        cdef Token *token = self.here(KIND_LIST_BEGIN)
+        if token == NULL:
+            raise BadSyntax("Expected a list in parentheses")
+        self.step(token)
+
+    cpdef bint item(self) except -1:
+        """Move to the next item of an opened list; False behind its ")"."""
+        cdef Token *token = self.here(KIND_LIST_END)
+        if token != NULL:
+            self.step(token)
+            return False
+        if self.opened:
+            self.opened = False
+        else:
+            self.sp()
+        return True
+
+    # ---- words ----------------------------------------------------------------------------
+
+    cdef bytes run(self, int allowed, str expected):
+        cdef Token *token = self.here(KIND_ATOM)
+        cdef const uint8_t *octets = self.octets()
+        cdef uint32_t i
+        if token == NULL:
+            raise BadSyntax(expected)
+        for i in range(token.start, token.end):
+            if not MAY[octets[i]] & allowed:
+                raise BadSyntax(expected)
+        self.step(token)
+        return PyBytes_FromStringAndSize(<char *> octets + token.start, token.end - token.start)
+
+    cpdef bytes tag(self):
+        """tag (RFC 3501 §9)."""
+        return self.run(MAY_TAG, "Expected a tag")
+
+    cpdef bytes atom(self):
+        """atom (RFC 3501 §9)."""
+        return self.run(MAY_ATOM, "Expected an atom")
+
+    cpdef bytes name(self):
+        """An atom in upper case: a command, a search key, an option."""
+        return self.run(MAY_ATOM, "Expected a name").upper()
+
+    cpdef bytes word(self):
+        """Any run of octets that are not special, brackets and wildcards included."""
+        return self.run(MAY_WORD, "Expected a word")
+
+    cpdef bytes flag(self):
+        """flag (RFC 3501 §9): a keyword, or a backslash and an atom."""
+        cdef Token *token = self.here(KIND_ATOM)
+        cdef const uint8_t *octets = self.octets()
+        cdef uint32_t i
+        if token == NULL:
+            raise BadSyntax("Expected a flag")
+        i = token.start + (octets[token.start] == b'\\')
+        if i == token.end:
+            raise BadSyntax("Expected a flag")
+        while i < token.end:
+            if not MAY[octets[i]] & MAY_ATOM:
+                raise BadSyntax("Invalid flag")
+            i += 1
+        self.step(token)
+        return PyBytes_FromStringAndSize(<char *> octets + token.start, token.end - token.start)
+
+    # ---- strings --------------------------------------------------------------------------
+
+    cdef Token *text_token(self) noexcept nogil:
+        cdef Token *token = self.here(KIND_QUOTED)
+        return token if token != NULL else self.here(KIND_LITERAL)
+
+    cdef bytes take(self, Token *token):
+        """Return the value of a quoted string or a literal, which holds no NUL."""
+        cdef char *octets = <char *> self.octets()
+        cdef uint32_t stop = token.end - (token.kind == KIND_QUOTED)
+        cdef bytes value = PyBytes_FromStringAndSize(octets + token.data, stop - token.data)
+        cdef bint escaped = token.kind == KIND_QUOTED and token.flag
+        if token.kind == KIND_LITERAL:
+            if token.flag:
+                raise BadSyntax("A binary literal cannot stand here")
+            if memchr(octets + token.data, 0, stop - token.data) != NULL:
+                raise BadSyntax("A literal cannot hold NUL")
+        self.step(token)
+        return unescape(value) if escaped else value
+
+    cpdef bytes string(self):
+        """string (RFC 3501 §9): quoted or literal."""
+        cdef Token *token = self.text_token()
+        if token == NULL:
+            raise BadSyntax("Expected a string")
+        return self.take(token)
+
+    cpdef bytes astring(self):
+        """astring (RFC 3501 §9); octets above 127 are let through for raw UTF-8."""
+        cdef Token *token = self.text_token()
+        if token == NULL:
+            return self.run(MAY_ASTRING, "Expected a string")
+        return self.take(token)
+
+    cpdef bytes list_mailbox(self):
+        """list-mailbox (RFC 3501 §9): as astring, and wildcards."""
+        cdef Token *token = self.text_token()
+        if token == NULL:
+            return self.run(MAY_LIST, "Expected a mailbox pattern")
+        return self.take(token)
+
+    cpdef object nstring(self):
+        """nstring (RFC 3501 §9): bytes, or None for NIL."""
+        cdef Token *token = self.text_token()
+        if token != NULL:
+            return self.take(token)
+        if self.run(MAY_ATOM, "Expected a string or NIL").upper() != b"NIL":
+            raise BadSyntax("Expected a string or NIL")
+        return None
+
+    cpdef bytes rest(self):
+        """Return the octets from here to the end of the line, and leave the cursor."""
+        cdef char *octets = <char *> self.octets()
+        return PyBytes_FromStringAndSize(octets + self.last, self.source.line_end - self.last)
+
+    cpdef void finish(self):
+        """Move to the end of the command: its arguments were read from :meth:`rest`."""
+        self.index = self.source.count
+        self.last = self.source.line_end
+
+    # ---- numbers --------------------------------------------------------------------------
+
+    cpdef object number(self, unsigned long long largest=4294967295):
+        """number (RFC 3501 §9), at most ``largest``."""
+        cdef Token *token = self.here(KIND_ATOM)
+        cdef const uint8_t *octets = self.octets()
+        cdef unsigned long long value = 0
+        cdef uint32_t i
+        if token == NULL or token.end - token.start > MAX_DIGITS:
+            raise BadSyntax("Expected a number")
+        for i in range(token.start, token.end):
+            if not 48 <= octets[i] <= 57:
+                raise BadSyntax("Expected a number")
+            value = value * 10 + (octets[i] - 48)
+        if value > largest:
+            raise BadSyntax("Number is too large")
+        self.step(token)
+        return value
+
+    cpdef list sequence_set(self):
+        """sequence-set (RFC 3501 §9) as pairs (low, high), 0 for "*".
+
+        Neighbours are joined, so that a set written out number by number stays small. A pair
+        is in ascending order; "*" alone is (0, 0), and "*:5" is (5, 0).
+        """
+        cdef Token *token = self.here(KIND_ATOM)
+        cdef const uint8_t *at
+        cdef const uint8_t *stop
+        cdef unsigned long long low, high, old_low = 0, old_high = 0
+        cdef bint some = False
+        cdef list pairs = []
+        if token == NULL:
+            raise BadSyntax("Expected a message set")
+        at = self.octets() + token.start
+        stop = self.octets() + token.end
+        while True:
+            low = set_number(&at, stop)
+            high = low
+            if at < stop and at[0] == b':':
+                at += 1
+                high = set_number(&at, stop)
+            if low > NUMBER_MAX or high > NUMBER_MAX:
+                raise BadSyntax("Invalid message set")
+            if high and (low > high or low == 0):
+                low, high = high, low
+            if some and old_high and high and low <= old_high + 1 and low >= old_low:
+                old_high = max(old_high, high)
+            else:
+                if some:
+                    pairs.append((old_low, old_high))
+                old_low = low
+                old_high = high
+                some = True
+            if at == stop:
+                break
+            if at[0] != b',':
+                raise BadSyntax("Invalid message set")
+            at += 1
+        pairs.append((old_low, old_high))
+        self.step(token)
+        return pairs
+
+    # ---- dates ----------------------------------------------------------------------------
+
+    cpdef object date(self):
+        """date (RFC 3501 §9), quoted or not: seconds from 1970 to its midnight in UTC."""
+        cdef Token *token = self.here(KIND_QUOTED)
+        cdef bytes text
+        cdef long long day
+        if token != NULL:
+            text = self.take(token)
+        else:
+            text = self.run(MAY_ATOM, "Expected a date")
+        if len(text) == 10:
+            text = b" " + text
+        elif text[:1] == b" ":
+            text = b""                  # only date-time pads the day with a space
+        day = parse_day(<const uint8_t *> PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+        if day < -999999:
+            raise BadSyntax("Invalid date")
+        return day * 86400
+
+    cpdef object date_time(self):
+        """date-time (RFC 3501 §9): seconds from 1970, UTC."""
+        cdef Token *token = self.here(KIND_QUOTED)
+        cdef const uint8_t *at
+        cdef long long day
+        cdef int hour, minute, second, east
+        if token == NULL:
+            raise BadSyntax("Expected a date and time")
+        at = self.octets() + token.data
+        if token.end - token.data != 27 or at[11] != 32 or at[14] != b':' or at[17] != b':':
+            raise BadSyntax("Invalid date and time")
+        day = parse_day(at, 11)
+        hour = strict_two(at + 12)
+        minute = strict_two(at + 15)
+        second = strict_two(at + 18)
+        east = zone(at + 20)
+        if day < -999999 or not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60):
+            raise BadSyntax("Invalid date and time")
+        if east == -100000:
+            raise BadSyntax("Invalid time zone")
+        self.step(token)
+        return day * 86400 + hour * 3600 + minute * 60 + second - east
+
+
+cdef enum:
+    NUMBER_MAX = 4294967295
+
+
+cdef unsigned long long set_number(const uint8_t **at, const uint8_t *stop) noexcept nogil:
+    """Read seq-number: 0 for "*"; more than NUMBER_MAX when there is none."""
+    cdef const uint8_t *here = at[0]
+    cdef unsigned long long value = 0
+    if here < stop and here[0] == b'*':
+        at[0] = here + 1
+        return 0
+    if here < stop and here[0] == b'0':
+        return <unsigned long long> NUMBER_MAX + 1
+    while here < stop and 48 <= here[0] <= 57 and value <= NUMBER_MAX:
+        value = value * 10 + (here[0] - 48)
+        here += 1
+    if value == 0:
+        return <unsigned long long> NUMBER_MAX + 1
+    at[0] = here
+    return value
+
+
+cdef int strict_two(const uint8_t *at) noexcept nogil:
+    return -1000 if at[0] == 32 else two(at)
+
+
+cdef int zone(const uint8_t *at) noexcept nogil:
+    """Return the seconds east of Greenwich of " +hhmm", -100000 when it is none."""
+    cdef int hours = strict_two(at + 2)
+    cdef int minutes = strict_two(at + 4)
+    if at[0] != 32 or (at[1] != b'+' and at[1] != b'-'):
+        return -100000
+    if hours < 0 or minutes < 0 or minutes > 59:
+        return -100000
+    return (hours * 3600 + minutes * 60) * (1 if at[1] == b'+' else -1)
+
+
+cdef bytes unescape(bytes value):
+    """Undo the escapes of a quoted string, which the scan has checked."""
+    cdef bytearray plain = bytearray()
+    cdef const uint8_t *octets = <const uint8_t *> PyBytes_AS_STRING(value)
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    while i < size:
+        if octets[i] == b'\\':
+            i += 1
+        plain.append(octets[i])
+        i += 1
+    return bytes(plain)
