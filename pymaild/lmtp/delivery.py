@@ -1,0 +1,141 @@
+"""From a spooled message to each recipient's mailbox."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from email.utils import formatdate
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut
+from pymaild.core.session import User
+from pymaild.lmtp import replies
+from pymaild.lmtp.address import Address, candidates
+from pymaild.lmtp.replies import Reply
+from pymaild.mail.delivery import deliver
+from pymaild.mail.spool import Spool
+
+if TYPE_CHECKING:
+    from pymaild.lmtp.session import LmtpSession
+
+log = logging.getLogger("pymaild.lmtp")
+
+Recipient = list[str]  # [address, user name, folder or ""], as the record keeps it
+
+
+def resolve(session: LmtpSession, address: Address) -> Recipient | None:
+    """Find the user and folder of an address; None when there is no such user.
+
+    Raises Refused(UNAVAILABLE) when nobody can tell.
+    """
+    settings = session.services.settings
+    for name, folder in candidates(address, settings.separators, settings.user_names):
+        if find_user(session, name) is not None:
+            return [str(address), name, folder]
+    if address.postmaster and settings.postmaster:
+        if find_user(session, settings.postmaster) is not None:
+            return [str(address), settings.postmaster, ""]
+        log.error("lmtp.postmaster: no such user: %r", settings.postmaster)
+    return None
+
+
+def find_user(session: LmtpSession, name: str) -> User | None:
+    """Ask the auth role, once in a transaction for each name."""
+    if name not in session.users:
+        session.users[name] = session.services.auth.lookup(name)
+    return session.users[name]
+
+
+def deliver_to_all(session: LmtpSession, spool: Spool) -> None:
+    """Deliver and answer recipient by recipient, each as soon as it is known (RFC 2033 §4.2, §5).
+
+    The same address given twice gets one copy and two replies.
+    """
+    done: dict[tuple[str, ...], Reply] = {}
+    for recipient in session.record.recipients:
+        key = tuple(recipient)
+        if key not in done:
+            done[key] = _guarded(session, recipient, spool)
+        session.reply(done[key])
+        session.stream.flush()
+        session.services.board.beat()
+
+
+def _guarded(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
+    """A recipient's failure is that recipient's reply and nobody else's."""
+    try:
+        return _deliver(session, recipient, spool)
+    except Refused as refused:
+        reply = replies.refusal(refused, session.services.settings.quota_full)
+        log.warning(
+            "not delivered: session=%s from=<%s> to=<%s> user=%r reply=%r detail=%s",
+            session.record.id,
+            session.record.sender,
+            recipient[0],
+            recipient[1],
+            str(reply),
+            refused.detail,
+        )
+        return reply
+    except (Disconnected, TimedOut, Leave):
+        raise
+    except Exception:
+        return bug(session)
+
+
+def bug(session: LmtpSession) -> Reply:
+    """Log the exception being handled and return the reply that names its log line."""
+    reference = secrets.token_hex(4)
+    log.exception("internal error %s: session=%s", reference, session.record.id)
+    session.services.board.count("bugs")
+    return Reply(451, "4.3.0", f"Internal error, reference {reference}")
+
+
+def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
+    address, name, folder = recipient
+    user = find_user(session, name)
+    if user is None:
+        return replies.NO_SUCH_USER
+    account = session.services.open_account(user)
+    pieces = chain([trace(session, address)], _beating(session, spool))
+    mailbox, uid = deliver(account, pieces, folder or None)
+    session.record.delivered += 1
+    session.services.board.count("delivered")
+    log.info(
+        "delivered: session=%s from=<%s> to=<%s> user=%r mailbox=%r uid=%d size=%d",
+        session.record.id,
+        session.record.sender,
+        address,
+        user.name,
+        mailbox,
+        uid,
+        spool.size,
+    )
+    return Reply(250, "2.1.5", f"<{address}> delivered" if address.isascii() else "Delivered")
+
+
+def _beating(session: LmtpSession, spool: Spool) -> Iterator[bytes]:
+    for piece in spool.pieces():
+        session.services.board.beat()
+        yield piece
+
+
+def trace(session: LmtpSession, address: str) -> bytes:
+    """The header lines that final delivery adds (RFC 5321 §4.4).
+
+    Return-Path comes first, then Delivered-To, by which forwarders notice a loop.
+    """
+    record = session.record
+    source = f"[{record.peer.address}]" if record.peer.address else "local"
+    # RFC 3848 names LMTPS, RFC 6531 §4.3 the forms with UTF8.
+    protocol = ("UTF8LMTP" if record.utf8 else "LMTP") + ("S" if record.tls else "")
+    lines = (
+        f"Return-Path: <{record.sender}>",
+        f"Delivered-To: {address}",
+        f"Received: from {record.helo} ({source})",
+        f"\tby {session.services.hostname} with {protocol} id {record.id}",
+        f"\tfor <{address}>; {formatdate(localtime=True)}",
+    )
+    return "".join([line + "\r\n" for line in lines]).encode()
