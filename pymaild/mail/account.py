@@ -1,0 +1,300 @@
+"""One user's mail: the tree of mailboxes and the list of subscriptions."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
+from pymaild.core.session import User
+from pymaild.mail.mailbox import Mailbox
+from pymaild.mail.settings import MailSettings
+from pymaild.mail.tree import INBOX, Names
+from pymaild.storage import atomic, takeover
+from pymaild.storage.locks import FileLock
+from pymaild.storage.maildir import Maildir
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SUBSCRIPTIONS = "pymaild.subscriptions"
+GONE = "..pymaild-gone-"  # a deleted folder on its way out
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of LIST: ``special`` is an attribute of RFC 6154 or ""."""
+
+    name: str
+    selectable: bool
+    children: bool
+    special: str
+    subscribed: bool
+
+
+def _guarded(method: Callable[P, R]) -> Callable[P, R]:
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except OSError as error:
+            raise from_oserror(error) from error
+
+    return call
+
+
+class Account:
+    """The mailboxes below one Maildir. Names are Unicode, ``separator`` between levels."""
+
+    def __init__(self, user: User, settings: MailSettings) -> None:
+        self.user = user
+        self.root = user.mail
+        self.settings = settings
+        self.separator: str = settings.separator
+        self.prefix = settings.prefix
+        self._names = Names(settings.separator, settings.prefix)
+        self._lock = FileLock(os.path.join(self.root, "pymaild.account.lock"), settings.lock_timeout)
+
+    @property
+    def special(self) -> dict[str, str]:
+        """Names of the special-use mailboxes and their attributes (RFC 6154 §2)."""
+        chosen = self.settings
+        uses = (
+            (chosen.drafts, "\\Drafts"),
+            (chosen.sent, "\\Sent"),
+            (chosen.junk, "\\Junk"),
+            (chosen.trash, "\\Trash"),
+            (chosen.archive, "\\Archive"),
+        )
+        return {self.prefix + name: use for name, use in uses if name}
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def _directory(self, name: str) -> str:
+        return os.path.join(self.root, self._names.directory(name))
+
+    def exists(self, name: str) -> bool:
+        """Say whether a mailbox of this name can be opened."""
+        try:
+            return Maildir(self._directory(name)).exists()
+        except Refused:
+            return False
+
+    @_guarded
+    def open(self, name: str) -> Mailbox:
+        """Open a mailbox. Raises NoSuchMailbox."""
+        canonical = self._names.canonical(name)
+        try:
+            directory = self._directory(canonical)
+        except Refused:
+            raise NoSuchMailbox from None
+        return Mailbox(canonical, directory, self.root, self.settings)
+
+    def _existing(self) -> list[str]:
+        found = [INBOX] if self.exists(INBOX) else []
+        with suppress(FileNotFoundError):
+            for directory in os.listdir(self.root):
+                name = self._names.name(directory)
+                if name is not None and os.path.isdir(os.path.join(self.root, directory, "cur")):
+                    found.append(name)
+        return found
+
+    @_guarded
+    def entries(self) -> list[Entry]:
+        """Return all mailboxes and the names above them, sorted, INBOX first."""
+        existing = set(self._existing())
+        implied = {parent for name in existing for parent in self._names.parents(name)}
+        inner = {self._names.parents(name)[-1] for name in existing if self.separator in name}
+        inner |= {self._names.parents(name)[-1] for name in implied if self.separator in name}
+        subscribed, special = set(self.subscriptions()), self.special
+        return [
+            Entry(name, name in existing, name in inner, special.get(name, ""), name in subscribed)
+            for name in sorted(existing | implied, key=lambda name: (name != INBOX, name))
+        ]
+
+    # -- first sight ---------------------------------------------------------------------------
+
+    @_guarded
+    def prepare(self) -> None:
+        """Make what a user's mail needs: INBOX, special-use folders, subscriptions.
+
+        A Maildir of Dovecot or Courier keeps its subscriptions and gets no new folders.
+        """
+        if os.path.exists(os.path.join(self.root, SUBSCRIPTIONS)):
+            return
+        Maildir(self.root, self.settings.fsync).create(folder=False)
+        with self._lock:
+            if os.path.exists(os.path.join(self.root, SUBSCRIPTIONS)):
+                return
+            names = self._taken_over()
+            if names is None:
+                self._make_special()
+                names = self._existing()
+            self._write_subscriptions(names)
+
+    def _taken_over(self) -> list[str] | None:
+        names = takeover.subscriptions(self.root)
+        if names is None:
+            return None
+        return [
+            name if name.upper() == INBOX else self.prefix + name.replace("/", self.separator)
+            for name in names
+        ]
+
+    def _make_special(self) -> None:
+        for name in self.special:
+            if not self.exists(name):
+                Maildir(self._directory(name), self.settings.fsync).create(folder=True)
+
+    # -- changing the tree ---------------------------------------------------------------------
+
+    @_guarded
+    def create(self, name: str) -> None:
+        """Make a mailbox (RFC 9051 §6.3.4); a trailing separator is the client's hint only."""
+        name = self._names.canonical(name.removesuffix(self.separator))
+        if name == INBOX:
+            raise Refused(Code.ALREADYEXISTS, "INBOX always exists")
+        directory = self._new_directory(name)
+        with self._lock:
+            if os.path.isdir(os.path.join(directory, "cur")):
+                raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
+            Maildir(directory, self.settings.fsync).create(folder=True)
+
+    def _new_directory(self, name: str) -> str:
+        try:
+            return self._directory(name)
+        except NoSuchMailbox as error:
+            raise Refused(Code.CANNOT, error.text) from None
+
+    @_guarded
+    def delete(self, name: str) -> None:
+        """Remove a mailbox and its messages (RFC 9051 §6.3.5); names below it stay."""
+        name = self._names.canonical(name)
+        if name == INBOX:
+            raise Refused(Code.CANNOT, "INBOX cannot be deleted")
+        directory = self._directory(name)
+        with self._lock:
+            if not Maildir(directory).exists():
+                self._refuse_missing(name)
+            self._remove(directory)
+
+    def _refuse_missing(self, name: str) -> None:
+        below = name + self.separator
+        if any(other.startswith(below) for other in self._existing()):
+            raise Refused(Code.HASCHILDREN, "There are mailboxes below this name")
+        raise NoSuchMailbox
+
+    def _remove(self, directory: str) -> None:
+        gone = os.path.join(self.root, GONE + secrets.token_hex(8))
+        atomic.rename(directory, gone)
+        if self.settings.fsync:
+            atomic.sync_directory(self.root)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    @_guarded
+    def rename(self, old: str, new: str) -> None:
+        """Rename a mailbox and all below it (RFC 9051 §6.3.6); INBOX gives its mail away."""
+        old = self._names.canonical(old)
+        new = self._names.canonical(new.removesuffix(self.separator))
+        if new == INBOX:
+            raise Refused(Code.ALREADYEXISTS, "INBOX always exists")
+        self._new_directory(new)
+        if old == INBOX:
+            self._move_inbox(new)
+            return
+        if new == old or new.startswith(old + self.separator):
+            raise Refused(Code.CANNOT, "A mailbox cannot be moved below itself")
+        with self._lock:
+            self._rename_all(old, new)
+
+    def _move_inbox(self, new: str) -> None:
+        self.create(new)
+        with self.open(INBOX) as source, self.open(new) as target:
+            source.refresh()
+            view = source.view()
+            source.copy(view, range(1, len(view) + 1), target, move=True)
+
+    def _rename_all(self, old: str, new: str) -> None:
+        existing = self._existing()
+        below = old + self.separator
+        moves = [
+            (name, new + name[len(old) :])
+            for name in existing
+            if name == old or name.startswith(below)
+        ]
+        if not moves:
+            raise NoSuchMailbox
+        if set(existing) & {target for _, target in moves} or new in existing:
+            raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
+        # Every new name is checked before the first directory moves.
+        pairs = [(self._directory(a), self._new_directory(b)) for a, b in moves]
+        for source, target in pairs:
+            atomic.rename(source, target)
+        if self.settings.fsync:
+            atomic.sync_directory(self.root)
+
+    # -- subscriptions -------------------------------------------------------------------------
+
+    @_guarded
+    def subscriptions(self) -> list[str]:
+        """Return subscribed names, those without a mailbox included (RFC 9051 §6.3.9)."""
+        try:
+            with open(os.path.join(self.root, SUBSCRIPTIONS), encoding="utf-8") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return self._taken_over() or []
+
+    def subscribe(self, name: str) -> None:
+        """Add a name (RFC 9051 §6.3.7). Raises NoSuchMailbox."""
+        name = self._names.canonical(name.removesuffix(self.separator))
+        if not any(entry.name == name for entry in self.entries()):
+            raise NoSuchMailbox
+        self._change_subscriptions(lambda names: names if name in names else [*names, name])
+
+    def unsubscribe(self, name: str) -> None:
+        """Remove a name (RFC 9051 §6.3.8); one that is not subscribed is no error."""
+        name = self._names.canonical(name.removesuffix(self.separator))
+        self._change_subscriptions(lambda names: [other for other in names if other != name])
+
+    @_guarded
+    def _change_subscriptions(self, change: Callable[[list[str]], Iterable[str]]) -> None:
+        with self._lock:
+            self._write_subscriptions(change(self.subscriptions()))
+
+    def _write_subscriptions(self, names: Iterable[str]) -> None:
+        text = "".join(f"{name}\n" for name in dict.fromkeys(names))
+        atomic.replace(
+            os.path.join(self.root, SUBSCRIPTIONS), text.encode(), self.settings.fsync
+        )
+
+    # -- administration ------------------------------------------------------------------------
+
+    @_guarded
+    def export_dovecot(self) -> list[str]:
+        """Write every mailbox's files of Dovecot; returns the names written."""
+        written = []
+        for name in self._existing():
+            with self.open(name) as mailbox:
+                mailbox.export_dovecot()
+            written.append(name)
+        plain = (name.removeprefix(self.prefix) for name in self.subscriptions())
+        takeover.write_dovecot_subscriptions(
+            self.root, (name.replace(self.separator, "/") for name in plain)
+        )
+        return written
+
+    @_guarded
+    def sweep(self) -> None:
+        """Remove what died on its way: old files in tmp/, folders half deleted."""
+        for entry in os.listdir(self.root):
+            if entry.startswith(GONE):
+                shutil.rmtree(os.path.join(self.root, entry), ignore_errors=True)
+        for name in self._existing():
+            Maildir(self._directory(name)).sweep(time.time())

@@ -1,0 +1,576 @@
+"""One mailbox: its Maildir, its index, and every change a session can make to it.
+
+Every change runs inside :meth:`Mailbox.changing`: the lock is held, what others did has been
+taken in, and the directory's stamp is remembered afterwards. Files change first and the index
+is told then, so a crash between the two is found by the next scan.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar
+
+from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
+from pymaild.index import IN_NEW, Busy, Index, Unusable, View
+from pymaild.mail import flags as flag_names
+from pymaild.mail import sync
+from pymaild.mail.flags import Flags
+from pymaild.mail.message import Message
+from pymaild.mail.settings import MailSettings
+from pymaild.storage import control as control_file
+from pymaild.storage import takeover
+from pymaild.storage.locks import FileLock
+from pymaild.storage.maildir import Draft, Maildir
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+KEYWORD_LIMIT = 26  # letters a to z in a file name
+KEYWORD_LENGTH = 120  # octets of a keyword's name
+DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
+DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """RFC 9051 §6.3.11; ``size`` in octets of the CRLF form, numbers as of one moment."""
+
+    messages: int
+    recent: int
+    uidnext: int
+    uidvalidity: int
+    unseen: int
+    deleted: int
+    size: int
+    highestmodseq: int
+
+
+def guarded(method: Callable[P, R]) -> Callable[P, R]:
+    """Turn what the file system or a damaged index raises into its reply."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except OSError as error:
+            raise from_oserror(error) from error
+        except Unusable:
+            mailbox: Any = args[0]
+            mailbox.repair()
+            return method(*args, **kwargs)
+        except Busy as error:
+            raise Refused(Code.INUSE, "The mailbox is in use, try again later") from error
+
+    return call
+
+
+class Mailbox:
+    """An open mailbox. Close it, or use it as a context manager."""
+
+    def __init__(self, name: str, directory: str, root: str, settings: MailSettings) -> None:
+        self.name = name
+        self.directory = directory
+        self.root = root
+        self.settings = settings
+        self.maildir = Maildir(directory, settings.fsync)
+        self.lock = FileLock(os.path.join(directory, "pymaild.lock"), settings.lock_timeout)
+        self.control: control_file.Control | None = None
+        self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
+        if not self.maildir.exists():
+            raise NoSuchMailbox
+        self.index = self._load()
+        self.uidvalidity = self.index.uidvalidity
+
+    def _load(self) -> Index:
+        try:
+            return sync.load(self)
+        except FileNotFoundError as error:
+            raise NoSuchMailbox from error
+        except OSError as error:
+            raise from_oserror(error) from error
+
+    def __enter__(self) -> Mailbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release descriptors and locks."""
+        self.index.close()
+        self.lock.close()
+
+    # -- looking -----------------------------------------------------------------------------
+
+    @guarded
+    def refresh(self) -> None:
+        """Take in what others did to the Maildir; two stat calls when nobody did anything.
+
+        Raises NoSuchMailbox when it has been deleted.
+        """
+        if not self.index.current() or self.index.interrupted:
+            self._reopen()
+        if not self._unchanged(self._window()):
+            with self.lock:
+                self._settle(self._window())
+
+    def _window(self) -> int:
+        return DIRTY_WINDOW + DIRTY_PER_ROW * self.index.count
+
+    def _unchanged(self, window: int) -> bool:
+        try:
+            new, cur = self.maildir.stamp()
+        except FileNotFoundError as error:
+            raise NoSuchMailbox("The mailbox has been deleted") from error
+        return self.index.unchanged(new, cur, time.time_ns(), window)
+
+    def _reopen(self) -> None:
+        old = self.index
+        self.index = self._load()
+        self.control = None
+        old.close()
+
+    def _settle(self, window: int) -> None:
+        """With the lock held: have the index in place and level with the Maildir."""
+        if not self.index.current() or self.index.interrupted:
+            self._reopen()
+        if not self._unchanged(window):
+            sync.scan(self, self.index)
+            if not self.index.current():
+                self._reopen()
+
+    @guarded
+    def status(self, size: bool = False) -> Status:
+        """Return the mailbox's numbers, outside changes taken in; ``size`` only when asked."""
+        self.refresh()
+        messages, unseen, recent, deleted, uidnext, snapshot = self.index.counts()
+        total = self.total_size() if size else 0
+        return Status(
+            messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot
+        )
+
+    @guarded
+    def total_size(self) -> int:
+        """Return the octets of all messages in CRLF form (RFC 8438 §3)."""
+        view = self.view()
+        total, unknown = view.total_size()
+        return total + sum(Message(self, view.index, row).size for row in unknown)
+
+    @guarded
+    def view(self, snapshot: int | None = None) -> View:
+        """Return a view of the present or of an earlier snapshot. Raises Unusable."""
+        view = self.index.view(snapshot)
+        if view is None:
+            raise Refused(Code.EXPUNGEISSUED, "That state of the mailbox is no longer known")
+        return view
+
+    def message(self, view: View, seq: int) -> Message:
+        """Return a message of a view; its file is opened when something is asked of it."""
+        return Message(self, view.index, view.row(seq))
+
+    # -- flags -------------------------------------------------------------------------------
+
+    def keyword_names(self) -> list[str]:
+        """Names of the mailbox's keywords, in bit order."""
+        return self.index.keyword_names()
+
+    def may_create_keywords(self) -> bool:
+        """Say whether a client may invent keywords (RFC 9051 §7.1, PERMANENTFLAGS with \\*)."""
+        return self.index.keyword_count < KEYWORD_LIMIT
+
+    @guarded
+    def flags(self, names: Iterable[str], create: bool = True) -> Flags:
+        """Return the bits of flag names; new keywords are made known first.
+
+        Raises Refused with LIMIT where the mailbox has no room for another keyword.
+        """
+        system, keywords = 0, 0
+        for name in names:
+            upper = name.upper()
+            if upper in flag_names.BITS:
+                system |= flag_names.BITS[upper]
+            elif not name.startswith("\\"):
+                keywords |= self._keyword(name, create)
+        return Flags(system, keywords)
+
+    def _keyword(self, name: str, create: bool) -> int:
+        wanted = name.upper()
+        known = [known.upper() for known in self.index.keyword_names()]
+        if wanted in known:
+            return 1 << known.index(wanted)
+        return 1 << self._define(name) if create else 0
+
+    def _define(self, name: str) -> int:
+        if len(name.encode()) > KEYWORD_LENGTH:
+            raise Refused(Code.LIMIT, "This keyword is too long")
+        with self.lock:
+            self._settle(self._window())
+            known = [known.upper() for known in self.index.keyword_names()]
+            if name.upper() in known:
+                return known.index(name.upper())
+            if len(known) >= KEYWORD_LIMIT:
+                raise Refused(Code.LIMIT, "This mailbox has no room for another keyword")
+            held = self.reserved(self.index)
+            held.keywords = [*self.index.keyword_names(), name]
+            held.save(self.directory, self.settings.fsync)
+            return self.index.define_keyword(name)
+
+    def flag_names(self, flags: Flags) -> list[str]:
+        """Return the names of flags, as a client is told them."""
+        return flag_names.names(flags, self.index.keyword_names())
+
+    # -- changing ------------------------------------------------------------------------------
+
+    @contextmanager
+    def changing(self) -> Iterator[Index]:
+        """Hold the lock on a mailbox that is level with its Maildir; remember what we did."""
+        with self.lock:
+            self._settle(self._window())
+            index = self.index
+            try:
+                yield index
+            except BaseException:
+                index.forget()
+                raise
+            index.stamp = (*self.maildir.stamp(), time.time_ns())
+            sync.compact_if_due(self, index)
+
+    def reserved(self, index: Index) -> control_file.Control:
+        """Return the control file's content; the caller holds the lock."""
+        found = control_file.load(self.directory)
+        if found is None:
+            found = control_file.Control(
+                index.uidvalidity, index.uidnext, index.snapshot, index.keyword_names()
+            )
+        self.control = found
+        return found
+
+    def reserve(self, index: Index, uid: int) -> None:
+        """Make sure that UIDs below ``uid`` and the next transaction are never given twice."""
+        if uid > 2**32 - 1:
+            raise Refused(Code.LIMIT, "This mailbox has used all its unique identifiers")
+        held = self.control or self.reserved(index)
+        if uid < held.reserved_uid and index.snapshot + 2 < held.reserved_modseq:
+            return
+        held = self.reserved(index)
+        if held.reserve(uid, index.snapshot + 2):
+            held.save(self.directory, self.settings.fsync)
+
+    def publish(self, index: Index) -> None:
+        """Make what is staged visible as one transaction."""
+        if index.staged:
+            self.reserve(index, index.uidnext)
+            index.commit()
+
+    @guarded
+    def write(self, pieces: Iterable[bytes]) -> Draft:
+        """Put a message on disk, CRLF or LF line ends alike; it has no UID yet.
+
+        What ``pieces`` raises passes through, and nothing is left behind.
+        """
+        return self.maildir.write(pieces)
+
+    @guarded
+    def commit(self, drafts: Sequence[tuple[Draft, Flags, float | None]]) -> list[int]:
+        """Make drafts messages, all or none; returns their UIDs, which are on disk then.
+
+        The third item is INTERNALDATE in seconds since 1970, None for now.
+        """
+        with self.changing() as index:
+            first = index.uidnext
+            self.reserve(index, first + len(drafts))
+            rows = self._place(index, first, drafts)
+            index.commit()
+        self._fill_cache(index, rows)
+        return list(range(first, first + len(drafts)))
+
+    def _place(
+        self, index: Index, first: int, drafts: Sequence[tuple[Draft, Flags, float | None]]
+    ) -> list[int]:
+        rows, placed, now = [], [], time.time()
+        try:
+            for uid, (draft, flags, date) in enumerate(drafts, first):
+                when = now if date is None else date
+                os.utime(draft.path, (now, when))
+                new = not flags.system and not flags.keywords
+                base = self.maildir.publish(draft, uid, flags.system, flags.keywords, new)
+                placed.append((base, new, flags.system, flags.keywords))
+                bits = flags.system | (IN_NEW if new else 0)
+                sizes = (draft.size, draft.wire_size)
+                row = index.add(uid, bits, flags.keywords, int(when), int(now), *sizes, base)
+                rows.append(row)
+            self._sync_for(placed)
+        except BaseException:
+            self._take_back(placed)
+            raise
+        return rows
+
+    def _sync_for(self, placed: Iterable[tuple[bytes, bool, int, int]]) -> None:
+        directories = {self.maildir.new if new else self.maildir.cur for _, new, *_ in placed}
+        self.maildir.sync(*directories)
+
+    def _take_back(self, placed: Iterable[tuple[bytes, bool, int, int]]) -> None:
+        for entry in placed:
+            path = self.maildir.locate(*entry)
+            if path is not None:
+                os.unlink(path)
+
+    def _fill_cache(self, index: Index, rows: Iterable[int]) -> None:
+        """Compute what FETCH will ask for while the message is in memory; not needed for OK."""
+        for row in rows:
+            try:
+                Message(self, index, row).entry()
+            except (OSError, Refused, Unusable):
+                return
+
+    @guarded
+    def store(
+        self, view: View, seqs: Iterable[int], how: Literal["set", "add", "remove"], flags: Flags
+    ) -> list[int]:
+        """Change flags (RFC 9051 §6.4.6); returns sequence numbers whose message has gone."""
+        uids = [(seq, view.uid(seq)) for seq in seqs]
+        gone = []
+        with self.changing() as index:
+            for seq, uid in uids:
+                row = index.row_of_uid(uid)
+                if row < 0 or not self._set(index, row, how, flags):
+                    gone.append(seq)
+            if index.staged:
+                self.publish(index)
+                self.own.add(index.snapshot)
+        return gone
+
+    def _set(self, index: Index, row: int, how: str, given: Flags) -> bool:
+        """Rename one message's file and stage the change; false when the file is gone."""
+        _, bits, keywords, _ = index.fields(row)
+        old = Flags(bits & sync.SYSTEM, keywords)
+        flags = old.combined(how, given)
+        if flags == old:
+            return True
+        base = index.name(row)
+        path = self.maildir.locate(base, bool(bits & IN_NEW), old.system, old.keywords)
+        if path is None:
+            return False
+        self.maildir.set_flags(path, base, flags.system, flags.keywords)
+        index.change(row, flags.system, flags.keywords)
+        return True
+
+    @guarded
+    def claim_recent(self, view: View) -> list[int]:
+        """Move messages from new/ to cur/ and return their UIDs: \\Recent to the caller alone."""
+        rows = view.rows_in_new() if self.index.counts()[2] else []
+        if not rows:
+            return []
+        claimed = []
+        with self.changing() as index:
+            for uid in [view.index.fields(row)[0] for row in rows]:
+                row = index.row_of_uid(uid)
+                if row >= 0 and self._claim(index, row):
+                    claimed.append(uid)
+            self.publish(index)
+        return claimed
+
+    def _claim(self, index: Index, row: int) -> bool:
+        _, bits, keywords, _ = index.fields(row)
+        if not bits & IN_NEW:
+            return False
+        base, system = index.name(row), bits & sync.SYSTEM
+        path = self.maildir.locate(base, True, system, keywords)
+        if path is None:
+            return False
+        self.maildir.set_flags(path, base, system, keywords)
+        index.change(row, system, keywords)
+        return True
+
+    @guarded
+    def expunge(self, uids: Iterable[int]) -> None:
+        """Remove messages for good; UIDs that are gone already are no error."""
+        with self.changing() as index:
+            for uid in uids:
+                row = index.row_of_uid(uid)
+                if row < 0:
+                    continue
+                _, bits, keywords, _ = index.fields(row)
+                self._unlink(index.name(row), bits, keywords)
+                index.expunge(row)
+            self.publish(index)
+
+    def _unlink(self, base: bytes, bits: int, keywords: int) -> None:
+        path = self.maildir.locate(base, bool(bits & IN_NEW), bits & sync.SYSTEM, keywords)
+        if path is not None:
+            os.unlink(path)
+
+    @guarded
+    def copy(
+        self, view: View, seqs: Iterable[int], target: Mailbox, move: bool = False
+    ) -> list[tuple[int, int]]:
+        """Copy (RFC 9051 §6.4.7) or move (RFC 6851) messages; returns (old UID, new UID) pairs.
+
+        A copy is all or nothing. A move takes each file over by one rename, so that at no
+        moment it is in both mailboxes or in none. Messages that have gone are left out.
+        """
+        uids = [view.uid(seq) for seq in seqs]
+        if target.directory == self.directory:
+            target = self
+        first, second = sorted((self, target), key=lambda box: box.directory)
+        with first.changing(), second.changing():
+            return _Transfer(self, target, move).run(uids)
+
+    def lock_maildrop(self) -> Maildrop:
+        """Take POP3's exclusive lock (RFC 1939 §4). Raises Refused with INUSE."""
+        return Maildrop(os.path.join(self.directory, "pymaild.pop3.lock"))
+
+    # -- administration ------------------------------------------------------------------------
+
+    def repair(self) -> None:
+        """Make a damaged index anew from the mail; UIDs and flags stay."""
+        with self.lock:
+            old = self.index
+            try:
+                self.index = sync.rebuild(self)
+            except OSError as error:
+                raise from_oserror(error) from error
+            old.supersede()
+
+    def rebuild(self) -> None:
+        """Throw index, log and cache away and make them from the mail."""
+        self.repair()
+
+    @guarded
+    def verify(self) -> list[str]:
+        """Return what is wrong with index or cache, in sentences; empty when all is well."""
+        self.refresh()
+        problems = self.index.verify()
+        for row, uid, *_ in self.index.living() if not problems else ():
+            message = Message(self, self.index, row)
+            if message.damaged():
+                problems.append(f"the cache of message {uid} is damaged")
+            if message.missing():
+                problems.append(f"the file of message {uid} is missing")
+        return problems
+
+    @guarded
+    def export_dovecot(self) -> None:
+        """Write dovecot-uidlist and dovecot-keywords, so that Dovecot can take this folder."""
+        with self.changing() as index:
+            messages = [(entry[1], entry[8]) for entry in index.living()]
+            takeover.write_dovecot(
+                self.directory, index.uidvalidity, index.uidnext, index.keyword_names(), messages
+            )
+
+
+class Maildrop:
+    """POP3's lock on a mailbox; a session that dies lets go of it."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = FileLock(path, 0.0)
+        if not self._lock.try_once():
+            self._lock.close()
+            raise Refused(Code.INUSE, "The maildrop is in use by another session", path)
+
+    def release(self) -> None:
+        """Let go of the maildrop."""
+        self._lock.close()
+
+
+class _Transfer:
+    """One COPY or MOVE, both mailboxes locked."""
+
+    def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
+        self.source, self.target, self.move = source, target, move
+        self.placed: list[tuple[bytes, bool, int, int]] = []
+        self.cached: list[tuple[int, bytes | None, int]] = []
+
+    def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
+        target = self.target.index
+        rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
+        self.target.reserve(target, target.uidnext + len(rows))
+        mapping = self._keyword_map(rows)
+        pairs = self._take_all(rows, mapping)
+        if self.target is not self.source:
+            self.target.publish(target)
+        self._finish(target)
+        return pairs
+
+    def _take_all(self, rows: Sequence[int], mapping: dict[int, int]) -> list[tuple[int, int]]:
+        pairs, uid = [], self.target.index.uidnext
+        try:
+            for row in rows:
+                if self._take(row, uid, mapping):
+                    pairs.append((self.source.index.fields(row)[0], uid))
+                    uid += 1
+            self.target.maildir.sync(self.target.maildir.cur)
+        except BaseException:
+            if not self.move:
+                self.target._take_back(self.placed)
+            raise
+        return pairs
+
+    def _take(self, row: int, uid: int, mapping: dict[int, int]) -> bool:
+        index = self.source.index
+        _, bits, keywords, _ = index.fields(row)
+        base, system = index.name(row), bits & sync.SYSTEM
+        path = self.source.maildir.locate(base, bool(bits & IN_NEW), system, keywords)
+        if path is None:
+            return False
+        stat = os.stat(path)
+        words = _translate(keywords, mapping)
+        named = self._adopt(path, base, uid, system, words)
+        self.placed.append((named, False, system, words))
+        wire = index.wire_size(row)
+        place = self.target.index.add(
+            uid, system, words, int(stat.st_mtime), int(time.time()), stat.st_size, wire, named
+        )
+        self.cached.append((place, index.cached(row), wire))
+        if self.move:
+            index.expunge(row)
+        return True
+
+    def _adopt(self, path: str, base: bytes, uid: int, system: int, words: int) -> bytes:
+        maildir = self.target.maildir
+        try:
+            return maildir.adopt(path, base, uid, system, words, self.move)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+                raise
+        with open(path, "rb") as file:
+            draft = maildir.write(iter(lambda: file.read(1 << 18), b""))
+        os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
+        named = maildir.publish(draft, uid, system, words, False)
+        if self.move:
+            os.unlink(path)
+        return named
+
+    def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
+        """Bits of the source's keywords in use, to bits of the target's."""
+        used = 0
+        for row in rows:
+            used |= self.source.index.fields(row)[2]
+        names = self.source.keyword_names()
+        mapping = {}
+        for bit, name in enumerate(names):
+            if used >> bit & 1:
+                mapping[bit] = self.target.flags([name], self.target.may_create_keywords()).keywords
+        return mapping
+
+    def _finish(self, target: Index) -> None:
+        if self.move:
+            self.source.maildir.sync(self.source.maildir.cur)
+        self.source.publish(self.source.index)
+        for place, entry, wire in self.cached:
+            if entry is not None:
+                target.set_cached(place, entry, wire)
+
+
+def _translate(keywords: int, mapping: dict[int, int]) -> int:
+    words = 0
+    for bit, target in mapping.items():
+        if keywords >> bit & 1:
+            words |= target
+    return words

@@ -1,0 +1,294 @@
+"""One message: its file, its parts, and what the cache holds of it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from pymaild.core.errors import Code, Refused
+from pymaild.index import IN_NEW, Index
+from pymaild.mail import cache
+from pymaild.mime import headers, parts, text
+from pymaild.mime import scan as mime_scan
+
+if TYPE_CHECKING:
+    from pymaild.mail.mailbox import Mailbox
+
+READ_WHOLE = 1 << 18  # octets up to which a file is read; larger ones are mapped
+PIECE = 1 << 17  # octets of one converted piece
+SYSTEM = 0x1F
+
+What = Literal["", "HEADER", "TEXT", "MIME"]
+
+
+class Source:
+    """A run of a message's octets, told in CRLF form. ``size``: its octets in that form."""
+
+    __slots__ = ("_data", "_end", "_fd", "_start", "size")
+
+    def __init__(self, data: memoryview, start: int, end: int, size: int, fd: int = -1) -> None:
+        self._data, self._start, self._end = data, start, end
+        self.size = size
+        self._fd = fd
+
+    def pieces(self, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
+        """Yield the octets from ``offset``, at most ``count`` of them, in bounded pieces.
+
+        NUL, which no literal may hold (RFC 9051 §9, CHAR8), is told as 0x80.
+        """
+        left = self.size - offset if count is None else min(count, self.size - offset)
+        if self.size == self._end - self._start:
+            yield from self._plain(self._start + offset, left)
+            return
+        for piece in self._converted():
+            if offset >= len(piece):
+                offset -= len(piece)
+                continue
+            piece = piece[offset : offset + left] if offset or left < len(piece) else piece
+            offset, left = 0, left - len(piece)
+            if piece:
+                yield piece
+            if left <= 0:
+                return
+
+    def _plain(self, start: int, left: int) -> Iterator[bytes]:
+        while left > 0:
+            piece = bytes(self._data[start : start + min(left, PIECE)])
+            start, left = start + len(piece), left - len(piece)
+            yield piece.replace(b"\0", b"\x80")
+
+    def _converted(self) -> Iterator[bytes]:
+        start = self._start
+        while start < self._end:
+            stop = min(start + PIECE, self._end)
+            if stop < self._end and self._data[stop - 1] == 13:
+                stop += 1  # a CRLF stays in one piece
+            yield to_crlf(bytes(self._data[start:stop])).replace(b"\0", b"\x80")
+            start = stop
+
+    def file(self) -> tuple[int, int, int] | None:
+        """Return (descriptor, offset, octets) where the file holds the wire form already."""
+        if self._fd < 0 or self.size != self._end - self._start or self.size < PIECE:
+            return None
+        if any(b"\0" in bytes(self._data[at : at + PIECE]) for at in self._range()):
+            return None
+        return self._fd, self._start, self.size
+
+    def _range(self) -> range:
+        return range(self._start, self._end, PIECE)
+
+
+def to_crlf(data: bytes) -> bytes:
+    """Return ``data`` with each line end as CRLF; a CR that ends no line stays."""
+    if b"\r\n" in data:
+        data = data.replace(b"\r\n", b"\n")
+    return data.replace(b"\n", b"\r\n")
+
+
+def crlf_size(data: memoryview) -> int:
+    """Return how many octets ``data`` has in CRLF form."""
+    size = 0
+    for at in range(0, len(data), PIECE):
+        piece = bytes(data[max(at - 1, 0) : at + PIECE])
+        fresh = len(piece) - (1 if at else 0)
+        lines = piece.count(b"\n") - (1 if at and piece[:1] == b"\n" else 0)
+        size += fresh + lines - piece.count(b"\r\n")
+    return size
+
+
+class Message:
+    """A message by its index row. Its file is opened when the cache does not have the answer."""
+
+    def __init__(self, mailbox: Mailbox, index: Index, row: int) -> None:
+        self._mailbox, self._index, self._row = mailbox, index, row
+        self._data: memoryview | None = None
+        self._fd = -1
+        self._entry: cache.Entry | None = None
+        self._tree: parts.Part | None = None
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    @property
+    def uid(self) -> int:
+        """The message's UID."""
+        return self._index.fields(self._row)[0]
+
+    @property
+    def size(self) -> int:
+        """Octets in CRLF form (RFC822.SIZE)."""
+        known = self._index.wire_size(self._row)
+        if not known:
+            known = crlf_size(self.data())
+            self._index.set_wire_size(self._row, known)
+        return known
+
+    def name(self) -> str:
+        """Return the file's base name: the part no flag change touches."""
+        base = os.fsdecode(self._index.name(self._row))
+        return base.split(",", 1)[0]
+
+    def data(self) -> memoryview:
+        """Return the file as stored. Raises Refused (EXPUNGEISSUED) when it is gone."""
+        if self._data is None:
+            self._data = self._read()
+        return self._data
+
+    def _read(self) -> memoryview:
+        fd = self._open()
+        size = os.fstat(fd).st_size
+        if size > READ_WHOLE:
+            self._fd = fd
+            return memoryview(mmap.mmap(fd, size, prot=mmap.PROT_READ))
+        try:
+            return memoryview(os.read(fd, size))
+        finally:
+            os.close(fd)
+
+    def _open(self) -> int:
+        _, bits, keywords, _ = self._index.fields(self._row)
+        base = self._index.name(self._row)
+        maildir = self._mailbox.maildir
+        fd = maildir.open(base, bool(bits & IN_NEW), bits & SYSTEM, keywords)
+        if fd is None:
+            raise Refused(Code.EXPUNGEISSUED, "Some of the messages have been expunged")
+        return fd
+
+    def missing(self) -> bool:
+        """Say whether the file is gone."""
+        try:
+            self.data()
+        except Refused:
+            return True
+        return False
+
+    def damaged(self) -> bool:
+        """Say whether there is a cache entry that does not check."""
+        octets = self._index.cached(self._row)
+        return octets is not None and cache.decode(octets) is None
+
+    # -- structure and cache -------------------------------------------------------------------
+
+    def structure(self) -> parts.Part:
+        """Return the tree of parts; offsets are those of the file as stored."""
+        if self._tree is None:
+            self._tree = parts.unpack(self.entry().parts)
+        return self._tree
+
+    def entry(self) -> cache.Entry:
+        """Return the cache entry, made from the file when there is none."""
+        if self._entry is None:
+            octets = self._index.cached(self._row)
+            self._entry = cache.decode(octets) if octets is not None else None
+            if self._entry is None:
+                self._entry = self._build()
+        return self._entry
+
+    def _build(self) -> cache.Entry:
+        data = self.data()
+        self._tree = mime_scan(data)
+        entry = cache.build(data, self._tree)
+        octets = cache.encode(entry)
+        size = self._tree.header_crlf + self._tree.body_crlf
+        if len(octets) <= cache.LARGEST:
+            self._index.set_cached(self._row, octets, size)
+        else:
+            self._index.set_wire_size(self._row, size)
+        return entry
+
+    @property
+    def envelope(self) -> bytes:
+        """ENVELOPE in wire form (RFC 9051 §7.5.2)."""
+        return self.entry().envelope
+
+    @property
+    def bodystructure(self) -> bytes:
+        """BODYSTRUCTURE in wire form."""
+        return self.entry().structure
+
+    @property
+    def body(self) -> bytes:
+        """BODY in wire form: BODYSTRUCTURE without extension data."""
+        return self.entry().body
+
+    def header(self) -> bytes:
+        """Return the header with its empty line, in CRLF form."""
+        tree = self.structure()
+        return to_crlf(bytes(self.data()[tree.header_start : tree.header_end]))
+
+    def header_fields(self, names: frozenset[bytes], negate: bool) -> bytes:
+        """Return the header lines of these upper-case names, or of all others; CRLF form."""
+        if not negate and names <= cache.FIELDS:
+            return headers.select(self.entry().fields, names, False)
+        return headers.select(self.header(), names, negate)
+
+    # -- sections ------------------------------------------------------------------------------
+
+    def section(self, path: tuple[int, ...], what: What) -> Source | None:
+        """Return the octets of BODY[path.what]; None where there is no such part.
+
+        RFC 9051 §6.4.5.1: a part of message/rfc822 counts as the message it holds, and part 1
+        of a message that is not multipart is its body.
+        """
+        if not path and not what:
+            data = self.data()
+            return Source(data, 0, len(data), self.size, self._fd)
+        part = self._find(path)
+        return self._source(part, path, what) if part is not None else None
+
+    def _source(self, part: parts.Part, path: tuple[int, ...], what: What) -> Source | None:
+        data = self.data()
+        if path and what in ("HEADER", "TEXT"):
+            if not part.is_message or not part.children:
+                return None
+            part = part.children[0]
+        if what in ("HEADER", "MIME"):
+            return Source(data, part.header_start, part.header_end, part.header_crlf, self._fd)
+        return Source(data, part.body_start, part.body_end, part.body_crlf, self._fd)
+
+    def _find(self, path: tuple[int, ...]) -> parts.Part | None:
+        part, leaf = self.structure(), False
+        for step, number in enumerate(path):
+            if step and part.is_message:
+                if not part.children:
+                    return None
+                part, leaf = part.children[0], False
+            if part.children and not part.is_message:
+                if number > len(part.children):
+                    return None
+                part = part.children[number - 1]
+            elif leaf or number != 1:
+                return None
+            leaf = not part.children or part.is_message
+        return part
+
+    def part_header_fields(
+        self, path: tuple[int, ...], names: frozenset[bytes], negate: bool
+    ) -> bytes | None:
+        """Return header lines of the message in part ``path``; None where there is none."""
+        if not path:
+            return self.header_fields(names, negate)
+        source = self.section(path, "HEADER")
+        if source is None:
+            return None
+        return headers.select(b"".join(source.pieces()), names, negate)
+
+    # -- text for SEARCH -----------------------------------------------------------------------
+
+    def key(self, name: bytes) -> str | None:
+        """Return the folded text of one of cache.KEYS, None for another field."""
+        if name not in cache.KEYS:
+            return None
+        return self.entry().keys.split(b"\0")[cache.KEYS.index(name)].decode("utf-8", "replace")
+
+    def search_text(self, header: bool, body: bool) -> Iterator[str]:
+        """Yield decoded, folded text of header or body in bounded pieces that overlap."""
+        if header:
+            for piece in text.header_texts(self.header(), None):
+                yield text.fold(piece)
+        if body:
+            for piece in text.body_texts(self.data(), self.structure()):
+                yield text.fold(piece)

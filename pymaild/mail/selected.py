@@ -1,0 +1,176 @@
+"""What a session has selected: a mailbox, a view of it, and which messages are recent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import NoSuchMailbox, Refused
+from pymaild.index import Unusable, View
+from pymaild.mail.mailbox import Mailbox
+from pymaild.storage._watch import Watch
+
+if TYPE_CHECKING:
+    from pymaild.mail.account import Account
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a session must tell its client (RFC 9051 §7.4, §7.5.1).
+
+    ``expunged``: sequence numbers in the order to be told, each valid at its turn;
+    ``exists`` and ``recent``: new counts, None where they stay; ``flags``: sequence numbers
+    after all that, whose flags others changed; ``keywords``: FLAGS must be told again;
+    ``gone``: the mailbox was deleted or renumbered, only BYE is left.
+    """
+
+    expunged: list[int] = field(default_factory=list)
+    exists: int | None = None
+    recent: int | None = None
+    flags: list[int] = field(default_factory=list)
+    keywords: bool = False
+    gone: bool = False
+
+
+_NOTHING = Changes()
+
+
+class Selected:
+    """A selected mailbox. Its whole state is :meth:`state`; the rest is made from that."""
+
+    def __init__(self, mailbox: Mailbox, view: View, read_only: bool) -> None:
+        self.mailbox = mailbox
+        self.view = view
+        self.read_only = read_only
+        self._recent: list[list[int]] = []
+        self._keywords = mailbox.index.keyword_count
+
+    @classmethod
+    def open(cls, account: Account, name: str, read_only: bool) -> Selected:
+        """Select a mailbox as it is now; read-write claims its recent messages."""
+        mailbox = account.open(name)
+        try:
+            mailbox.refresh()
+            selected = cls(mailbox, mailbox.view(), read_only)
+            selected._claim()
+        except BaseException:
+            mailbox.close()
+            raise
+        return selected
+
+    @classmethod
+    def resume(
+        cls,
+        account: Account,
+        name: str,
+        read_only: bool,
+        uidvalidity: int,
+        snapshot: int,
+        recent: list[list[int]],
+    ) -> Selected | None:
+        """Take up a view where another process left it; None when it cannot be had again."""
+        try:
+            mailbox = account.open(name)
+        except Refused:
+            return None
+        view = mailbox.index.view(snapshot) if mailbox.uidvalidity == uidvalidity else None
+        if view is None:
+            mailbox.close()
+            return None
+        selected = cls(mailbox, view, read_only)
+        selected._recent = [list(span) for span in recent]
+        return selected
+
+    def close(self) -> None:
+        """Release the mailbox."""
+        self.mailbox.close()
+
+    def state(self) -> tuple[str, int, int, list[list[int]]]:
+        """Return (name, UIDVALIDITY, snapshot, ranges of recent UIDs) for the record."""
+        return self.mailbox.name, self.mailbox.uidvalidity, self.view.snapshot, self._recent
+
+    def watch(self) -> Watch:
+        """Return a watch on the mailbox for IDLE; the caller closes it."""
+        return Watch(self.mailbox.maildir.new, self.mailbox.maildir.cur, self.mailbox.directory)
+
+    # -- recent --------------------------------------------------------------------------------
+
+    @property
+    def recent(self) -> int:
+        """How many messages of the view are \\Recent to this session."""
+        if self.read_only:
+            return len(self.view.rows_in_new()) if self.mailbox.index.counts()[2] else 0
+        spans = [(low, high) for low, high in self._recent]
+        return len(self.view.resolve(spans, True)) if spans else 0
+
+    def is_recent(self, seq: int) -> bool:
+        """Say whether a message is \\Recent to this session (RFC 3501 §2.3.2)."""
+        if self.read_only:
+            return self.view.in_new(seq)
+        if not self._recent:
+            return False
+        uid = self.view.uid(seq)
+        return any(low <= uid <= high for low, high in self._recent)
+
+    def _claim(self) -> None:
+        if self.read_only:
+            return
+        for uid in sorted(self.mailbox.claim_recent(self.view)):
+            if self._recent and self._recent[-1][1] == uid - 1:
+                self._recent[-1][1] = uid
+            else:
+                self._recent.append([uid, uid])
+
+    # -- changes -------------------------------------------------------------------------------
+
+    def changes(self, expunge: bool) -> Changes:
+        """Move the view on and say what the client must be told.
+
+        Without ``expunge`` no EXPUNGE is told and no sequence number changes (RFC 3501 §7.4.1).
+        """
+        try:
+            self.mailbox.refresh()
+        except NoSuchMailbox:
+            return Changes(gone=True)
+        moved = self._advance(expunge)
+        if moved is None:
+            return Changes(keywords=True) if self._new_keywords() else _NOTHING
+        gone, exists, flags = moved
+        own = self.mailbox.own
+        told = Changes(gone, exists, None, [seq for seq, modseq in flags if modseq not in own])
+        own.difference_update([modseq for modseq in own if modseq <= self.view.snapshot])
+        if exists is not None:
+            self._claim()
+            told.recent = self.recent
+        told.keywords = self._new_keywords()
+        return told
+
+    def _advance(
+        self, expunge: bool
+    ) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
+        index = self.mailbox.index
+        if index is self.view.index:
+            try:
+                return self.view.advance(expunge)
+            except Unusable:
+                self.mailbox.repair()
+        return self._succeed(expunge)
+
+    def _succeed(
+        self, expunge: bool
+    ) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
+        """The index was compacted or rebuilt: find the differences by comparison."""
+        found = self.view.successor(self.mailbox.index)
+        if found is None:
+            raise NoSuchMailbox("The mailbox has been renumbered")
+        view, moved = found
+        if moved[0] and not expunge:
+            return None
+        self.view = view
+        return moved
+
+    def _new_keywords(self) -> bool:
+        count = self.mailbox.index.keyword_count
+        changed = count != self._keywords
+        self._keywords = count
+        return changed

@@ -1,0 +1,282 @@
+"""Bringing a mailbox's index and its Maildir together.
+
+The Maildir is the truth. Whatever others did there (deliveries, renames, removals) and whatever
+a crash left behind is found by one procedure, :func:`scan`; the caller holds the lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pymaild.index import IN_NEW, Index, Unusable
+from pymaild.storage import control as control_file
+from pymaild.storage import maildir as maildir_file
+from pymaild.storage import takeover
+from pymaild.storage._names import parse
+
+if TYPE_CHECKING:
+    from pymaild.mail.mailbox import Mailbox
+
+SYSTEM = 0x1F
+SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
+COMPACT_DEAD = 1000  # tombstones, and a quarter of all rows, that start a compaction
+COMPACT_LOG = 4 << 20  # octets of log, and 80 for each row
+
+_log = logging.getLogger("pymaild.mail")
+
+
+@dataclass(slots=True)
+class _File:
+    """One message file that the index does not know yet."""
+
+    path: str
+    base: bytes
+    uid: int
+    flags: int
+    keywords: int
+    new: bool
+
+
+@dataclass(slots=True)
+class _Picture:
+    """What a scan found: rows that are there, and files that no row stands for."""
+
+    seen: set[int] = field(default_factory=set)
+    strangers: list[_File] = field(default_factory=list)
+
+
+def load(box: Mailbox) -> Index:
+    """Open the index, or make it anew from the mail. Takes the lock where it must write."""
+    try:
+        index = Index.open(box.directory)
+    except Unusable:
+        with box.lock:
+            return _load_locked(box)
+    if index.interrupted:
+        with box.lock:
+            return _load_locked(box)
+    return index
+
+
+def _load_locked(box: Mailbox) -> Index:
+    try:
+        index = Index.open(box.directory)
+        if index.interrupted:
+            _mend(box, index)
+        return index
+    except Unusable as reason:
+        _log.info("index of %s is made anew: %s", box.directory, reason)
+        return rebuild(box)
+
+
+def _mend(box: Mailbox, index: Index) -> None:
+    """A writer died, or the machine did: then what was not on disk yet may be missing."""
+    held = _control(box)[0]
+    if index.uidvalidity != held.uidvalidity or index.verify():
+        raise Unusable("it does not fit the mailbox")
+    lost = index.rebooted
+    index.mend(held.reserved_uid if lost else 1, held.reserved_modseq if lost else 1)
+
+
+def _control(box: Mailbox) -> tuple[control_file.Control, takeover.Adopted | None]:
+    """Return the control file; one is made on first sight, after another server's folder."""
+    found = control_file.load(box.directory)
+    if found is not None:
+        return found, None
+    adopted = takeover.adopt(box.directory)
+    if adopted is None:
+        validity = _surviving_validity(box) or control_file.next_uidvalidity(
+            box.root, box.settings.lock_timeout, box.settings.fsync
+        )
+        adopted = takeover.Adopted(validity, 1)
+    found = control_file.Control(
+        adopted.uidvalidity, adopted.uidnext, 1, adopted.keywords[: takeover.KEYWORD_LETTERS]
+    )
+    found.reserve(adopted.uidnext, 1)
+    found.save(box.directory, box.settings.fsync)
+    return found, adopted
+
+
+def _surviving_validity(box: Mailbox) -> int:
+    """UIDVALIDITY of an index whose control file is gone, 0 when there is none."""
+    try:
+        return Index.open(box.directory).uidvalidity
+    except Unusable:
+        return 0
+
+
+def rebuild(box: Mailbox) -> Index:
+    """Make index, log and cache from the Maildir; UIDs and flags stand in the file names."""
+    held, adopted = _control(box)
+    first = adopted.uidnext if adopted else held.reserved_uid
+    old = _superseded(box)
+    index = Index.create(
+        box.directory, held.uidvalidity, first, held.reserved_modseq, held.keywords
+    )
+    if old is not None:
+        old.supersede()
+    box.control = held
+    scan(box, index, adopted or takeover.Adopted(held.uidvalidity, first, named=True))
+    return index
+
+
+def _superseded(box: Mailbox) -> Index | None:
+    try:
+        return Index.open(box.directory)
+    except (Unusable, OSError):
+        return None
+
+
+def scan(box: Mailbox, index: Index, adopted: takeover.Adopted | None = None) -> None:
+    """Make the index say what the Maildir says. ``adopted``: UIDs known from elsewhere."""
+    before, started = box.maildir.stamp(), time.time_ns()
+    picture = _compare(box, index)
+    missing = _missing(box, index, picture)
+    renamed = _take_in(box, index, picture.strangers, adopted)
+    box.publish(index)
+    for row in missing:
+        index.expunge(row)
+    box.publish(index)
+    if renamed:
+        index.stamp = (*box.maildir.stamp(), time.time_ns())
+    else:
+        settled = started - max(before) > SETTLED
+        index.stamp = (*before, 0 if settled else started)
+    compact_if_due(box, index)
+
+
+def _compare(box: Mailbox, index: Index) -> _Picture:
+    """Stage the flags that changed outside, and collect files without a row."""
+    picture = _Picture()
+    for new, name in box.maildir.listing():
+        base, uid, flags, keywords = parse(name)
+        row = index.row_of_uid(uid) if uid else -1
+        if row < 0 or row in picture.seen or index.name(row) != base:
+            directory = box.maildir.new if new else box.maildir.cur
+            path = os.path.join(directory, os.fsdecode(name))
+            picture.strangers.append(_File(path, base, uid, flags, keywords, new))
+            continue
+        picture.seen.add(row)
+        _, old_flags, old_keywords, _ = index.fields(row)
+        now_flags = flags | (IN_NEW if new else 0)
+        if (old_flags, old_keywords) != (now_flags, keywords):
+            index.change(row, now_flags, keywords)
+    return picture
+
+
+def _missing(box: Mailbox, index: Index, picture: _Picture) -> list[int]:
+    """Rows without a file. A file renamed while the directory was read shows up nowhere: only
+    what a second reading does not find either is gone."""
+    if index.counts()[0] == len(picture.seen):
+        return []
+    lost = [row for row, *_ in index.living() if row not in picture.seen]
+    there = {parse(name)[0] for _, name in box.maildir.listing()} if lost else set()
+    return [row for row in lost if index.name(row) not in there]
+
+
+def _take_in(
+    box: Mailbox, index: Index, files: list[_File], adopted: takeover.Adopted | None
+) -> bool:
+    """Give each new file its UID, in its name and in the index; true when files were renamed."""
+    if not files:
+        return False
+    held = box.reserved(index)
+    trusted = _trusted(index, files, adopted, held.reserved_uid)
+    assigned = {id(file): uid for uid, file in trusted.items()}
+    uid = max([index.uidnext, *(known + 1 for known in trusted)])
+    for file in sorted(
+        (file for file in files if id(file) not in assigned),
+        key=lambda file: maildir_file.arrival(file.base),
+    ):
+        assigned[id(file)] = uid
+        uid += 1
+    box.reserve(index, uid)
+    return _stage(box, index, sorted(files, key=lambda file: assigned[id(file)]), assigned, adopted)
+
+
+def _trusted(
+    index: Index, files: Iterable[_File], adopted: takeover.Adopted | None, reserved: int
+) -> dict[int, _File]:
+    """UIDs that stand: told by another server's list, or by a name that this mailbox gave.
+
+    A name's UID counts when the index has not come that far (a crash before the index was
+    told) or is being rebuilt; any other file with a UID came from another folder.
+    """
+    floor = 1 if adopted and adopted.named else index.uidnext
+    found: dict[int, _File] = {}
+    for file in sorted(files, key=lambda file: maildir_file.arrival(file.base)):
+        uid = adopted.uids.get(file.base, 0) if adopted else 0
+        if not uid and floor <= file.uid < reserved:
+            uid = file.uid
+        if uid and uid not in found:
+            found[uid] = file
+    return found
+
+
+def _stage(
+    box: Mailbox,
+    index: Index,
+    files: list[_File],
+    assigned: dict[int, int],
+    adopted: takeover.Adopted | None,
+) -> bool:
+    renamed = False
+    for file in files:
+        uid = assigned[id(file)]
+        try:
+            stat = os.stat(file.path)
+            keywords = file.keywords | _assigned_keywords(adopted, file.base)
+            base = file.base
+            if file.uid != uid:
+                base = box.maildir.name_with_uid(file.path, file.base, uid)
+                renamed = True
+        except FileNotFoundError:
+            continue  # moved or removed by another since it was listed: the next scan sees it
+        flags = file.flags | (IN_NEW if file.new else 0)
+        times = (int(stat.st_mtime), int(stat.st_ctime))
+        sizes = (stat.st_size, maildir_file.wire_size(base))
+        index.add(uid, flags, keywords, *times, *sizes, base)
+    return renamed
+
+
+def _assigned_keywords(adopted: takeover.Adopted | None, base: bytes) -> int:
+    if adopted is None or base not in adopted.assigned:
+        return 0
+    places = (
+        adopted.keywords.index(name)
+        for name in adopted.assigned[base]
+        if name in adopted.keywords
+    )
+    return sum(1 << place for place in set(places))
+
+
+def compact_if_due(box: Mailbox, index: Index) -> None:
+    """Write index, log and cache anew when tombstones or log have grown out of proportion."""
+    rows = index.count
+    many_dead = index.dead > COMPACT_DEAD and index.dead * 4 > rows
+    if many_dead or index.log_size > COMPACT_LOG + 80 * rows:
+        compact(box, index)
+
+
+def compact(box: Mailbox, index: Index) -> Index:
+    """Replace the three files by ones that hold what lives, under the same snapshot."""
+    fresh = Index.create(
+        box.directory, index.uidvalidity, index.uidnext, index.snapshot - 1, index.keyword_names()
+    )
+    entries = []
+    for row, uid, flags, keywords, date, saved, size, wire, name, modseq in index.living():
+        place = fresh.add(uid, flags, keywords, date, saved, size, wire, name, modseq)
+        entries.append((row, place, wire))
+    fresh.commit()
+    for row, place, wire in entries:
+        entry = index.cached(row)
+        if entry is not None:
+            fresh.set_cached(place, entry, wire)
+    fresh.stamp = index.stamp
+    index.supersede()
+    return fresh

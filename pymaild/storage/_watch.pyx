@@ -1,0 +1,74 @@
+"""Waiting for a change in a mailbox: inotify on new/ and cur/ (inotify(7))."""
+
+import logging
+import os
+
+cdef extern from "sys/inotify.h":
+    int inotify_init1(int flags)
+    int inotify_add_watch(int fd, const char* path, unsigned int mask)
+    enum: IN_NONBLOCK
+    enum: IN_CLOEXEC
+    enum: IN_CREATE
+    enum: IN_DELETE
+    enum: IN_MOVED_FROM
+    enum: IN_MOVED_TO
+    enum: IN_DELETE_SELF
+
+POLL = 0.04     # seconds between looks where inotify has no more to give
+QUIET = 3600.0  # with inotify there is nothing to poll for
+
+_log = logging.getLogger("pymaild.storage")
+_told = False
+
+
+cdef class Watch:
+    """A descriptor that becomes readable when a file comes, goes or is renamed.
+
+    ``fileno()`` is -1 where the kernel's limits are reached: then ``timeout`` says after how
+    many seconds to look by oneself.
+    """
+
+    cdef int _fd
+    cdef public double timeout
+
+    def __cinit__(self, *paths):
+        self.timeout = QUIET
+        self._fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
+        if self._fd < 0:
+            self._fall_back()
+            return
+        mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF
+        for path in paths:
+            raw = os.fsencode(path)
+            if inotify_add_watch(self._fd, raw, mask) < 0:
+                self._fall_back()
+                return
+
+    def _fall_back(self):
+        global _told
+        self.close()
+        self.timeout = POLL
+        if not _told:
+            _told = True
+            _log.warning("inotify has no more watches (see fs.inotify.*): polling instead")
+
+    def fileno(self):
+        return self._fd
+
+    def drain(self):
+        """Take what has been reported, so that the next wait waits."""
+        while self._fd >= 0:
+            try:
+                if len(os.read(self._fd, 65536)) < 32768:
+                    return
+            except BlockingIOError:
+                return
+
+    def close(self):
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def __dealloc__(self):
+        if self._fd >= 0:
+            os.close(self._fd)

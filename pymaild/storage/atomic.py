@@ -1,0 +1,90 @@
+"""Every write, fsync, rename and unlink that the safety of mail hangs on.
+
+The steps go through here alone, so that a test can stop the process at each of them: it sets
+``observer``, which is told the step and its path before the step is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+observer: Callable[[str, str], None] | None = None
+
+
+def _step(kind: str, path: str) -> None:
+    if observer is not None:
+        observer(kind, path)
+
+
+def write_new(path: str, pieces: Iterable[bytes], durable: bool = True) -> int:
+    """Write a file that must not exist yet; returns its size in octets.
+
+    On any failure, one of ``pieces`` included, the file is removed again. Raises OSError.
+    """
+    _step("create", path)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        size = _write_pieces(fd, path, pieces)
+        if durable:
+            _step("fsync", path)
+            os.fsync(fd)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+    return size
+
+
+def _write_pieces(fd: int, path: str, pieces: Iterable[bytes]) -> int:
+    size = 0
+    for piece in pieces:
+        _step("write", path)
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        size += len(piece)
+    return size
+
+
+def replace(path: str, data: bytes, durable: bool = True) -> None:
+    """Replace a small file: a reader finds the old content or the new, whole. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    if os.path.exists(temporary):
+        os.unlink(temporary)
+    write_new(temporary, [data], durable)
+    rename(temporary, path)
+    if durable:
+        sync_directory(os.path.dirname(path))
+
+
+def rename(source: str, target: str) -> None:
+    """Rename within a file system. The caller syncs the directories. Raises OSError."""
+    _step("rename", target)
+    os.rename(source, target)
+
+
+def link(source: str, target: str) -> None:
+    """Give a file a second name. Raises OSError (EXDEV, EMLINK where it cannot be)."""
+    _step("link", target)
+    os.link(source, target)
+
+
+def unlink(path: str) -> None:
+    """Remove a name; one that is gone already is no error."""
+    _step("unlink", path)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def sync_directory(path: str) -> None:
+    """Put a directory's entries on disk."""
+    _step("fsync", path)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,93 @@
+"""The control file of a mailbox: what cannot be rebuilt from the mail.
+
+``pymaild.control`` holds UIDVALIDITY, the names of the keyword letters, and reservations: every
+UID and every transaction number below them may have been seen by a client. Reserving in blocks
+keeps the file out of the way of each single delivery.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+from pymaild.storage import atomic
+from pymaild.storage.locks import FileLock
+
+NAME = "pymaild.control"
+HEADER = "pymaild mailbox 1"
+UID_BLOCK = 256
+MODSEQ_BLOCK = 4096
+
+
+@dataclass(slots=True)
+class Control:
+    """``keywords``: names in letter order, a to z."""
+
+    uidvalidity: int
+    reserved_uid: int = 1
+    reserved_modseq: int = 1
+    keywords: list[str] = field(default_factory=list)
+
+    def encode(self) -> bytes:
+        """Return the file's text."""
+        lines = [
+            HEADER,
+            f"uidvalidity {self.uidvalidity}",
+            f"reserved-uid {self.reserved_uid}",
+            f"reserved-modseq {self.reserved_modseq}",
+            *(f"keyword {name}" for name in self.keywords),
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    def save(self, directory: str, durable: bool = True) -> None:
+        """Replace the control file of a mailbox directory. Raises OSError."""
+        atomic.replace(os.path.join(directory, NAME), self.encode(), durable)
+
+    def reserve(self, uid: int, modseq: int) -> bool:
+        """Make room for numbers about to be used; true when the file must be saved first."""
+        if uid < self.reserved_uid and modseq < self.reserved_modseq:
+            return False
+        self.reserved_uid = max(self.reserved_uid, uid + UID_BLOCK)
+        self.reserved_modseq = max(self.reserved_modseq, modseq + MODSEQ_BLOCK)
+        return True
+
+
+def load(directory: str) -> Control | None:
+    """Read a control file; None when there is none or it makes no sense."""
+    try:
+        with open(os.path.join(directory, NAME), encoding="utf-8") as file:
+            lines = file.read(65536).splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    if not lines or lines[0] != HEADER:
+        return None
+    pairs = [line.partition(" ")[::2] for line in lines[1:]]
+    numbers = {key: int(value) for key, value in pairs if key != "keyword" and value.isdigit()}
+    if not 0 < numbers.get("uidvalidity", 0) < 2**32:
+        return None
+    return Control(
+        numbers["uidvalidity"],
+        max(1, min(numbers.get("reserved-uid", 1), 2**32 - 1)),
+        max(1, numbers.get("reserved-modseq", 1)),
+        [value for key, value in pairs if key == "keyword"],
+    )
+
+
+def next_uidvalidity(root: str, timeout: float, durable: bool = True) -> int:
+    """Return a UIDVALIDITY higher than any this account has used (RFC 9051 §2.3.1.1)."""
+    path = os.path.join(root, "pymaild.uidvalidity")
+    with FileLock(f"{path}.lock", timeout):
+        last = _last(path)
+        value = max(int(time.time()), last + 1)
+        atomic.replace(path, f"{value}\n".encode(), durable)
+    return value
+
+
+def _last(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            text = file.read(32).strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return 0
+    return int(text) if text.isdigit() else 0

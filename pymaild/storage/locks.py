@@ -1,0 +1,88 @@
+"""Locks that a dead owner releases: flock on a small file beside the mail."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from types import TracebackType
+
+from pymaild.core.errors import Code, NoSuchMailbox, Refused
+
+FIRST_WAIT = 0.0005
+LONGEST_WAIT = 0.05
+
+
+class FileLock:
+    """An exclusive lock on ``path``, taken again and again by one process; nests."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self.path = path
+        self.timeout = timeout
+        self._fd = -1
+        self._depth = 0
+
+    def __enter__(self) -> FileLock:
+        if self._depth == 0:
+            self._acquire()
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _acquire(self) -> None:
+        deadline = time.monotonic() + self.timeout
+        wait = FIRST_WAIT
+        while not self._try():
+            if time.monotonic() > deadline:
+                raise Refused(Code.INUSE, "The mailbox is in use, try again later", self.path)
+            time.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    def _try(self) -> bool:
+        """Take the lock if it is free, and make sure it is the file at ``path`` that is held."""
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:
+                raise NoSuchMailbox("The mailbox has been deleted") from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if self._in_place():
+            return True
+        self.close()
+        return False
+
+    def _in_place(self) -> bool:
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        held = os.fstat(self._fd)
+        return (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev)
+
+    def try_once(self) -> bool:
+        """Take the lock if it is free at once; it stays until :meth:`close`."""
+        if self._depth == 0 and not self._try() and not self._try():
+            return False
+        self._depth += 1
+        return True
+
+    def close(self) -> None:
+        """Let go of lock and file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._depth = -1, 0
+
+    def __del__(self) -> None:
+        self.close()
