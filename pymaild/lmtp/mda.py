@@ -145,10 +145,15 @@ def _message(stdin: BinaryIO, order: Order, limit: int) -> Iterator[bytes]:
     sender = order.sender
     if separator is not None:
         first = first[separator.end() :]
-        sender = separator[1].decode("utf-8", "replace") if sender is None else sender
+        sender = _separator_sender(separator[1]) if sender is None else sender
     if not first:
         raise Refused(Code.CANNOT, "There is no message")
     return chain([_trace(first, sender, order.address), first], pieces)
+
+
+def _separator_sender(name: bytes) -> str:
+    """The null sender has a name in mbox files."""
+    return "" if name.upper() == b"MAILER-DAEMON" else name.decode("utf-8", "replace")
 
 
 def _bounded(stdin: BinaryIO, limit: int) -> Iterator[bytes]:

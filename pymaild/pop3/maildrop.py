@@ -39,6 +39,7 @@ class Maildrop:
         account.prepare()
         selected = Selected.open(account, INBOX, read_only)
         drop = cls._locked(selected, record)
+        selected.changes(expunge=True)  # what the last session removed before it let go
         _, record.uidvalidity, record.snapshot, record.recent = selected.state()
         return drop
 
@@ -57,13 +58,13 @@ class Maildrop:
         try:
             return cls(selected, selected.mailbox.lock_maildrop(), record)
         except BaseException:
-            selected.mailbox.close()
+            selected.close()
             raise
 
     def close(self) -> None:
         """Free the lock."""
         self._lock.release()
-        self._selected.mailbox.close()
+        self._selected.close()
 
     def __contains__(self, number: int) -> bool:
         return 1 <= number <= len(self._selected.view) and number not in self._deleted
