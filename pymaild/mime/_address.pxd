@@ -1,0 +1,2 @@
+cdef class Budget:
+    cdef public Py_ssize_t left
