@@ -17,8 +17,7 @@ __all__ = ["codec", "decode", "decode_parameters", "field", "select", "split", "
 
 #: Python codecs that are charsets of mail. Others are none (`hex`), may grow without bound
 #: (`bz2`) or take quadratic time (`punycode`), and a name from a message must not choose them.
-_CODECS = frozenset(
-    """
+_CODEC_NAMES = """
     ascii latin_1 utf_8 utf_7 utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32_le
     big5 big5hkscs cp932 cp949 cp950 euc_jis_2004 euc_jisx0213 euc_jp euc_kr
     gb18030 gb2312 gbk hz iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3
@@ -29,8 +28,8 @@ _CODECS = frozenset(
     mac_latin2 mac_roman mac_turkish cp037 cp437 cp737 cp775 cp850 cp852 cp855 cp857 cp858
     cp860 cp861 cp862 cp863 cp864 cp865 cp866 cp869 cp874 cp1006 cp1125 cp1250 cp1251 cp1252
     cp1253 cp1254 cp1255 cp1256 cp1257 cp1258
-    """.split()
-)
+"""
+_CODECS = frozenset(_CODEC_NAMES.split())
 
 
 def _plain_name(name: str) -> str:
@@ -118,17 +117,17 @@ def decode(value: bytes) -> str:
 
 def _decoded_runs(value: bytes) -> Iterator[str]:
     """The text in pieces: each what stands between words, or words of one charset."""
-    charset, octets, done = b"", b"", 0
+    charset, octets, done = b"", bytearray(), 0
     for start, word in _words(value):
         between = value[done:start]
         if octets and (between.strip() or word.charset != charset):
             yield _decoded(octets, charset)
-            octets = b""
+            octets = bytearray()
         if between.strip() or done == 0:
             yield guess(between)
-        charset, octets, done = word.charset, octets + word.octets, word.end
-    if octets:
-        yield _decoded(octets, charset)
+        charset, done = word.charset, word.end
+        octets += word.octets
+    yield _decoded(octets, charset)
     yield guess(value[done:])
 
 
@@ -150,28 +149,24 @@ def _word(value: bytes, start: int) -> _Word | None:
     if first < 0 or value[first + 2 : first + 3] != b"?":
         return None
     decoder = _WORD_DECODERS.get(value[first + 1 : first + 2].upper())
+    if decoder is None:
+        return None
     end = value.find(b"?=", first + 3)
-    if decoder is None or end < 0:
+    if end < 0:
         return None
     charset = value[start + 2 : first].partition(b"*")[0]  # RFC 2231 §5: charset*language
     return _Word(charset.lower(), decoder(value[first + 3 : end]), end + 2)
 
 
-def _decoded(octets: bytes, charset: bytes) -> str:
-    return decode_charset(octets, charset.decode("ascii", "replace"))
+def _decoded(octets: bytes | bytearray, charset: bytes) -> str:
+    return decode_charset(bytes(octets), charset.decode("ascii", "replace"))
 
 
 def _decode_q(text: bytes) -> bytes:
     return binascii.a2b_qp(text, header=True)
 
 
-def _decode_b(text: bytes) -> bytes:
-    return decode_base64(text)
-
-
-_WORD_DECODERS = {b"Q": _decode_q, b"B": _decode_b}
-
-_NOT_BASE64 = bytes(
+NOT_BASE64 = bytes(
     octet
     for octet in range(256)
     if octet not in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -180,10 +175,13 @@ _NOT_BASE64 = bytes(
 
 def decode_base64(text: bytes) -> bytes:
     """Decode base64, whatever else stands between; a last lone digit is dropped."""
-    digits = text.translate(None, _NOT_BASE64)
+    digits = text.translate(None, NOT_BASE64)
     if len(digits) % 4 == 1:
         digits = digits[:-1]
     return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
+
+
+_WORD_DECODERS = {b"Q": _decode_q, b"B": decode_base64}
 
 
 def decode_parameters(given: Parameters) -> list[tuple[str, str]]:

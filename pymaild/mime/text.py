@@ -1,0 +1,193 @@
+"""Text of messages for searching: encodings and charsets undone, in bounded pieces.
+
+RFC 9051 §6.4.4: strings match without regard to case, in decoded headers and text bodies.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+from collections.abc import Callable, Iterator
+from typing import Protocol
+from unicodedata import normalize
+
+from pymaild.mime._fields import collect, parameters, split
+from pymaild.mime.content import ContentType, content_type, joined
+from pymaild.mime.headers import (
+    NOT_BASE64,
+    codec,
+    decode,
+    decode_base64,
+    decode_parameters,
+    guess,
+)
+from pymaild.mime.octets import Octets
+from pymaild.mime.parts import Part
+
+PIECE = 65536  # octets of a body that are decoded at a time
+OVERLAP = 1024  # characters of a piece that the next one repeats
+
+_MOST_FOLDS = 20_000
+
+
+class _Folds(dict[int, str]):
+    """The comparison form of single characters, made when first met; kept within bounds."""
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _MOST_FOLDS:
+            self.clear()
+        folded = normalize("NFKD", normalize("NFKD", chr(code)).casefold())
+        self[code] = folded
+        return folded
+
+
+_FOLDS = _Folds()
+
+
+def fold(text: str) -> str:
+    """Return the form in which texts are compared: case folded, characters decomposed.
+
+    As i;unicode-casemap does (RFC 5051 §2), character by character: no reordering, so time is
+    linear in the text. A substring's form is a substring of the text's form.
+    """
+    return text.lower() if text.isascii() else text.translate(_FOLDS)
+
+
+def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
+    """Yield the decoded values of the fields `name`, or of all fields as `Name: value`.
+
+    Extended parameters (RFC 2231) are yielded decoded as well.
+    """
+    if name is None:
+        fields = [(guess(key) + ": ", value) for key, value in split(header)]
+    else:
+        fields = [("", value) for value in collect(header, {name.upper(): 0})[0] or ()]
+    for start, value in fields:
+        yield start + decode(value)
+        yield from _extended_values(value)
+
+
+def _extended_values(value: bytes) -> Iterator[str]:
+    """The values of `name*=...` parameters, whose octets `decode` leaves as they are."""
+    if b"*" in value and b"=" in value:
+        for key, text in joined(parameters(value)[1]):
+            if key.endswith(b"*"):
+                yield decode_parameters([(key, text)])[0][1]
+
+
+def body_texts(data: Octets, part: Part, overlap: int = OVERLAP) -> Iterator[str]:
+    """Yield the text inside `part`: text bodies, and the headers of all parts below it.
+
+    `data` is what `part` was scanned from. A body comes in pieces of about :data:`PIECE`
+    octets; each begins with the last `overlap` characters of the one before, so that a match of
+    up to that length is found where the pieces meet. Attachments that are no text are skipped.
+    """
+    waiting = [part]
+    while waiting:
+        current = waiting.pop()
+        if current is not part:
+            yield from header_texts(data[current.header_start : current.header_end], None)
+        waiting.extend(reversed(current.children))
+        if not current.children:
+            yield from _leaf_texts(data, current, overlap)
+
+
+def _leaf_texts(data: Octets, part: Part, overlap: int) -> Iterator[str]:
+    types, encodings = collect(data, _LEAF_FIELDS, part.header_start, part.header_end)
+    content = content_type(types)
+    if content.main.lower() not in _TEXT_TYPES:
+        return
+    encoding = parameters(encodings[0])[0].lower() if encodings else b""
+    undo = _ENCODINGS.get(encoding, _Identity)()
+    to_text = _charset_decoder(content)
+    tail = ""
+    for start in range(part.body_start, part.body_end, PIECE):
+        end = min(start + PIECE, part.body_end)
+        is_last = end == part.body_end
+        text = tail + to_text(undo.feed(bytes(data[start:end]), is_last), is_last)
+        if len(text) > len(tail):
+            yield text
+        tail = text[-overlap:] if overlap else ""
+
+
+_LEAF_FIELDS = {b"CONTENT-TYPE": 0, b"CONTENT-TRANSFER-ENCODING": 1}
+
+#: A multipart or message that was not divided is searched as text.
+_TEXT_TYPES = frozenset({b"text", b"multipart", b"message"})
+
+
+class _Undo(Protocol):
+    """Undoes a content transfer encoding, piece by piece (RFC 2045 §6)."""
+
+    def feed(self, piece: bytes, is_last: bool) -> bytes:
+        """Return what `piece` adds to the decoded octets."""
+
+
+class _Identity:
+    def feed(self, piece: bytes, is_last: bool) -> bytes:
+        return piece
+
+
+class _Base64:
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes, is_last: bool) -> bytes:
+        digits = self._rest + piece.translate(None, NOT_BASE64)
+        cut = len(digits) if is_last else len(digits) & ~3
+        self._rest = digits[cut:]
+        return decode_base64(digits[:cut])
+
+
+class _QuotedPrintable:
+    """Keeps the last line back, and of a line without end what may be a cut-off =XX."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes, is_last: bool) -> bytes:
+        text = self._rest + piece
+        cut = len(text)
+        if not is_last:
+            cut = text.rfind(b"\n") + 1 or max(text.rfind(b"=", -3), 0) or len(text)
+        self._rest = text[cut:]
+        return binascii.a2b_qp(text[:cut])
+
+
+_ENCODINGS: dict[bytes, Callable[[], _Undo]] = {
+    b"base64": _Base64,
+    b"quoted-printable": _QuotedPrintable,
+}
+
+
+class _Guess:
+    """Decodes UTF-8 up to the first octets that are none, and from there on windows-1252."""
+
+    def __init__(self) -> None:
+        self._utf8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+
+    def __call__(self, piece: bytes, is_last: bool) -> str:
+        if self._utf8 is not None:
+            before = self._utf8.getstate()[0]
+            try:
+                return self._utf8.decode(piece, is_last)
+            except UnicodeDecodeError:
+                self._utf8 = None
+                piece = before + piece
+        return piece.decode("cp1252", "replace")
+
+
+def _utf7(piece: bytes, is_last: bool) -> str:
+    """Without state between pieces: a run that never ends would be decoded again and again."""
+    return piece.decode("utf-7", "replace")
+
+
+def _charset_decoder(content: ContentType) -> Callable[[bytes, bool], str]:
+    names = [value for key, value in content.parameters if key.lower() == b"charset"]
+    name = codec(guess(names[0])) if names else None
+    if name in (None, "ascii", "utf_8"):
+        return _Guess()
+    if name == "utf_7":
+        return _utf7
+    assert name is not None
+    return codecs.getincrementaldecoder(name)("replace").decode
