@@ -51,7 +51,7 @@ _OS_EXITS = {
     errno.EEXIST: Exit.CANTCREATE,
 }
 
-Run = Callable[[argparse.Namespace, Output], Exit]
+Run = Callable[[argparse.Namespace, Output], int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,19 @@
+"""Prints an installed command: `launcher.py LIBRARY MODULE`.
+
+The interpreter is the one below the virtual environment, which compiled the extensions. It runs
+isolated (-I): nothing from the caller's environment or home directory is imported.
+"""
+
+import sys
+
+library, module = sys.argv[1:]
+interpreter = getattr(sys, "_base_executable", sys.executable)
+print(
+    f"""#!{interpreter} -I
+import sys
+
+sys.path.insert(0, {library!r})
+from pymaild.admin.{module} import main
+
+sys.exit(main())"""
+)
