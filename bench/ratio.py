@@ -11,9 +11,10 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -56,7 +57,10 @@ def empty(server: Any) -> None:
 @contextmanager
 def servers(limit: int, alone: str) -> Iterator[dict[str, Any]]:
     """Both servers, running, each with its copy of the mail."""
-    kinds = {"pymaild": instance, "dovecot": lambda users: dovecot(users, spare=4)}
+    kinds: dict[str, Callable[..., Any]] = {
+        "pymaild": instance,
+        "dovecot": partial(dovecot, spare=4),
+    }
     with ExitStack() as stack:
         running = {}
         for name, make in kinds.items():
@@ -89,7 +93,7 @@ def measure(row: Row, running: dict[str, Any], rounds: int) -> dict[str, float]:
 
 def pss(pids: list[psutil.Process]) -> float:
     """Proportional memory of processes, MiB."""
-    return sum(process.memory_full_info().pss for process in pids) / (1 << 20)
+    return float(sum(process.memory_full_info().pss for process in pids)) / (1 << 20)
 
 
 def memory(running: dict[str, Any]) -> dict[str, float]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.support.dovecot import dovecot
 from tests.support.instance import Instance, instance
 
 USERS = {"alice": "secret", "bob": "hidden"}
@@ -25,8 +27,9 @@ def server() -> Iterator[Instance]:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[Instance]:
+def shared(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One running instance for tests that only add to it; take users with `shared.add_user`."""
-    with instance(USERS) as made:
+    theirs = request.config.getoption("--server") == "dovecot"
+    with dovecot(dict(USERS), anybody=True) if theirs else instance(USERS) as made:
         made.start()
         yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,6 @@ from tests.support import corpus, maildir
 from tests.support.dovecot import dovecot
 from tests.support.instance import instance
 from tests.support.place import give, place
-from tests.support.served import Served
 
 MESSAGES = 12
 
@@ -23,7 +23,7 @@ def messages() -> tuple[bytes, ...]:
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Served]:
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A server with user alice, her INBOX filled, a folder and a subscription of it."""
     users = {"alice": "secret", "bob": "hidden", "carol@example.org": "third"}
     make = dovecot if request.config.getoption("--server") == "dovecot" else instance

@@ -99,7 +99,6 @@ SEARCHES = (
     "UNSEEN",
     "BODY segfault",
     'TEXT "index file"',
-    "1:10 SUBJECT the",
 )
 
 

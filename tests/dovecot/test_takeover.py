@@ -108,7 +108,7 @@ def test_back_to_dovecot() -> None:
 
 def export(config: Path, home: Path) -> None:
     """Run the administrator's command."""
-    command = [PYTHON, "-m", "pymaild.admin.control", "-c", config]
+    command: list[str | Path] = [PYTHON, "-m", "pymaild.admin.control", "-c", config]
     result = run([*command, "mailbox", "export-dovecot", "alice"], home, PYTHONPATH=str(ROOT))
     assert result.returncode == 0, result.stdout.decode(errors="replace")
 

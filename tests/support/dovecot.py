@@ -100,20 +100,37 @@ protocol lmtp {{
 """
 
 
+#: Dovecot looks at a passwd-file once a second; tests that add users take this password instead.
+ANYBODY = "pw"
+_STATIC = """
+passdb {
+  driver = static
+  args = password=pw
+}
+"""
+
+
 class Dovecot:
     """A running Dovecot. ``home`` is a user's Maildir below ``base``/mail/<user>/Maildir."""
 
-    def __init__(self, base: Path, users: dict[str, str], spare: int = 0) -> None:
+    def __init__(
+        self, base: Path, users: dict[str, str], spare: int = 0, anybody: bool = False
+    ) -> None:
         self.base = base
         self.users = users
         self.imap, self.pop3, self.lmtp = (("127.0.0.1", free_port()) for _ in range(3))
-        self.config = write(base / "dovecot.conf", self._config(spare))
+        self.config = write(base / "dovecot.conf", self._config(spare) + _STATIC * anybody)
         write(base / "passwd", "".join(f"{u}:{{PLAIN}}{p}::::::\n" for u, p in users.items()))
         for user in users:
             home = base / "mail" / user
             home.mkdir(parents=True, exist_ok=True)
         (base / "run").mkdir(exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
+
+    def add_user(self, name: str) -> str:
+        """A new user of a server that was made for anybody."""
+        self.users[name] = ANYBODY
+        return name
 
     def _config(self, spare: int) -> str:
         uid, gid = identity()
@@ -161,16 +178,16 @@ class Dovecot:
         psutil.wait_procs(children, 10)
         self.process = None
 
-    def client(self, user: str) -> Imap:
+    def client(self, user: str, timeout: float = 20.0) -> Imap:
         """A client that is logged in."""
-        return Imap(self.imap).login(user, self.users[user])
+        return Imap(self.imap, timeout).login(user, self.users[user])
 
 
 @contextmanager
-def dovecot(users: dict[str, str], spare: int = 0) -> Iterator[Dovecot]:
+def dovecot(users: dict[str, str], spare: int = 0, anybody: bool = False) -> Iterator[Dovecot]:
     """A Dovecot in a folder of its own; prepare mail before ``start`` is called."""
     with place("dc") as base:
-        server = Dovecot(base, users, spare)
+        server = Dovecot(base, users, spare, anybody)
         give(base)
         try:
             yield server

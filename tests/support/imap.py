@@ -183,8 +183,12 @@ class Imap:
         return [self.finish(tag) for tag in tags]
 
     def login(self, user: str, password: str) -> Imap:
-        """LOGIN that must succeed."""
-        self.ok(f"LOGIN {quote(user)} {quote(password)}")
+        """LOGIN that must succeed; else the connection is closed here."""
+        try:
+            self.ok(f"LOGIN {quote(user)} {quote(password)}")
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def append(self, mailbox: str, message: bytes, options: str = "") -> Answer:

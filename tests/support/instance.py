@@ -77,11 +77,12 @@ class Instance:
 
     def _defaults(self) -> Settings:
         run = self.base / "run"
-        me = user_name()
+        me = user_name(PYTHON)
         return {
             "server": {
                 "hostname": "test.example.org",
                 "user": me,
+                "group": "",
                 "tls_user": me,
                 "auth_user": me,
                 "run_directory": run,
@@ -155,7 +156,7 @@ class Instance:
                     stdin=subprocess.DEVNULL,
                     stdout=errors,
                     stderr=errors,
-                    **become(),
+                    **become(PYTHON),
                 )
             self._await_ready(ready)
         (self.base / "ready").unlink()

@@ -30,9 +30,9 @@ def identity() -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def user_name() -> str:
-    """The name of the user servers under test run as."""
-    return pwd.getpwuid(identity()[0]).pw_name
+def user_name(program: Path | None = None) -> str:
+    """The name of the user ``program``, a server under test, is started as."""
+    return pwd.getpwuid(become(program).get("user", os.getuid())).pw_name
 
 
 def group_name() -> str:
@@ -89,9 +89,18 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     }
 
 
-def become() -> dict[str, Any]:
-    """Arguments of Popen and run that start a program as the servers' user."""
-    if os.getuid():
+def reachable(program: Path) -> bool:
+    """Whether a program can be started by anybody: root's own Python cannot."""
+    folders = program.resolve().parents
+    return all(folder.stat().st_mode & 0o001 for folder in folders)
+
+
+def become(program: Path | None = None) -> dict[str, Any]:
+    """Arguments of Popen and run that start a program as the servers' user.
+
+    Where that user cannot reach the program it is started as it is.
+    """
+    if os.getuid() or (program and not reachable(program)):
         return {}
     uid, gid = identity()
     return {"user": uid, "group": gid, "extra_groups": []}
@@ -114,7 +123,7 @@ def run(
         stderr=subprocess.STDOUT,
         timeout=timeout,
         check=False,
-        **become(),
+        **become(Path(argv[0])),
     )
 
 

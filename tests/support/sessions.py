@@ -1,0 +1,270 @@
+"""One session of POP3 or LMTP by itself: real account, real auth role, real stream, no server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pymaild.auth.client import AuthClient
+from pymaild.auth.server import serve
+from pymaild.auth.settings import AuthSettings
+from pymaild.core.session import Ending, SessionRecord, TlsFacts, User
+from pymaild.mail.account import Account
+from pymaild.mail.services import Services
+from pymaild.mail.settings import MailSettings
+from pymaild.net.stream import SocketStream
+
+HOSTNAME = "mail.example.org"
+
+
+class Supervisor:
+    """Tells a session to leave when a test says so."""
+
+    def __init__(self) -> None:
+        self.leaving = ""
+        self.urgent = False
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._event
+
+    def attend(self) -> None:
+        os.eventfd_read(self._event)
+
+    def beat(self) -> None:
+        pass
+
+    def leave(self, text: str) -> None:
+        self.leaving = text
+        os.eventfd_write(self._event, 1)
+
+    def close(self) -> None:
+        os.close(self._event)
+
+
+class Board:
+    """Remembers what sessions tell it."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.notes: list[tuple[str, str]] = []
+        self.admits = True
+
+    def note(self, record: SessionRecord, doing: str = "", mailbox: str = "") -> None:
+        self.notes.append((record.state, mailbox))
+
+    def admit(self, record: SessionRecord) -> bool:
+        return self.admits
+
+    def beat(self) -> None:
+        pass
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        self.counts[counter] += amount
+
+
+class Auth:
+    """The auth role in a thread, with a file of users who all have the password "secret"."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.path = str(folder / "auth.sock")
+        self.users = folder / "users"
+        self.users.write_text("")
+        self.settings = AuthSettings(
+            passwd_file=str(self.users),
+            mail_path=str(folder / "mail" / "{user}" / "Maildir"),
+            **{"allow_plaintext": True, "failure_delay": 0.0, **settings},
+        )
+        self._stop_read, self._stop_write = os.pipe()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        serve(self._listener, self.settings, b"k" * 32, self._stop_read)
+
+    def add(self, *names: str) -> None:
+        with self.users.open("a") as file:
+            file.writelines(f"{name}:{{PLAIN}}secret\n" for name in names)
+
+    def client(self) -> AuthClient:
+        return AuthClient(self.path, self.settings)
+
+    def close(self) -> None:
+        os.close(self._stop_write)
+        self._thread.join()
+        self._listener.close()
+        os.close(self._stop_read)
+
+
+class Running:
+    """A session in a thread, and the client's end of its connection."""
+
+    def __init__(self, session: Any, server_end: socket.socket, client: socket.socket) -> None:
+        self.session = session
+        self.record = session.record
+        self.client = client
+        self.client.settimeout(30)
+        self.ending: Ending | None = None
+        self.error: BaseException | None = None
+        self._server_end = server_end
+        self._file = client.makefile("rb")
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.ending = self.session.run()
+        except BaseException as error:
+            self.error = error
+        finally:
+            if self.ending in (None, Ending.CLOSED):
+                self._server_end.shutdown(socket.SHUT_RDWR)
+
+    def send(self, data: bytes) -> None:
+        self.client.sendall(data)
+
+    def line(self) -> bytes:
+        """The next line without its CRLF; b"" at the end."""
+        line = self._file.readline()
+        assert line == b"" or line.endswith(b"\r\n")
+        return line[:-2]
+
+    def lines(self, count: int) -> list[bytes]:
+        return [self.line() for _ in range(count)]
+
+    def ask(self, command: bytes) -> bytes:
+        """Send one command and return the first line of its reply."""
+        self.send(command + b"\r\n")
+        return self.line()
+
+    def listing(self) -> list[bytes]:
+        """The lines of a multi-line POP3 response as they were sent, without the last dot."""
+        lines = []
+        while (line := self.line()) != b".":
+            assert line != b"" or not self.at_end()
+            lines.append(line)
+        return lines
+
+    def at_end(self) -> bool:
+        return self._file.peek(1) == b""
+
+    def rest(self) -> bytes:
+        """All that comes until the server closes the connection."""
+        return self._file.read()
+
+    def wait(self) -> Ending | None:
+        """Wait for the session's own end; what it raised is raised here."""
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.ending
+
+    def close(self) -> None:
+        self._file.close()
+        self.client.close()
+        self._thread.join(30)
+        self._server_end.close()
+        assert not self._thread.is_alive()
+
+
+class Bench:
+    """What sessions need around them. ``protocol``: a pair of record and session type."""
+
+    def __init__(self, folder: Path, protocol: tuple[Any, Any], settings: Any) -> None:
+        self.folder = folder
+        self.board = Board()
+        self.mail = MailSettings(fsync=False)
+        self.settings = settings
+        self.auth = Auth(folder)
+        self.spool = folder / "spool"
+        self.spool.mkdir()
+        self.open_account: Callable[[User], Account] = lambda user: Account(user, self.mail)
+        self._record_type, self._session_type = protocol
+        self._open: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for close in reversed(self._open):
+            close()
+        self.auth.close()
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings of the protocol for the sessions to come."""
+        self.settings = replace(self.settings, **changes)
+
+    def user(self, name: str) -> User:
+        mail = self.folder / "mail" / name / "Maildir"
+        mail.parent.mkdir(parents=True, exist_ok=True)
+        return User(name, os.getuid(), os.getgid(), "", str(mail))
+
+    def account(self, name: str) -> Account:
+        account = Account(self.user(name), self.mail)
+        account.prepare()
+        return account
+
+    def add_user(self, *names: str) -> None:
+        self.auth.add(*names)
+        for name in names:
+            self.account(name)
+
+    def put(self, name: str, *messages: bytes, folder: str = "INBOX") -> list[int]:
+        """Deliver messages; returns their UIDs."""
+        from pymaild.mail.delivery import deliver
+
+        account = self.account(name)
+        return [deliver(account, [message], folder)[1] for message in messages]
+
+    def services(self) -> Services[Any]:
+        client = self.auth.client()
+        self._open.append(client.close)
+        return Services(
+            settings=self.settings,
+            mail=self.mail,
+            auth=client,
+            board=self.board,
+            open_account=self.open_account,
+            hostname=HOSTNAME,
+            spool=str(self.spool),
+        )
+
+    def record(self, **fields: Any) -> Any:
+        return self._record_type(id="test-1", **fields)
+
+    def start(self, record: Any = None, tls: bool = False) -> Running:
+        """Run a session, new or from a record, until it ends by itself or with the test."""
+        record = self.record() if record is None else record
+        record.tls = TlsFacts("TLSv1.3") if tls else record.tls
+        server_end, client = socket.socketpair()
+        supervisor = Supervisor()
+        stream = SocketStream(server_end, supervisor, 10.0)
+        running = Running(self._session_type(record, stream, self.services()), server_end, client)
+        running.supervisor = supervisor  # type: ignore[attr-defined]
+        self._open += [supervisor.close, running.close]
+        return running
+
+
+@contextmanager
+def bench(folder: Path, protocol: tuple[Any, Any], settings: Any) -> Iterator[Bench]:
+    """A bench for the time of one test."""
+    with Bench(folder, protocol, settings) as made:
+        yield made
