@@ -66,6 +66,7 @@ check: dev ## Lint, types, layering, generated documents
 
 bench: dev ## Measure, beside a Debian Dovecot serving the same mail
 	$(BIN)/python -m pytest bench
+	$(BIN)/python -m bench.ratio
 
 docs: build ## Generate the sample configuration and the manual pages
 	$(BIN)/python -m pymaild.admin.generate
