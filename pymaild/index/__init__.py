@@ -1,8 +1,8 @@
 """The snapshot index of a mailbox: records, log and cache in mmap."""
 
-from pymaild.index._index import Busy, Index, Unusable, View
+from pymaild.index._index import Busy, Index, Unusable, View, checksum
 
 #: Bit in a row's flags: the file lies in new/ (\\Recent to the next session that claims it).
 IN_NEW = 0x100
 
-__all__ = ["IN_NEW", "Busy", "Index", "Unusable", "View"]
+__all__ = ["IN_NEW", "Busy", "Index", "Unusable", "View", "checksum"]

@@ -96,6 +96,8 @@ cdef packed struct Change:
     uint32_t check
     uint32_t spare
 
+cdef uint32_t checksum_of(const void* data, size_t words) noexcept nogil
+
 cdef class Index:
     cdef readonly str directory
     cdef object _map
@@ -145,6 +147,7 @@ cdef class View:
     cdef uint32_t _at_or_before(self, uint64_t uid) noexcept
     cdef _replay(self, uint64_t snapshot, uint64_t log_end, bint expunge)
     cdef _settle(self, uint64_t rows, list gone, dict changed)
+    cdef bint _stands_for(self, uint32_t damaged, uint32_t uid) noexcept
     cdef int _add_dead(self, list gone) except -1
     cdef int64_t row_of(self, uint32_t sequence) noexcept
     cdef uint32_t sequence_of(self, uint64_t row) noexcept

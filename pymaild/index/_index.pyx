@@ -39,6 +39,15 @@ cdef extern from *:
     void PM_BARRIER() nogil
     uint32_t pm_check(const void* data, size_t words) nogil
 
+cdef uint32_t checksum_of(const void* data, size_t words) noexcept nogil:
+    return pm_check(data, words)
+
+
+def checksum(bytes data):
+    """Return the 32-bit check over ``data``, whose length is a multiple of 8."""
+    return pm_check(<const char*>data, len(data) // 8)
+
+
 cdef enum:
     CHECKED_WORDS = 11     # of a Record, up to its check
     CHANGE_WORDS = 4       # of a Change, up to its check
@@ -119,8 +128,8 @@ cdef class Index:
         self._fd = self._log = self._cache = -1
 
     @staticmethod
-    def open(str directory):
-        """Open what is there. Raises Unusable."""
+    def open(str directory, bint sealed=True):
+        """Open what is there. Raises Unusable; an index not sealed yet is that, too."""
         cdef Index self = Index(directory)
         try:
             self._fd = os.open(os.path.join(directory, INDEX_FILE), os.O_RDWR | os.O_CLOEXEC)
@@ -129,7 +138,7 @@ cdef class Index:
         self._map_rows()
         if memcmp(self.head.magic, <const char*>_MAGIC[INDEX_FILE], 8) != 0:
             raise Unusable("this is not an index")
-        if self.head.version != VERSION or self.head.record_size != sizeof(Record):
+        if self.head.version != (VERSION if sealed else 0) or self.head.record_size != sizeof(Record):
             raise Unusable("the index is of another version")
         if self.head.keywords > KEYWORD_LIMIT or self.head.rows > self.capacity:
             raise Unusable("the header is damaged")
@@ -145,7 +154,8 @@ cdef class Index:
     def create(str directory, uint32_t uidvalidity, uint32_t uidnext, uint64_t snapshot, keywords):
         """Put an empty index in place of what is there, and open it.
 
-        ``keywords``: their names in bit order. The caller holds the mailbox lock.
+        ``keywords``: their names in bit order. The caller holds the mailbox lock, fills the
+        index and seals it: one that was left half filled is not taken for the mailbox.
         """
         cdef Header head
         cdef bytes octets
@@ -154,7 +164,7 @@ cdef class Index:
         memset(&head, 0, sizeof(head))
         memcpy(head.magic, <const char*>_MAGIC[INDEX_FILE], 8)
         memcpy(head.boot, <const char*>_BOOT, 16)
-        head.version, head.record_size = VERSION, sizeof(Record)
+        head.version, head.record_size = 0, sizeof(Record)
         head.generation = int.from_bytes(os.urandom(8), "little")
         head.uidvalidity, head.uidnext, head.snapshot = uidvalidity, uidnext, snapshot
         head.log_end = head.cache_end = HEAD_SIZE
@@ -168,7 +178,12 @@ cdef class Index:
         _replace(directory, CACHE_FILE, _file_head(CACHE_FILE, head.generation))
         _replace(directory, LOG_FILE, _file_head(LOG_FILE, head.generation))
         _replace(directory, INDEX_FILE, bytes(page))
-        return Index.open(directory)
+        return Index.open(directory, sealed=False)
+
+    def seal(self):
+        """Say that the index is complete."""
+        PM_BARRIER()
+        self.head.version = VERSION
 
     def _map_rows(self):
         stat = os.fstat(self._fd)
@@ -623,6 +638,10 @@ cdef _write_all(int fd, octets):
         rest = rest[os.write(fd, rest):]
 
 
+cdef inline bint _sound(Record* record) noexcept:
+    return record.check == pm_check(record, CHECKED_WORDS)
+
+
 cdef class View:
     """A mailbox at one snapshot: sequence numbers 1..len(view) for the messages it selects."""
 
@@ -1002,6 +1021,16 @@ cdef class View:
         self._dead, self._dead_count = dead, count
         return 0
 
+    cdef bint _stands_for(self, uint32_t damaged, uint32_t uid) noexcept:
+        """Say whether a UID can be that of a damaged row: it lies before the next sound one."""
+        cdef uint32_t sequence
+        cdef Record* record
+        for sequence in range(damaged + 1, <uint32_t>len(self) + 1):
+            record = &self.index.rows[self.row_of(sequence)]
+            if _sound(record):
+                return uid < record.uid
+        return True
+
     def successor(self, Index index):
         """Carry the view over to an index that took this one's place.
 
@@ -1016,7 +1045,12 @@ cdef class View:
         while old_seq <= old_count:
             ours = &self.index.rows[self.row_of(old_seq)]
             theirs = index.row(new.row_of(new_seq)) if new_seq <= new_count else NULL
-            if theirs != NULL and theirs.uid == ours.uid:
+            if theirs != NULL and not _sound(ours) and self._stands_for(old_seq, theirs.uid):
+                flags.append((new_seq, new.snapshot))
+                kept += 1
+                new_seq += 1
+                old_seq += 1
+            elif theirs != NULL and theirs.uid == ours.uid:
                 if (theirs.flags ^ ours.flags) & SYSTEM_MASK or theirs.keywords != ours.keywords \
                         or ours.modseq > self.snapshot:
                     flags.append((new_seq, new.snapshot))

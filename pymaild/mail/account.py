@@ -60,7 +60,8 @@ class Account:
         self.separator: str = settings.separator
         self.prefix = settings.prefix
         self._names = Names(settings.separator, settings.prefix)
-        self._lock = FileLock(os.path.join(self.root, "pymaild.account.lock"), settings.lock_timeout)
+        lock = os.path.join(self.root, "pymaild.account.lock")
+        self._lock = FileLock(lock, settings.lock_timeout)
 
     @property
     def special(self) -> dict[str, str]:

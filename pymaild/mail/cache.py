@@ -1,19 +1,21 @@
 """The cache entry of a message: what FETCH and SEARCH ask for, computed once.
 
-Layout: a CRC-32 over all behind it, six lengths (little-endian, 32 bits), then the six parts.
-An entry is never changed; one that does not check is dropped and made anew.
+Layout, numbers of 32 bits, little-endian: a check over all behind the second number, the length
+of the whole, six lengths, then the six parts, and zeros up to a multiple of eight octets. The
+FETCH writer reads the same form. An entry never changes; one that does not check is made anew.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import NamedTuple
 
-from pymaild.mime import bodystructure, envelope, headers, parts, scan
+from pymaild.index import checksum
+from pymaild.mime import bodystructure, envelope, headers, parts
+from pymaild.mime.octets import Octets
 from pymaild.mime.text import fold, header_texts
 
-_HEAD = struct.Struct("<7I")
+_HEAD = struct.Struct("<8I")
 
 #: The header fields kept in wire form: what clients ask for to show a list of messages.
 FIELDS = frozenset(
@@ -45,7 +47,7 @@ class Entry(NamedTuple):
     keys: bytes
 
 
-def build(data: bytes, tree: parts.Part) -> Entry:
+def build(data: Octets, tree: parts.Part) -> Entry:
     """Compute the entry of a message. ``data``: the file as stored."""
     header = bytes(data[tree.header_start : tree.header_end])
     return Entry(
@@ -65,22 +67,24 @@ def _key(header: bytes, name: bytes) -> bytes:
 
 def encode(entry: Entry) -> bytes:
     """Return an entry's octets."""
-    body = b"".join((struct.pack("<6I", *map(len, entry)), *entry))
-    return struct.pack("<I", zlib.crc32(body)) + body
+    used = _HEAD.size + sum(map(len, entry))
+    padding = bytes(-used % 8)
+    body = b"".join((struct.pack("<6I", *map(len, entry)), *entry, padding))
+    return struct.pack("<2I", checksum(body), len(body) + 8) + body
 
 
 def decode(octets: bytes) -> Entry | None:
     """Read what :func:`encode` made; None for anything else."""
-    if len(octets) < _HEAD.size:
+    if len(octets) < _HEAD.size or len(octets) % 8:
         return None
-    check, *lengths = _HEAD.unpack_from(octets)
-    if zlib.crc32(memoryview(octets)[4:]) != check or sum(lengths) + _HEAD.size != len(octets):
+    check, length, *lengths = _HEAD.unpack_from(octets)
+    if length != len(octets) or checksum(octets[8:]) != check:
         return None
     pieces, place = [], _HEAD.size
-    for length in lengths:
-        pieces.append(octets[place : place + length])
-        place += length
+    for size in lengths:
+        pieces.append(octets[place : place + size])
+        place += size
     return Entry(*pieces)
 
 
-__all__ = ["FIELDS", "KEYS", "LARGEST", "Entry", "build", "decode", "encode", "scan"]
+__all__ = ["FIELDS", "KEYS", "LARGEST", "Entry", "build", "decode", "encode"]

@@ -63,11 +63,20 @@ def guarded(method: Callable[P, R]) -> Callable[P, R]:
         except Unusable:
             mailbox: Any = args[0]
             mailbox.repair()
-            return method(*args, **kwargs)
+            return _again(method, *args, **kwargs)
         except Busy as error:
             raise Refused(Code.INUSE, "The mailbox is in use, try again later") from error
 
     return call
+
+
+def _again(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call once more after a repair; a view that still shows the damage is the caller's."""
+    try:
+        return method(*args, **kwargs)
+    except Unusable as error:
+        text = "The mailbox was damaged and has been repaired, try again"
+        raise Refused(Code.UNAVAILABLE, text, str(error)) from error
 
 
 class Mailbox:

@@ -11,7 +11,7 @@ from pymaild.core.errors import Code, Refused
 from pymaild.index import IN_NEW, Index
 from pymaild.mail import cache
 from pymaild.mime import headers, parts, text
-from pymaild.mime import scan as mime_scan
+from pymaild.mime._crlf import crlf_size, to_crlf
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -78,24 +78,6 @@ class Source:
 
     def _range(self) -> range:
         return range(self._start, self._end, PIECE)
-
-
-def to_crlf(data: bytes) -> bytes:
-    """Return ``data`` with each line end as CRLF; a CR that ends no line stays."""
-    if b"\r\n" in data:
-        data = data.replace(b"\r\n", b"\n")
-    return data.replace(b"\n", b"\r\n")
-
-
-def crlf_size(data: memoryview) -> int:
-    """Return how many octets ``data`` has in CRLF form."""
-    size = 0
-    for at in range(0, len(data), PIECE):
-        piece = bytes(data[max(at - 1, 0) : at + PIECE])
-        fresh = len(piece) - (1 if at else 0)
-        lines = piece.count(b"\n") - (1 if at and piece[:1] == b"\n" else 0)
-        size += fresh + lines - piece.count(b"\r\n")
-    return size
 
 
 class Message:
@@ -189,7 +171,7 @@ class Message:
 
     def _build(self) -> cache.Entry:
         data = self.data()
-        self._tree = mime_scan(data)
+        self._tree = parts.scan(data)
         entry = cache.build(data, self._tree)
         octets = cache.encode(entry)
         size = self._tree.header_crlf + self._tree.body_crlf
@@ -236,7 +218,7 @@ class Message:
         if not path and not what:
             data = self.data()
             return Source(data, 0, len(data), self.size, self._fd)
-        part = self._find(path)
+        part = parts.find(self.structure(), path)
         return self._source(part, path, what) if part is not None else None
 
     def _source(self, part: parts.Part, path: tuple[int, ...], what: What) -> Source | None:
@@ -248,22 +230,6 @@ class Message:
         if what in ("HEADER", "MIME"):
             return Source(data, part.header_start, part.header_end, part.header_crlf, self._fd)
         return Source(data, part.body_start, part.body_end, part.body_crlf, self._fd)
-
-    def _find(self, path: tuple[int, ...]) -> parts.Part | None:
-        part, leaf = self.structure(), False
-        for step, number in enumerate(path):
-            if step and part.is_message:
-                if not part.children:
-                    return None
-                part, leaf = part.children[0], False
-            if part.children and not part.is_message:
-                if number > len(part.children):
-                    return None
-                part = part.children[number - 1]
-            elif leaf or number != 1:
-                return None
-            leaf = not part.children or part.is_message
-        return part
 
     def part_header_fields(
         self, path: tuple[int, ...], names: frozenset[bytes], negate: bool

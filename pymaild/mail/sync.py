@@ -17,7 +17,7 @@ from pymaild.index import IN_NEW, Index, Unusable
 from pymaild.storage import control as control_file
 from pymaild.storage import maildir as maildir_file
 from pymaild.storage import takeover
-from pymaild.storage._names import parse
+from pymaild.storage._names import parse, without_uid
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -84,22 +84,30 @@ def _mend(box: Mailbox, index: Index) -> None:
 
 
 def _control(box: Mailbox) -> tuple[control_file.Control, takeover.Adopted | None]:
-    """Return the control file; one is made on first sight, after another server's folder."""
+    """Return the control file; one is made on first sight, after another server's folder.
+
+    A takeover that was interrupted goes on with the other server's list.
+    """
     found = control_file.load(box.directory)
-    if found is not None:
+    if found is not None and not found.adopting:
         return found, None
     adopted = takeover.adopt(box.directory)
     if adopted is None:
-        validity = _surviving_validity(box) or control_file.next_uidvalidity(
-            box.root, box.settings.lock_timeout, box.settings.fsync
-        )
-        adopted = takeover.Adopted(validity, 1)
-    found = control_file.Control(
-        adopted.uidvalidity, adopted.uidnext, 1, adopted.keywords[: takeover.KEYWORD_LETTERS]
-    )
-    found.reserve(adopted.uidnext, 1)
-    found.save(box.directory, box.settings.fsync)
+        adopted = takeover.Adopted(_own_validity(box, found), 1, named=found is not None)
+    if found is None:
+        keywords = adopted.keywords[: takeover.KEYWORD_LETTERS]
+        found = control_file.Control(adopted.uidvalidity, adopted.uidnext, 1, keywords, True)
+        found.reserve(adopted.uidnext, 1)
+        found.save(box.directory, box.settings.fsync)
     return found, adopted
+
+
+def _own_validity(box: Mailbox, held: control_file.Control | None) -> int:
+    if held is not None:
+        return held.uidvalidity
+    return _surviving_validity(box) or control_file.next_uidvalidity(
+        box.root, box.settings.lock_timeout, box.settings.fsync
+    )
 
 
 def _surviving_validity(box: Mailbox) -> int:
@@ -122,6 +130,11 @@ def rebuild(box: Mailbox) -> Index:
         old.supersede()
     box.control = held
     scan(box, index, adopted or takeover.Adopted(held.uidvalidity, first, named=True))
+    index.seal()
+    if held.adopting:
+        held = box.reserved(index)
+        held.adopting = False
+        held.save(box.directory, box.settings.fsync)
     return index
 
 
@@ -210,12 +223,20 @@ def _trusted(
     floor = 1 if adopted and adopted.named else index.uidnext
     found: dict[int, _File] = {}
     for file in sorted(files, key=lambda file: maildir_file.arrival(file.base)):
-        uid = adopted.uids.get(file.base, 0) if adopted else 0
+        uid = _listed(adopted, file) if adopted else 0
         if not uid and floor <= file.uid < reserved:
             uid = file.uid
         if uid and uid not in found:
             found[uid] = file
     return found
+
+
+def _listed(adopted: takeover.Adopted, file: _File) -> int:
+    """The UID another server's list gives this file, also when we have renamed it already."""
+    uid = adopted.uids.get(file.base, 0)
+    if not uid and file.uid and adopted.uids.get(without_uid(file.base), 0) == file.uid:
+        return file.uid
+    return uid
 
 
 def _stage(
@@ -232,8 +253,8 @@ def _stage(
             stat = os.stat(file.path)
             keywords = file.keywords | _assigned_keywords(adopted, file.base)
             base = file.base
-            if file.uid != uid:
-                base = box.maildir.name_with_uid(file.path, file.base, uid)
+            if file.uid != uid or keywords != file.keywords:
+                base = _rename(box, file, uid, keywords)
                 renamed = True
         except FileNotFoundError:
             continue  # moved or removed by another since it was listed: the next scan sees it
@@ -244,14 +265,20 @@ def _stage(
     return renamed
 
 
+def _rename(box: Mailbox, file: _File, uid: int, keywords: int) -> bytes:
+    """Put the UID, and keywords that stood elsewhere, into a file's name."""
+    base, path = box.maildir.name_with_uid(file.path, file.base, uid)
+    if keywords != file.keywords:
+        box.maildir.set_flags(path, base, file.flags, keywords)
+        file.new = False
+    return base
+
+
 def _assigned_keywords(adopted: takeover.Adopted | None, base: bytes) -> int:
-    if adopted is None or base not in adopted.assigned:
+    if adopted is None or not adopted.assigned:
         return 0
-    places = (
-        adopted.keywords.index(name)
-        for name in adopted.assigned[base]
-        if name in adopted.keywords
-    )
+    words = adopted.assigned.get(base) or adopted.assigned.get(without_uid(base), [])
+    places = (adopted.keywords.index(name) for name in words if name in adopted.keywords)
     return sum(1 << place for place in set(places))
 
 
@@ -278,5 +305,6 @@ def compact(box: Mailbox, index: Index) -> Index:
         if entry is not None:
             fresh.set_cached(place, entry, wire)
     fresh.stamp = index.stamp
+    fresh.seal()
     index.supersede()
     return fresh

@@ -72,6 +72,9 @@ def info(uint32_t flags, uint64_t keywords):
 
 def with_uid(bytes base, uint32_t uid):
     """Return a base name that says this UID and no other."""
-    fields = [field for field in base.split(b",") if not field.startswith(b"U=")]
-    fields.append(b"U=%d" % uid)
-    return b",".join(fields)
+    return without_uid(base) + b",U=%d" % uid
+
+
+def without_uid(bytes base):
+    """Return a base name that says no UID."""
+    return b",".join([field for field in base.split(b",") if not field.startswith(b"U=")])

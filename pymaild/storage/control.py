@@ -22,12 +22,14 @@ MODSEQ_BLOCK = 4096
 
 @dataclass(slots=True)
 class Control:
-    """``keywords``: names in letter order, a to z."""
+    """``keywords``: names in letter order, a to z; ``adopting``: another server's folder is
+    being taken over, and its list of UIDs still counts."""
 
     uidvalidity: int
     reserved_uid: int = 1
     reserved_modseq: int = 1
     keywords: list[str] = field(default_factory=list)
+    adopting: bool = False
 
     def encode(self) -> bytes:
         """Return the file's text."""
@@ -37,6 +39,7 @@ class Control:
             f"reserved-uid {self.reserved_uid}",
             f"reserved-modseq {self.reserved_modseq}",
             *(f"keyword {name}" for name in self.keywords),
+            *(["adopting 1"] if self.adopting else []),
         ]
         return ("\n".join(lines) + "\n").encode()
 
@@ -71,6 +74,7 @@ def load(directory: str) -> Control | None:
         max(1, min(numbers.get("reserved-uid", 1), 2**32 - 1)),
         max(1, numbers.get("reserved-modseq", 1)),
         [value for key, value in pairs if key == "keyword"],
+        numbers.get("adopting", 0) == 1,
     )
 
 

@@ -159,15 +159,15 @@ class Maildir:
         if target != path:
             atomic.rename(path, target)
 
-    def name_with_uid(self, path: str, base: bytes, uid: int) -> bytes:
-        """Rename a file in its directory so that its name says the UID; returns the base."""
+    def name_with_uid(self, path: str, base: bytes, uid: int) -> tuple[bytes, str]:
+        """Rename a file in its directory so that its name says the UID: (base, path)."""
         directory, old = os.path.split(path)
         named = with_uid(base, uid)
         suffix = os.fsencode(old)[len(base) :]
         target = os.path.join(directory, os.fsdecode(named + suffix))
         if target != path:
             atomic.rename(path, target)
-        return named
+        return named, target
 
     def adopt(
         self, path: str, base: bytes, uid: int, flags: int, keywords: int, move: bool

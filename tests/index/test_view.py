@@ -24,7 +24,9 @@ STEPS = st.lists(
 def fresh(path: Path) -> Index:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    return Index.create(str(path), 7, 1, 1, [])
+    index = Index.create(str(path), 7, 1, 1, [])
+    index.seal()
+    return index
 
 
 def apply(index: Index, alive: dict[int, int], step: tuple[str, int]) -> None:
@@ -164,3 +166,9 @@ def test_keywords_live_in_the_header(tmp_path: Path) -> None:
     assert Index.open(str(tmp_path / "box")).keyword_names() == names
     with pytest.raises(ValueError, match="no room"):
         index.define_keyword("one too many")
+
+
+def test_a_half_filled_index_is_not_taken_for_the_mailbox(tmp_path: Path) -> None:
+    Index.create(str(tmp_path), 7, 1, 1, [])
+    with pytest.raises(Unusable):
+        Index.open(str(tmp_path))

@@ -1,0 +1,23 @@
+from array import array
+from collections.abc import Sequence
+
+from pymaild.index import View
+
+UID: int
+FLAGS: int
+INTERNALDATE: int
+SIZE: int
+ENVELOPE: int
+BODYSTRUCTURE: int
+BODY: int
+MODSEQ: int
+
+def write(
+    view: View,
+    seqs: array[int],
+    start: int,
+    items: bytes,
+    keywords: Sequence[bytes],
+    recent: Sequence[Sequence[int]],
+    limit: int,
+) -> tuple[bytes, int]: ...

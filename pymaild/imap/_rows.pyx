@@ -1,0 +1,264 @@
+"""FETCH of what rows and cache hold: a walk over records that copies octets.
+
+RFC 9051 §7.5.2. A row whose answer is not complete here (nothing cached, no size counted, a
+message that has gone) ends the walk; the caller answers it the long way and comes back.
+"""
+
+from cpython.array cimport array
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
+
+from pymaild.index._index cimport IN_NEW, Index, Record, View, checksum_of
+
+cdef enum:
+    OP_UID = 1
+    OP_FLAGS = 2
+    OP_INTERNALDATE = 3
+    OP_SIZE = 4
+    OP_ENVELOPE = 5
+    OP_BODYSTRUCTURE = 6
+    OP_BODY = 7
+    OP_MODSEQ = 8
+    FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
+    ENTRY_HEAD = 32        # check, length, six part lengths: pymaild.mail.cache
+
+UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
+ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ
+
+cdef const char** _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                             "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+cdef struct Out:
+    char* data
+    size_t used
+    size_t room
+
+cdef struct Flag:
+    uint32_t bit
+    const char* name
+    int length
+
+cdef Flag[5] _FLAGS
+_FLAGS[0] = Flag(2, "\\Answered", 9)
+_FLAGS[1] = Flag(4, "\\Flagged", 8)
+_FLAGS[2] = Flag(8, "\\Deleted", 8)
+_FLAGS[3] = Flag(1, "\\Seen", 5)
+_FLAGS[4] = Flag(16, "\\Draft", 6)
+
+
+cdef inline void _put(Out* out, const char* text, size_t length) noexcept nogil:
+    memcpy(out.data + out.used, text, length)
+    out.used += length
+
+
+cdef void _number(Out* out, uint64_t value) noexcept nogil:
+    cdef char[20] digits
+    cdef int place = 20
+    while True:
+        place -= 1
+        digits[place] = <char>(c"0" + value % 10)
+        value //= 10
+        if value == 0:
+            break
+    _put(out, digits + place, 20 - place)
+
+
+cdef inline void _two(Out* out, int value) noexcept nogil:
+    out.data[out.used] = <char>(c"0" + value // 10)
+    out.data[out.used + 1] = <char>(c"0" + value % 10)
+    out.used += 2
+
+
+cdef void _date(Out* out, int64_t seconds) noexcept nogil:
+    """date-time in UTC (RFC 9051 §9); days to civil date by counting from 1 March 0000."""
+    cdef int64_t days = seconds // 86400, rest = seconds % 86400, era, year
+    cdef int64_t of_era, of_year, day, month
+    if rest < 0:
+        rest += 86400
+        days -= 1
+    days += 719468
+    era = (days if days >= 0 else days - 146096) // 146097
+    of_era = days - era * 146097
+    year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    day = of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    year += era * 400 + (1 if month <= 2 else 0)
+    out.data[out.used] = c'"'
+    out.data[out.used + 1] = c" " if day < 10 else <char>(c"0" + day // 10)
+    out.data[out.used + 2] = <char>(c"0" + day % 10)
+    out.data[out.used + 3] = c"-"
+    out.used += 4
+    _put(out, _MONTHS[month - 1], 3)
+    out.data[out.used] = c"-"
+    out.used += 1
+    _two(out, <int>(year // 100 % 100))
+    _two(out, <int>(year % 100))
+    out.data[out.used] = c" "
+    out.used += 1
+    _two(out, <int>(rest // 3600))
+    out.data[out.used] = c":"
+    out.used += 1
+    _two(out, <int>(rest % 3600 // 60))
+    out.data[out.used] = c":"
+    out.used += 1
+    _two(out, <int>(rest % 60))
+    _put(out, ' +0000"', 7)
+
+
+cdef class _Writer:
+    cdef Out out
+    cdef list keywords
+
+    def __cinit__(self, keywords):
+        self.keywords = list(keywords)
+        self.out.room = 1 << 17
+        self.out.used = 0
+        self.out.data = <char*>malloc(self.out.room)
+        if self.out.data == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.out.data)
+
+    cdef int reserve(self, size_t more) except -1:
+        cdef char* data
+        if self.out.used + more > self.out.room:
+            self.out.room = (self.out.used + more) * 2
+            data = <char*>realloc(self.out.data, self.out.room)
+            if data == NULL:
+                raise MemoryError
+            self.out.data = data
+        return 0
+
+    cdef int flags(self, Record* record, bint recent) except -1:
+        cdef int place
+        cdef bytes word
+        cdef size_t first
+        _put(&self.out, "FLAGS (", 7)
+        first = self.out.used
+        for place in range(5):
+            if record.flags & _FLAGS[place].bit:
+                _put(&self.out, _FLAGS[place].name, _FLAGS[place].length)
+                _put(&self.out, " ", 1)
+        if record.keywords:
+            for place in range(len(self.keywords)):
+                if record.keywords >> place & 1:
+                    word = self.keywords[place]
+                    _put(&self.out, word, len(word))
+                    _put(&self.out, " ", 1)
+        if recent:
+            _put(&self.out, "\\Recent ", 8)
+        if self.out.used > first:
+            self.out.used -= 1
+        _put(&self.out, ")", 1)
+        return 0
+
+
+cdef inline bint _is_recent(list spans, uint32_t uid) except -1:
+    for low, high in spans:
+        if low <= uid <= high:
+            return True
+    return False
+
+
+cdef const unsigned char* _entry(Index index, Record* record) except? NULL:
+    """The row's cache entry, checked; NULL when there is none to use."""
+    cdef const unsigned char* octets
+    cdef uint32_t length = record.cache_length
+    if record.cache_offset == 0 or length < ENTRY_HEAD or length % 8:
+        return NULL
+    if not index._reach_cache(record.cache_offset, length):
+        return NULL
+    octets = &index._cache_octets[record.cache_offset]
+    if (<const uint32_t*>octets)[0] != checksum_of(octets + 8, (length - 8) // 8):
+        return NULL
+    return octets
+
+
+cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned char* entry,
+               bint recent) except -1:
+    """Append one item; 0 when this row cannot be answered here."""
+    cdef Out* out = &writer.out
+    cdef const uint32_t* lengths
+    cdef uint32_t start, place, part
+    if op == OP_UID:
+        _put(out, "UID ", 4)
+        _number(out, record.uid)
+    elif op == OP_FLAGS:
+        writer.flags(record, recent)
+    elif op == OP_INTERNALDATE:
+        _put(out, "INTERNALDATE ", 13)
+        _date(out, record.date)
+    elif op == OP_SIZE:
+        if record.wire_size == 0:
+            return 0
+        _put(out, "RFC822.SIZE ", 12)
+        _number(out, record.wire_size)
+    elif op == OP_MODSEQ:
+        _put(out, "MODSEQ (", 8)
+        _number(out, record.modseq)
+        _put(out, ")", 1)
+    else:
+        lengths = <const uint32_t*>(entry + 8)
+        part, start = op - OP_ENVELOPE, ENTRY_HEAD
+        for place in range(part):
+            start += lengths[place]
+        writer.reserve(lengths[part] + FIXED_ROOM)
+        if op == OP_ENVELOPE:
+            _put(out, "ENVELOPE ", 9)
+        elif op == OP_BODYSTRUCTURE:
+            _put(out, "BODYSTRUCTURE ", 14)
+        else:
+            _put(out, "BODY ", 5)
+        _put(out, <const char*>entry + start, lengths[part])
+    return 1
+
+
+def write(View view, array seqs, Py_ssize_t start, bytes items, keywords, recent, size_t limit):
+    """Write FETCH responses for ``seqs[start:]``; returns (octets, place of the first undone).
+
+    ``items``: one octet for each item, in the order asked. ``keywords``: names in bit order.
+    ``recent``: ranges of UIDs that are \\Recent to this session. Stops behind ``limit`` octets.
+    """
+    cdef _Writer writer = _Writer(keywords)
+    cdef list spans = list(recent)
+    cdef Py_ssize_t place = start, end = len(seqs), number, count = len(items)
+    cdef const unsigned char* ops = items
+    cdef const unsigned char* entry = NULL
+    cdef uint32_t* numbers = <uint32_t*>seqs.data.as_uints
+    cdef size_t before
+    cdef int64_t row
+    cdef Record* record
+    cdef bint from_cache = any(OP_ENVELOPE <= op <= OP_BODY for op in items), complete, is_recent
+    while place < end and writer.out.used < limit:
+        row = view.row_of(numbers[place])
+        if row < 0:
+            break
+        record = view.index.row(row)
+        if from_cache:
+            entry = _entry(view.index, record)
+        if record.expunged or (from_cache and entry == NULL):
+            break
+        is_recent = bool(spans) and _is_recent(spans, record.uid)
+        before = writer.out.used
+        writer.reserve(FIXED_ROOM)
+        _put(&writer.out, "* ", 2)
+        _number(&writer.out, numbers[place])
+        _put(&writer.out, " FETCH (", 8)
+        complete = True
+        for number in range(count):
+            if number:
+                _put(&writer.out, " ", 1)
+            if not _item(writer, ops[number], view, record, entry, is_recent):
+                complete = False
+                break
+        if not complete:
+            writer.out.used = before
+            break
+        _put(&writer.out, ")\r\n", 3)
+        place += 1
+    return PyBytes_FromStringAndSize(writer.out.data, writer.out.used), place
