@@ -6,7 +6,7 @@ One address is (name, source route, local part, domain). Choices for broken ones
 - no domain: MISSING_DOMAIN, no local part: MISSING_MAILBOX. NIL would start a group and an
   empty string makes clients show `user@`; these two words are known to clients.
 - several words without an address are a name; one word is a local part.
-- without a name the last comment is the name (`user@host (Name)`, RFC 822 style).
+- without a name the last comment behind the first word is the name, as in RFC 822.
 - `;` outside a group separates as `,` does. An open group ends with the field.
 - an encoded word (RFC 2047) may hold unquoted specials.
 """
@@ -188,6 +188,8 @@ cdef class Parser:
     cdef int add_word(self, int kind) except -1:
         """Read the word at the cursor and put it where it belongs."""
         cdef bint apart = self.blank_before
+        if not self.words:
+            self.comment.size = 0
         self.word.size = 0
         if kind == QUOTE:
             self.read_quoted()
@@ -347,9 +349,9 @@ cdef class Parser:
         self.budget.left -= 1
         self.out.octet(0x28)
         if name_size:
-            self.out.string(self.phrase.data, name_size)
+            self.emit_name(self.phrase.data, name_size)
         else:
-            self.emit_comment()
+            self.emit_name(self.comment.data, self.comment.size)
         self.out.octet(0x20)
         self.out.nstring(self.route.data, self.route.size)
         self.out.octet(0x20)
@@ -364,14 +366,18 @@ cdef class Parser:
             self.out.put(b'"MISSING_DOMAIN"', 16)
         return self.out.octet(0x29)
 
-    cdef int emit_comment(self) except -1:
-        cdef Py_ssize_t start = 0
-        cdef Py_ssize_t size = self.comment.size
-        while start < size and KIND[self.comment.data[start]] == BLANK:
-            start += 1
-        while size > start and KIND[self.comment.data[size - 1]] == BLANK:
-            size -= 1
-        return self.out.nstring(self.comment.data + start, size - start)
+    cdef int emit_name(self, const unsigned char *text, Py_ssize_t size) except -1:
+        """Write a name trimmed and with single spaces, NIL where nothing is left."""
+        cdef Py_ssize_t i
+        self.word.size = 0
+        for i in range(size):
+            if KIND[text[i]] != BLANK:
+                self.word.octet(text[i])
+            elif self.word.size and self.word.data[self.word.size - 1] != 0x20:
+                self.word.octet(0x20)
+        if self.word.size and self.word.data[self.word.size - 1] == 0x20:
+            self.word.size -= 1
+        return self.out.nstring(self.word.data, self.word.size)
 
     cdef int start_group(self) except -1:
         if self.in_group:

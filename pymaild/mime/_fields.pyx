@@ -151,10 +151,10 @@ def split(source):
 
 
 def select(source, names not None, bint negate=False):
-    """Return the lines of the fields in `names`, or with `negate` of all others, and CRLF.
+    """Return the lines of the fields in `names`, or with `negate` of all others, in CRLF form.
 
-    `names` is a set of upper-case names. Lines end in CRLF whatever they ended in before, and
-    NUL becomes 0x80. The empty line always follows (RFC 9051 §6.4.5.1, HEADER.FIELDS).
+    `names` is a set of upper-case names. NUL becomes 0x80. The empty line follows, except where
+    the header has none (RFC 9051 §7.5.2, BODY[<section>]).
     """
     cdef Py_buffer view
     cdef Field field
@@ -175,9 +175,10 @@ def select(source, names not None, bint negate=False):
             )
             if named != negate:
                 put_lines(out, data + field.start, at - field.start)
+        if at < view.len:
+            out.put(b"\r\n", 2)
     finally:
         PyBuffer_Release(&view)
-    out.put(b"\r\n", 2)
     return out.take()
 
 
@@ -200,6 +201,24 @@ cdef int put_lines(Wire out, const unsigned char *text, Py_ssize_t count) except
             if out.data[i] == 0:
                 out.data[i] = 0x80
     return 0
+
+
+def squeeze(bytes value not None):
+    """Return a value unfolded with each run of blanks as one space, as people read it."""
+    cdef bytes line = unfold(value)
+    cdef const unsigned char *text = <const unsigned char *> PyBytes_AS_STRING(line)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(line)
+    cdef Py_ssize_t i
+    cdef Wire out
+    if memchr(text, TAB, size) is NULL and b"  " not in line:
+        return line
+    out = Wire()
+    for i in range(size):
+        if not is_blank(text[i]):
+            out.octet(text[i])
+        elif not is_blank(text[i - 1]):
+            out.octet(SPACE)
+    return out.take()
 
 
 def unfold(bytes value not None):

@@ -119,7 +119,7 @@ def _parameters(given: Parameters, is_text: bool = False) -> bytes:
 def _encoding(values: list[bytes] | None) -> bytes:
     """RFC 9051 §9, "body-fld-enc": never NIL; RFC 2045 §6.1 gives the default."""
     token = parameters(values[0])[0] if values else b""
-    return string(token or b"7BIT")
+    return string(token or b"7bit")
 
 
 def _extension(fields: Fields) -> list[bytes]:

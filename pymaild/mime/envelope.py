@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pymaild.mime._address import Budget, addresses
-from pymaild.mime._fields import collect, unfold
+from pymaild.mime._fields import collect, squeeze, unfold
 from pymaild.mime._wire import nstring
 from pymaild.mime.octets import Octets
 
@@ -32,8 +32,9 @@ _FIELDS: dict[bytes, int] = {
 def envelope(header: Octets) -> bytes:
     """Return the parenthesised ENVELOPE of a message header, as bytes for the wire.
 
-    Strings stay as they are in the header, unfolded: encoded words are the client's to decode,
-    and 8-bit octets go into literals. `header` may be a whole message.
+    Strings stay as they are in the header, unfolded, in Subject with single spaces: encoded
+    words are the client's to decode, and 8-bit octets go into literals. `header` may be a whole
+    message.
     """
     return envelope_of(header, 0, len(header), Budget(MAX_ADDRESSES))
 
@@ -49,7 +50,7 @@ def envelope_of(data: Octets, start: int, end: int, budget: Budget) -> bytes:
     authors = addresses(author, budget)
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
         text(date),
-        text(subject),
+        nstring(None if subject is None else squeeze(subject[0])),
         authors,
         _or_else(addresses(sender, budget), authors),
         _or_else(addresses(reply, budget), authors),

@@ -87,9 +87,10 @@ def field(header: Octets, name: bytes) -> list[bytes]:
 
 
 def select(header: Octets, names: Set[bytes], negate: bool = False) -> bytes:
-    """Return the lines of the fields in `names` (upper case), or of all others, and CRLF.
+    """Return the lines of the fields in `names` (upper case), or of all others, in CRLF form.
 
-    For BODY[HEADER.FIELDS (...)] and HEADER.FIELDS.NOT (RFC 9051 §6.4.5.1). Lines end in CRLF.
+    For BODY[HEADER.FIELDS (...)] and HEADER.FIELDS.NOT (RFC 9051 §6.4.5.1). The empty line
+    follows, except where the header has none.
     """
     return _select(header, names, negate)
 
