@@ -79,6 +79,8 @@ def _make(number: int) -> EmailMessage:
         )
     if number % 4 == 3 and number > 8:
         message.add_attachment(_make(number - 8))
+    if message.is_multipart():
+        message.set_boundary(f"=-made-{number}-=")
     return message
 
 
