@@ -10,7 +10,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
-from pymaild.index._index cimport IN_NEW, Index, Record, View, checksum_of
+from pymaild.index._index cimport Index
+from pymaild.index._layout cimport Record, pm_check
+from pymaild.index._view cimport View
 
 cdef enum:
     OP_UID = 1
@@ -174,7 +176,7 @@ cdef const unsigned char* _entry(Index index, Record* record) except? NULL:
     if not index._reach_cache(record.cache_offset, length):
         return NULL
     octets = &index._cache_octets[record.cache_offset]
-    if (<const uint32_t*>octets)[0] != checksum_of(octets + 8, (length - 8) // 8):
+    if (<const uint32_t*>octets)[0] != pm_check(octets + 8, (length - 8) // 8):
         return NULL
     return octets
 

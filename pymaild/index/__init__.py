@@ -1,6 +1,7 @@
 """The snapshot index of a mailbox: records, log and cache in mmap."""
 
-from pymaild.index._index import Busy, Index, Unusable, View, checksum
+from pymaild.index._index import Busy, Index, Unusable, checksum
+from pymaild.index._view import View
 
 #: Bit in a row's flags: the file lies in new/ (\\Recent to the next session that claims it).
 IN_NEW = 0x100

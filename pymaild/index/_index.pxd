@@ -1,102 +1,9 @@
-"""The on-disk layout of a mailbox's index, and the classes that walk it.
-
-Three files share one generation number and live beside the mail they describe. All of them
-can be rebuilt from the mail; a change of any structure here raises VERSION, and an index of
-another version is rebuilt.
-
-pymaild.index   Header (HEADER_SIZE octets), then Record rows in ascending UID order
-pymaild.log     FileHead, then Change entries, one transaction sharing one modseq
-pymaild.cache   FileHead, then file names and cache entries, immutable once written
-"""
+"""The index files of one mailbox: reading, and the writer's staging."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef enum:
-    VERSION = 1
-    HEADER_SIZE = 8192
-    KEYWORD_OFFSET = 1024
-    KEYWORD_SIZE = 128
-    KEYWORD_LIMIT = 26
-    HEAD_SIZE = 32
+from pymaild.index._layout cimport Header, Record
 
-cdef enum:  # Record.flags above the five system flags of IMAP
-    SYSTEM_MASK = 0x1F
-    SEEN = 1
-    DELETED = 8
-    IN_NEW = 0x100  # the file lies in new/: \Recent to the next session that claims it
-
-cdef enum:  # Change.kind
-    ADD = 1
-    FLAGS = 2
-    EXPUNGE = 3
-    MOVE = 4  # from new/ to cur/: nothing a client is told
-    KEYWORD = 5
-
-cdef packed struct FileHead:
-    char magic[8]
-    uint32_t version
-    uint32_t spare
-    uint64_t generation
-    uint64_t reserved
-
-cdef packed struct Header:
-    char magic[8]
-    uint32_t version
-    uint32_t record_size
-    uint64_t generation
-    char boot[16]          # the kernel's boot id: another one means pages may be missing
-    uint32_t sequence      # odd while a writer changes what stands below and in the rows
-    uint32_t superseded    # a newer index has taken this one's place
-    uint32_t uidvalidity
-    uint32_t uidnext
-    uint64_t snapshot      # number of the last transaction: HIGHESTMODSEQ
-    uint64_t rows
-    uint64_t dead          # rows whose message is expunged
-    uint64_t last_dead     # row + 1 of the youngest tombstone, 0 for none
-    uint64_t log_end
-    uint64_t cache_end     # of names; cache entries may lie beyond
-    uint64_t messages
-    uint64_t unseen
-    uint64_t recent
-    uint64_t deleted
-    int64_t new_stamp      # mtime of new/ and cur/ in ns, as of the last scan or own change
-    int64_t cur_stamp
-    int64_t dirty          # time in ns since which an outside change may hide behind our own
-    uint32_t keywords      # how many of the slots at KEYWORD_OFFSET are in use
-    uint32_t spare
-
-cdef packed struct Record:
-    uint32_t uid
-    uint32_t flags
-    uint64_t keywords
-    uint64_t modseq        # transaction that last changed this row
-    uint64_t created       # transaction in which the message appeared
-    uint64_t expunged      # transaction in which it went, 0 while it lives
-    int64_t date           # INTERNALDATE, seconds since 1970
-    int64_t save_date
-    uint64_t size          # octets of the file
-    uint64_t name_offset   # in the cache file
-    uint32_t name_length
-    uint32_t spare
-    uint64_t previous_dead # row + 1 of the tombstone before this one
-    uint32_t check         # over all above
-    uint32_t cache_length
-    uint64_t wire_size     # octets in CRLF form, 0 while unknown; set without the lock
-    uint64_t cache_offset  # 0 while nothing is cached; set without the lock
-    uint64_t reserved
-    uint64_t reserved_too
-
-cdef packed struct Change:
-    uint64_t modseq
-    uint32_t row
-    uint32_t uid
-    uint32_t kind
-    uint32_t flags
-    uint64_t keywords
-    uint32_t check
-    uint32_t spare
-
-cdef uint32_t checksum_of(const void* data, size_t words) noexcept nogil
 
 cdef class Index:
     cdef readonly str directory
@@ -128,27 +35,3 @@ cdef class Index:
     cdef Record* row(self, uint64_t number) except NULL
     cdef bint reach(self, uint64_t end) except -1
     cdef int64_t find(self, uint32_t uid, uint64_t rows) noexcept
-
-cdef class View:
-    cdef readonly Index index
-    cdef readonly uint64_t snapshot
-    cdef readonly uint64_t rows        # rows that existed at the snapshot
-    cdef uint64_t _log_position
-    cdef uint32_t* _dead               # ascending row numbers expunged at the snapshot
-    cdef uint32_t _dead_count
-
-    cdef bint _go_back(self, uint64_t snapshot) except -1
-    cdef bint _log_reaches(self, uint64_t snapshot) except -1
-    cdef int _read_change(self, Change* change, uint64_t position) except -1
-    cdef int _collect_dead(self, uint64_t youngest) except -1
-    cdef uint32_t _dead_below(self, uint64_t row) noexcept
-    cdef uint32_t _lower_bound(self, uint64_t uid) noexcept
-    cdef uint32_t _at_or_after(self, uint32_t uid) noexcept
-    cdef uint32_t _at_or_before(self, uint64_t uid) noexcept
-    cdef _replay(self, uint64_t snapshot, uint64_t log_end, bint expunge)
-    cdef _settle(self, uint64_t rows, list gone, dict changed)
-    cdef bint _stands_for(self, uint32_t damaged, uint32_t uid) noexcept
-    cdef int _add_dead(self, list gone) except -1
-    cdef int64_t row_of(self, uint32_t sequence) noexcept
-    cdef uint32_t sequence_of(self, uint64_t row) noexcept
-    cdef Record* record(self, object sequence) except NULL

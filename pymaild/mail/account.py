@@ -271,9 +271,7 @@ class Account:
 
     def _write_subscriptions(self, names: Iterable[str]) -> None:
         text = "".join(f"{name}\n" for name in dict.fromkeys(names))
-        atomic.replace(
-            os.path.join(self.root, SUBSCRIPTIONS), text.encode(), self.settings.fsync
-        )
+        atomic.replace(os.path.join(self.root, SUBSCRIPTIONS), text.encode(), self.settings.fsync)
 
     # -- administration ------------------------------------------------------------------------
 

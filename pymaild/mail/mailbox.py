@@ -7,25 +7,25 @@ is told then, so a crash between the two is found by the next scan.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
-from pymaild.index import IN_NEW, Busy, Index, Unusable, View
+from pymaild.index import IN_NEW, Index, Unusable, View
 from pymaild.mail import flags as flag_names
 from pymaild.mail import sync
 from pymaild.mail.flags import Flags
+from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.transfer import Transfer
 from pymaild.storage import control as control_file
 from pymaild.storage import takeover
-from pymaild.storage.locks import FileLock
+from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.maildir import Draft, Maildir
 
 P = ParamSpec("P")
@@ -49,34 +49,6 @@ class Status:
     deleted: int
     size: int
     highestmodseq: int
-
-
-def guarded(method: Callable[P, R]) -> Callable[P, R]:
-    """Turn what the file system or a damaged index raises into its reply."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except OSError as error:
-            raise from_oserror(error) from error
-        except Unusable:
-            mailbox: Any = args[0]
-            mailbox.repair()
-            return _again(method, *args, **kwargs)
-        except Busy as error:
-            raise Refused(Code.INUSE, "The mailbox is in use, try again later") from error
-
-    return call
-
-
-def _again(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call once more after a repair; a view that still shows the damage is the caller's."""
-    try:
-        return method(*args, **kwargs)
-    except Unusable as error:
-        text = "The mailbox was damaged and has been repaired, try again"
-        raise Refused(Code.UNAVAILABLE, text, str(error)) from error
 
 
 class Mailbox:
@@ -160,9 +132,7 @@ class Mailbox:
         self.refresh()
         messages, unseen, recent, deleted, uidnext, snapshot = self.index.counts()
         total = self.total_size() if size else 0
-        return Status(
-            messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot
-        )
+        return Status(messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot)
 
     @guarded
     def total_size(self) -> int:
@@ -174,7 +144,7 @@ class Mailbox:
     @guarded
     def view(self, snapshot: int | None = None) -> View:
         """Return a view of the present or of an earlier snapshot. Raises Unusable."""
-        view = self.index.view(snapshot)
+        view = View.of(self.index, snapshot)
         if view is None:
             raise Refused(Code.EXPUNGEISSUED, "That state of the mailbox is no longer known")
         return view
@@ -316,7 +286,7 @@ class Mailbox:
                 rows.append(row)
             self._sync_for(placed)
         except BaseException:
-            self._take_back(placed)
+            self.take_back(placed)
             raise
         return rows
 
@@ -324,7 +294,8 @@ class Mailbox:
         directories = {self.maildir.new if new else self.maildir.cur for _, new, *_ in placed}
         self.maildir.sync(*directories)
 
-    def _take_back(self, placed: Iterable[tuple[bytes, bool, int, int]]) -> None:
+    def take_back(self, placed: Iterable[tuple[bytes, bool, int, int]]) -> None:
+        """Remove files that were placed for a change that failed: (base, new, flags, keywords)."""
         for entry in placed:
             path = self.maildir.locate(*entry)
             if path is not None:
@@ -429,7 +400,7 @@ class Mailbox:
             target = self
         first, second = sorted((self, target), key=lambda box: box.directory)
         with first.changing(), second.changing():
-            return _Transfer(self, target, move).run(uids)
+            return Transfer(self, target, move).run(uids)
 
     def lock_maildrop(self) -> Maildrop:
         """Take POP3's exclusive lock (RFC 1939 §4). Raises Refused with INUSE."""
@@ -472,114 +443,3 @@ class Mailbox:
             takeover.write_dovecot(
                 self.directory, index.uidvalidity, index.uidnext, index.keyword_names(), messages
             )
-
-
-class Maildrop:
-    """POP3's lock on a mailbox; a session that dies lets go of it."""
-
-    def __init__(self, path: str) -> None:
-        self._lock = FileLock(path, 0.0)
-        if not self._lock.try_once():
-            self._lock.close()
-            raise Refused(Code.INUSE, "The maildrop is in use by another session", path)
-
-    def release(self) -> None:
-        """Let go of the maildrop."""
-        self._lock.close()
-
-
-class _Transfer:
-    """One COPY or MOVE, both mailboxes locked."""
-
-    def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
-        self.source, self.target, self.move = source, target, move
-        self.placed: list[tuple[bytes, bool, int, int]] = []
-        self.cached: list[tuple[int, bytes | None, int]] = []
-
-    def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
-        target = self.target.index
-        rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
-        self.target.reserve(target, target.uidnext + len(rows))
-        mapping = self._keyword_map(rows)
-        pairs = self._take_all(rows, mapping)
-        if self.target is not self.source:
-            self.target.publish(target)
-        self._finish(target)
-        return pairs
-
-    def _take_all(self, rows: Sequence[int], mapping: dict[int, int]) -> list[tuple[int, int]]:
-        pairs, uid = [], self.target.index.uidnext
-        try:
-            for row in rows:
-                if self._take(row, uid, mapping):
-                    pairs.append((self.source.index.fields(row)[0], uid))
-                    uid += 1
-            self.target.maildir.sync(self.target.maildir.cur)
-        except BaseException:
-            if not self.move:
-                self.target._take_back(self.placed)
-            raise
-        return pairs
-
-    def _take(self, row: int, uid: int, mapping: dict[int, int]) -> bool:
-        index = self.source.index
-        _, bits, keywords, _ = index.fields(row)
-        base, system = index.name(row), bits & sync.SYSTEM
-        path = self.source.maildir.locate(base, bool(bits & IN_NEW), system, keywords)
-        if path is None:
-            return False
-        stat = os.stat(path)
-        words = _translate(keywords, mapping)
-        named = self._adopt(path, base, uid, system, words)
-        self.placed.append((named, False, system, words))
-        wire = index.wire_size(row)
-        place = self.target.index.add(
-            uid, system, words, int(stat.st_mtime), int(time.time()), stat.st_size, wire, named
-        )
-        self.cached.append((place, index.cached(row), wire))
-        if self.move:
-            index.expunge(row)
-        return True
-
-    def _adopt(self, path: str, base: bytes, uid: int, system: int, words: int) -> bytes:
-        maildir = self.target.maildir
-        try:
-            return maildir.adopt(path, base, uid, system, words, self.move)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
-                raise
-        with open(path, "rb") as file:
-            draft = maildir.write(iter(lambda: file.read(1 << 18), b""))
-        os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
-        named = maildir.publish(draft, uid, system, words, False)
-        if self.move:
-            os.unlink(path)
-        return named
-
-    def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
-        """Bits of the source's keywords in use, to bits of the target's."""
-        used = 0
-        for row in rows:
-            used |= self.source.index.fields(row)[2]
-        names = self.source.keyword_names()
-        mapping = {}
-        for bit, name in enumerate(names):
-            if used >> bit & 1:
-                mapping[bit] = self.target.flags([name], self.target.may_create_keywords()).keywords
-        return mapping
-
-    def _finish(self, target: Index) -> None:
-        if self.move:
-            self.source.maildir.sync(self.source.maildir.cur)
-        self.source.publish(self.source.index)
-        for place, entry, wire in self.cached:
-            if entry is not None:
-                target.set_cached(place, entry, wire)
-
-
-def _translate(keywords: int, mapping: dict[int, int]) -> int:
-    words = 0
-    for bit, target in mapping.items():
-        if keywords >> bit & 1:
-            words |= target
-    return words

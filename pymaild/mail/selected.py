@@ -73,7 +73,7 @@ class Selected:
             mailbox = account.open(name)
         except Refused:
             return None
-        view = mailbox.index.view(snapshot) if mailbox.uidvalidity == uidvalidity else None
+        view = View.of(mailbox.index, snapshot) if mailbox.uidvalidity == uidvalidity else None
         if view is None:
             mailbox.close()
             return None
@@ -145,9 +145,7 @@ class Selected:
         told.keywords = self._new_keywords()
         return told
 
-    def _advance(
-        self, expunge: bool
-    ) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
+    def _advance(self, expunge: bool) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
         index = self.mailbox.index
         if index is self.view.index:
             try:
@@ -156,9 +154,7 @@ class Selected:
                 self.mailbox.repair()
         return self._succeed(expunge)
 
-    def _succeed(
-        self, expunge: bool
-    ) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
+    def _succeed(self, expunge: bool) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
         """The index was compacted or rebuilt: find the differences by comparison."""
         found = self.view.successor(self.mailbox.index)
         if found is None:

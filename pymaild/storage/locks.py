@@ -86,3 +86,17 @@ class FileLock:
 
     def __del__(self) -> None:
         self.close()
+
+
+class Maildrop:
+    """POP3's lock on a mailbox; a session that dies lets go of it."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = FileLock(path, 0.0)
+        if not self._lock.try_once():
+            self._lock.close()
+            raise Refused(Code.INUSE, "The maildrop is in use by another session", path)
+
+    def release(self) -> None:
+        """Let go of the maildrop."""
+        self._lock.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pymaild.index import Index, Unusable
+from pymaild.index import Index, Unusable, View
 
 STEPS = st.lists(
     st.one_of(
@@ -49,7 +49,9 @@ def apply(index: Index, alive: dict[int, int], step: tuple[str, int]) -> None:
     index.commit()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 def test_every_snapshot_can_be_seen_again(tmp_path: Path, steps: list[tuple[str, int]]) -> None:
     index = fresh(tmp_path / "box")
@@ -60,21 +62,23 @@ def test_every_snapshot_can_be_seen_again(tmp_path: Path, steps: list[tuple[str,
         history[index.snapshot] = sorted(alive)
     again = Index.open(str(tmp_path / "box"))
     for snapshot, uids in history.items():
-        view = again.view(snapshot)
+        view = View.of(again, snapshot)
         assert view is not None
         assert [view.uid(seq) for seq in range(1, len(view) + 1)] == uids
         assert [view.seq(uid) for uid in uids] == list(range(1, len(uids) + 1))
     assert again.counts()[:2] == (len(alive), sum(1 for flags in alive.values() if not flags & 1))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS, looks=st.lists(st.booleans(), max_size=40))
 def test_a_client_that_is_told_changes_knows_the_mailbox(
     tmp_path: Path, steps: list[tuple[str, int]], looks: list[bool]
 ) -> None:
     index = fresh(tmp_path / "box")
     alive: dict[int, int] = {}
-    view = index.view()
+    view = View.of(index)
     client: list[int | None] = []
     flags: dict[int, int] = {}
 
@@ -109,7 +113,7 @@ def test_sets_resolve_as_the_rfc_says(tmp_path: Path) -> None:
     for uid in (3, 5, 9, 12):
         index.add(uid, 0, 0, 0, 0, 5, 5, b"x%d" % uid)
     index.commit()
-    view = index.view()
+    view = View.of(index)
     cases = {
         ((1, 2), False): [1, 2],
         ((0, 3), False): [3, 4],
@@ -156,7 +160,7 @@ def test_a_garbled_row_is_never_told(tmp_path: Path) -> None:
     again = Index.open(str(tmp_path / "box"))
     assert again.verify() == ["row 4 is damaged"]
     with pytest.raises(Unusable):
-        again.view().flags(5)
+        View.of(again).flags(5)
 
 
 def test_keywords_live_in_the_header(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_a_new_user_has_special_folders_subscribed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Work", "Work/2026/Q1", "Überraschung/日本", "a.b/c", "R&D", "&", "x" * 200, "INBOX/sub"]
+    "name",
+    ["Work", "Work/2026/Q1", "Überraschung/日本", "a.b/c", "R&D", "&", "x" * 200, "INBOX/sub"],
 )
 def test_any_name_goes_to_disk_and_back(tmp_path: Path, name: str) -> None:
     account = account_at(tmp_path)

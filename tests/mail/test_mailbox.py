@@ -85,7 +85,9 @@ def test_a_uid_is_never_given_twice(account: Account) -> None:
 def test_deliveries_by_others_get_uids_in_order(account: Account) -> None:
     with account.open("INBOX") as box:
         for second in (30, 10, 20):
-            Path(box.maildir.new, f"{second}.other.host").write_bytes(b"Subject: x\n\n%d\n" % second)
+            Path(box.maildir.new, f"{second}.other.host").write_bytes(
+                b"Subject: x\n\n%d\n" % second
+            )
         box.refresh()
         view = box.view()
         bodies = [

@@ -44,8 +44,7 @@ def twice(account: Account) -> list[tuple[int, list[str]]]:
 def test_dovecot(tmp_path: Path) -> None:
     account = maildir(tmp_path, [":2,S", ":2,Fab", ":2,"])
     (tmp_path / "dovecot-uidlist").write_text(
-        "3 V1234567 N90 G0123456789abcdef\n"
-        f"17 W22 :{NAMES[0]}:2,S\n40 :{NAMES[1]}\n88 :long.gone\n"
+        f"3 V1234567 N90 G0123456789abcdef\n17 W22 :{NAMES[0]}:2,S\n40 :{NAMES[1]}\n88 :long.gone\n"
     )
     (tmp_path / "dovecot-keywords").write_text("0 $Forwarded\n1 NonJunk\n")
     (tmp_path / "subscriptions").write_text("V\t2\n\nINBOX\nWork\tProjects\n")

@@ -1,0 +1,114 @@
+"""COPY and MOVE: messages from one mailbox to another, both locked by the caller."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pymaild.index import IN_NEW, Index
+
+if TYPE_CHECKING:
+    from pymaild.mail.mailbox import Mailbox
+
+SYSTEM = 0x1F
+NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
+
+
+class Transfer:
+    """One COPY or MOVE, both mailboxes locked."""
+
+    def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
+        self.source, self.target, self.move = source, target, move
+        self.placed: list[tuple[bytes, bool, int, int]] = []
+        self.cached: list[tuple[int, bytes | None, int]] = []
+
+    def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
+        target = self.target.index
+        rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
+        self.target.reserve(target, target.uidnext + len(rows))
+        mapping = self._keyword_map(rows)
+        pairs = self._take_all(rows, mapping)
+        if self.target is not self.source:
+            self.target.publish(target)
+        self._finish(target)
+        return pairs
+
+    def _take_all(self, rows: Sequence[int], mapping: dict[int, int]) -> list[tuple[int, int]]:
+        pairs, uid = [], self.target.index.uidnext
+        try:
+            for row in rows:
+                if self._take(row, uid, mapping):
+                    pairs.append((self.source.index.fields(row)[0], uid))
+                    uid += 1
+            self.target.maildir.sync(self.target.maildir.cur)
+        except BaseException:
+            if not self.move:
+                self.target.take_back(self.placed)
+            raise
+        return pairs
+
+    def _take(self, row: int, uid: int, mapping: dict[int, int]) -> bool:
+        index = self.source.index
+        _, bits, keywords, _ = index.fields(row)
+        base, system = index.name(row), bits & SYSTEM
+        path = self.source.maildir.locate(base, bool(bits & IN_NEW), system, keywords)
+        if path is None:
+            return False
+        stat = os.stat(path)
+        words = _translate(keywords, mapping)
+        named = self._adopt(path, base, uid, system, words)
+        self.placed.append((named, False, system, words))
+        wire = index.wire_size(row)
+        place = self.target.index.add(
+            uid, system, words, int(stat.st_mtime), int(time.time()), stat.st_size, wire, named
+        )
+        self.cached.append((place, index.cached(row), wire))
+        if self.move:
+            index.expunge(row)
+        return True
+
+    def _adopt(self, path: str, base: bytes, uid: int, system: int, words: int) -> bytes:
+        maildir = self.target.maildir
+        try:
+            return maildir.adopt(path, base, uid, system, words, self.move)
+        except OSError as error:
+            if error.errno not in NO_SECOND_NAME:
+                raise
+        with open(path, "rb") as file:
+            draft = maildir.write(iter(lambda: file.read(1 << 18), b""))
+        os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
+        named = maildir.publish(draft, uid, system, words, False)
+        if self.move:
+            os.unlink(path)
+        return named
+
+    def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
+        """Bits of the source's keywords in use, to bits of the target's."""
+        used = 0
+        for row in rows:
+            used |= self.source.index.fields(row)[2]
+        names = self.source.keyword_names()
+        mapping = {}
+        for bit, name in enumerate(names):
+            if used >> bit & 1:
+                mapping[bit] = self.target.flags([name], self.target.may_create_keywords()).keywords
+        return mapping
+
+    def _finish(self, target: Index) -> None:
+        if self.move:
+            self.source.maildir.sync(self.source.maildir.cur)
+        self.source.publish(self.source.index)
+        for place, entry, wire in self.cached:
+            if entry is not None:
+                target.set_cached(place, entry, wire)
+
+
+def _translate(keywords: int, mapping: dict[int, int]) -> int:
+    words = 0
+    for bit, target in mapping.items():
+        if keywords >> bit & 1:
+            words |= target
+    return words
