@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import grammar
 from tests.support.dovecot import dovecot
 from tests.support.instance import Instance, instance
 
@@ -16,6 +17,14 @@ USERS = {"alice": "secret", "bob": "hidden"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--server=dovecot` runs the tests of clients against Dovecot, to test the tests."""
     parser.addoption("--server", choices=("pymaild", "dovecot"), default="pymaild")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lawful(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every short reply that any test got is checked against the RFC's own grammar."""
+    yield
+    if request.config.getoption("--server") == "pymaild":
+        assert not grammar.unlawful()
 
 
 @pytest.fixture

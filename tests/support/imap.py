@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterable
 
+from . import grammar
 from .replies import Answer, Atom, Reply, Unlawful, pairs, parse
 
 __all__ = ["Address", "Answer", "Atom", "Closed", "Imap", "Reply", "Unlawful", "pairs", "quote"]
@@ -104,7 +105,9 @@ class Imap:
 
     def read(self) -> Reply:
         """The next response of any sort."""
-        return parse(self._response())
+        raw = self._response()
+        grammar.note(raw)
+        return parse(raw)
 
     def ended(self) -> bool:
         """Read all that is left; true when the server closed the connection."""
