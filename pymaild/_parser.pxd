@@ -41,6 +41,8 @@ cdef class Tokenizer:
     cdef uint32_t max_nesting
     cdef int failure
     cdef bint finished
+    # A line that is no command.
+    cdef size_t searched        # octets of it that hold no LF
     cdef bint overflow
     cdef object failed_tag
 
@@ -79,6 +81,8 @@ cdef class Arguments:
     cpdef void end(self) except *
     cpdef bint more(self)
     cpdef int peek(self)
+    cpdef bint ahead(self, bytes word)
+    cpdef int first(self)
     cpdef bint glued(self)
     cpdef void open(self) except *
     cpdef bint item(self) except -1
@@ -91,6 +95,7 @@ cdef class Arguments:
     cpdef bytes astring(self)
     cpdef bytes list_mailbox(self)
     cpdef object nstring(self)
+    cpdef void message(self) except *
     cpdef bytes rest(self)
     cpdef void finish(self)
     cpdef object number(self, unsigned long long largest=*)

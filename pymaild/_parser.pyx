@@ -213,6 +213,11 @@ cdef class Tokenizer:
             return self.filled == self.base + self.pos
         return self.state == IN_GAP and self.filled == self.base
 
+    @property
+    def complete(self):
+        """Whether the command under way, if there is one, has been read to its end."""
+        return self.finished or (self.count == 0 and self.state == IN_GAP)
+
     def unread(self):
         """Return the octets behind the finished command: what another process goes on with."""
         cdef size_t start = self.base + (self.pos if self.finished else 0)
@@ -231,17 +236,17 @@ cdef class Tokenizer:
             self.release()
         start = self.base
         found = <uint8_t *> memchr(
-            self.buffer + start + self.pos, 10, self.filled - start - self.pos
+            self.buffer + start + self.searched, 10, self.filled - start - self.searched
         )
         if found == NULL:
-            self.pos = <uint32_t> (self.filled - start)
-            if self.pos > self.max_command:
+            self.searched = self.filled - start
+            if self.searched > self.max_command:
                 self.overflow = True
-                self.base = self.filled = self.pos = 0
+                self.base = self.filled = self.searched = 0
             return None
         stop = found - self.buffer
         self.base = stop + 1
-        self.pos = 0
+        self.searched = 0
         if self.overflow or stop - start > self.max_command:
             self.overflow = False
             raise BadSyntax("Line is too long")
@@ -441,6 +446,7 @@ cdef class Tokenizer:
         cdef void *shrunk
         self.base += self.pos
         self.pos = self.line_start = self.count = self.depth = 0
+        self.searched = 0
         self.state = IN_GAP
         self.finished = self.binary = False
         self.failure = FAIL_NONE
@@ -766,6 +772,28 @@ cdef class Arguments:
         """Return the kind of the next token, whatever stands before it; NONE at the end."""
         return self.source.tokens[self.index].kind if self.index < self.source.count else NONE
 
+    cpdef bint ahead(self, bytes word):
+        """Whether the next argument is this word (upper case here, any case there)."""
+        cdef Token *token = self.here(KIND_ATOM)
+        cdef const uint8_t *octets = self.octets()
+        cdef const uint8_t *wanted = <const uint8_t *> PyBytes_AS_STRING(word)
+        cdef uint32_t i
+        if token == NULL or token.end - token.start != PyBytes_GET_SIZE(word):
+            return False
+        for i in range(token.end - token.start):
+            if octets[token.start + i] != wanted[i] and (
+                octets[token.start + i] - 32 != wanted[i]
+                or not 97 <= octets[token.start + i] <= 122
+            ):
+                return False
+        return True
+
+    cpdef int first(self):
+        """Return the first octet of the next token, -1 at the end."""
+        if self.index >= self.source.count:
+            return -1
+        return self.octets()[self.source.tokens[self.index].start]
+
     cpdef bint glued(self):
         """Whether the next token stands right behind the last one, as in BODY[...]<0.1>."""
         return self.index < self.source.count and (
@@ -887,6 +915,13 @@ cdef class Arguments:
         if self.run(MAY_ATOM, "Expected a string or NIL").upper() != b"NIL":
             raise BadSyntax("Expected a string or NIL")
         return None
+
+    cpdef void message(self) except *:
+        """Step over a literal whose octets were taken by the caller."""
+        cdef Token *token = self.here(KIND_STREAMED)
+        if token == NULL:
+            raise BadSyntax("Expected a message as a literal")
+        self.step(token)
 
     cpdef bytes rest(self):
         """Return the octets from here to the end of the line, and leave the cursor."""

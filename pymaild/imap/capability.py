@@ -1,0 +1,75 @@
+"""What the server says it can do (RFC 3501 §6.1.1): one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymaild.imap.states import ANY, AUTH, NONAUTH
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One row: the name, the states in which it is announced, and whether it is at all.
+
+    ``value`` makes a name such as ``APPENDLIMIT=1`` from a session; ``enable`` says that a
+    client may name it in ENABLE (RFC 5161).
+    """
+
+    name: str
+    states: frozenset[str]
+    rfc: str
+    given: Callable[[ImapSession], bool] = lambda session: True
+    value: Callable[[ImapSession], list[str]] | None = None
+    enable: bool = False
+
+
+def _mechanisms(session: ImapSession) -> list[str]:
+    return [f"AUTH={name}" for name in session.services.auth.mechanisms(session.tls)]
+
+
+def _login_disabled(session: ImapSession) -> bool:
+    return not session.services.auth.plaintext_allowed(session.tls)
+
+
+def _append_limit(session: ImapSession) -> list[str]:
+    return [f"APPENDLIMIT={session.services.mail.message_size}"]
+
+
+CAPABILITIES: tuple[Capability, ...] = (
+    Capability("IMAP4rev1", ANY, "RFC 3501 §6.1.1"),
+    Capability("LITERAL+", ANY, "RFC 7888 §3", lambda s: s.settings.literal == "plus"),
+    Capability("LITERAL-", ANY, "RFC 7888 §5", lambda s: s.settings.literal == "minus"),
+    Capability("ID", ANY, "RFC 2971 §3"),
+    Capability("ENABLE", ANY, "RFC 5161 §3.1"),
+    Capability("SASL-IR", NONAUTH, "RFC 4959 §3"),
+    Capability("STARTTLS", NONAUTH, "RFC 3501 §6.2.1", lambda s: s.starttls_possible),
+    Capability("LOGINDISABLED", NONAUTH, "RFC 3501 §6.2.3", _login_disabled),
+    Capability("AUTH=", NONAUTH, "RFC 3501 §6.2.2", value=_mechanisms),
+    Capability("IDLE", AUTH, "RFC 2177 §3"),
+    Capability("NAMESPACE", AUTH, "RFC 2342 §5"),
+    Capability("CHILDREN", AUTH, "RFC 3348 §3"),
+    Capability("UIDPLUS", AUTH, "RFC 4315 §1"),
+    Capability("UNSELECT", AUTH, "RFC 3691 §2"),
+    Capability("MOVE", AUTH, "RFC 6851 §3"),
+    Capability("ESEARCH", AUTH, "RFC 4731 §3"),
+    Capability("SPECIAL-USE", AUTH, "RFC 6154 §2"),
+    Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
+    Capability("APPENDLIMIT", AUTH, "RFC 7889 §2", value=_append_limit),
+)
+
+ENABLED_BY_NAME = {row.name.upper(): row.name for row in CAPABILITIES if row.enable}
+
+
+def announced(session: ImapSession) -> bytes:
+    """Return "CAPABILITY IMAP4rev1 ..." for the state the session is in."""
+    hidden = {name.upper() for name in session.settings.hide_capabilities}
+    names: list[str] = []
+    for row in CAPABILITIES:
+        if session.record.state in row.states and row.given(session):
+            names += row.value(session) if row.value else [row.name]
+    return " ".join(["CAPABILITY", *(n for n in names if n.upper() not in hidden)]).encode()

@@ -1,0 +1,68 @@
+"""The commands: one table."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pymaild.imap.command import Command
+from pymaild.imap.commands.anystate import capability, identify, logout, noop
+from pymaild.imap.commands.append import announced as append_announced
+from pymaild.imap.commands.append import append
+from pymaild.imap.commands.authenticate import authenticate, login, login_literal
+from pymaild.imap.commands.copy import copy, move
+from pymaild.imap.commands.enable import enable
+from pymaild.imap.commands.expunge import expunge, uid_expunge
+from pymaild.imap.commands.fetch import fetch
+from pymaild.imap.commands.idle import again, idle
+from pymaild.imap.commands.list import list_mailboxes, lsub, namespace
+from pymaild.imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
+from pymaild.imap.commands.search import search
+from pymaild.imap.commands.select import close, select, unselect
+from pymaild.imap.commands.starttls import starttls
+from pymaild.imap.commands.status import status
+from pymaild.imap.commands.store import store
+from pymaild.imap.states import ANY, AUTH, NONAUTH, SELECT
+
+_TABLE: tuple[Command, ...] = (
+    Command("CAPABILITY", ANY, capability, "RFC 3501 §6.1.1"),
+    Command("NOOP", ANY, noop, "RFC 3501 §6.1.2"),
+    Command("LOGOUT", ANY, logout, "RFC 3501 §6.1.3"),
+    Command("ID", ANY, identify, "RFC 2971 §3.1", capability="ID"),
+    Command("STARTTLS", NONAUTH, starttls, "RFC 3501 §6.2.1", capability="STARTTLS"),
+    Command("AUTHENTICATE", NONAUTH, authenticate, "RFC 3501 §6.2.2", capability="AUTH="),
+    Command("LOGIN", NONAUTH, login, "RFC 3501 §6.2.3", announced=login_literal),
+    Command("ENABLE", AUTH, enable, "RFC 5161 §3.1", capability="ENABLE"),
+    Command("SELECT", AUTH, select, "RFC 3501 §6.3.1"),
+    Command("EXAMINE", AUTH, partial(select, read_only=True), "RFC 3501 §6.3.2"),
+    Command("CREATE", AUTH, create, "RFC 3501 §6.3.3"),
+    Command("DELETE", AUTH, delete, "RFC 3501 §6.3.4"),
+    Command("RENAME", AUTH, rename, "RFC 3501 §6.3.5"),
+    Command("SUBSCRIBE", AUTH, subscribe, "RFC 3501 §6.3.6"),
+    Command("UNSUBSCRIBE", AUTH, unsubscribe, "RFC 3501 §6.3.7"),
+    Command("LIST", AUTH, list_mailboxes, "RFC 3501 §6.3.8"),
+    Command("LSUB", AUTH, lsub, "RFC 3501 §6.3.9"),
+    Command("NAMESPACE", AUTH, namespace, "RFC 2342 §5", capability="NAMESPACE"),
+    Command("STATUS", AUTH, status, "RFC 3501 §6.3.10"),
+    Command("APPEND", AUTH, append, "RFC 3501 §6.3.11", announced=append_announced),
+    Command("IDLE", AUTH, idle, "RFC 2177 §3", capability="IDLE"),
+    Command("CHECK", SELECT, noop, "RFC 3501 §6.4.1"),
+    Command("CLOSE", SELECT, close, "RFC 3501 §6.4.2"),
+    Command("UNSELECT", SELECT, unselect, "RFC 3691 §2", capability="UNSELECT"),
+    Command("EXPUNGE", SELECT, expunge, "RFC 3501 §6.4.3"),
+    Command("UID EXPUNGE", SELECT, uid_expunge, "RFC 4315 §2.1", capability="UIDPLUS"),
+    Command("SEARCH", SELECT, partial(search, by_uid=False), "RFC 3501 §6.4.4", expunge=False),
+    Command("UID SEARCH", SELECT, partial(search, by_uid=True), "RFC 3501 §6.4.8"),
+    Command("FETCH", SELECT, partial(fetch, by_uid=False), "RFC 3501 §6.4.5", expunge=False),
+    Command("UID FETCH", SELECT, partial(fetch, by_uid=True), "RFC 3501 §6.4.8"),
+    Command("STORE", SELECT, partial(store, by_uid=False), "RFC 3501 §6.4.6", expunge=False),
+    Command("UID STORE", SELECT, partial(store, by_uid=True), "RFC 3501 §6.4.8"),
+    Command("COPY", SELECT, partial(copy, by_uid=False), "RFC 3501 §6.4.7"),
+    Command("UID COPY", SELECT, partial(copy, by_uid=True), "RFC 3501 §6.4.8"),
+    Command("MOVE", SELECT, partial(move, by_uid=False), "RFC 6851 §3.1", capability="MOVE"),
+    Command("UID MOVE", SELECT, partial(move, by_uid=True), "RFC 6851 §3.2", capability="MOVE"),
+)
+
+COMMANDS: dict[bytes, Command] = {row.name.encode(): row for row in _TABLE}
+
+#: An IDLE that goes on in another process than it began in.
+IDLE_AGAIN = Command("IDLE", AUTH, again, "RFC 2177 §3", capability="IDLE")

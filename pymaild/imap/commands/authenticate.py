@@ -1,0 +1,161 @@
+"""AUTHENTICATE and LOGIN, and what follows from their outcome."""
+
+from __future__ import annotations
+
+import logging
+import os
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING
+
+from pymaild._parser import Arguments, BadSyntax
+from pymaild.auth.client import Accepted, Answer, Challenge, Facts, Rejected
+from pymaild.core.errors import Code, Refused
+from pymaild.core.session import Ending, User
+from pymaild.imap.capability import announced
+from pymaild.imap.states import State
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+log = logging.getLogger("pymaild.imap")
+
+
+def login(session: ImapSession, args: Arguments) -> bytes:
+    """LOGIN (RFC 3501 §6.2.3)."""
+    args.sp()
+    user = args.astring()
+    args.sp()
+    password = args.astring()
+    args.end()
+    _require_privacy(session)
+    return _settle(session, session.services.auth.password(_name(user), password, _facts(session)))
+
+
+def login_literal(session: ImapSession, args: Arguments) -> bool:
+    """Refuse LOGIN before a name or password is sent, where it will be refused anyway."""
+    _require_privacy(session)
+    return False
+
+
+def authenticate(session: ImapSession, args: Arguments) -> bytes:
+    """AUTHENTICATE (RFC 3501 §6.2.2), with an initial response (RFC 4959 §3)."""
+    args.sp()
+    mechanism = args.name().decode("ascii")
+    initial = None
+    if args.more():
+        args.sp()
+        initial = _initial(args.word())
+    args.end()
+    if mechanism not in session.services.auth.mechanisms(session.tls):
+        raise _no_mechanism(session, mechanism)
+    return _settle(session, _exchange(session, mechanism, initial))
+
+
+def _require_privacy(session: ImapSession) -> None:
+    """RFC 3501 §6.2.3, RFC 5530 §3: no password without TLS, unless the configuration says so."""
+    if not session.services.auth.plaintext_allowed(session.tls):
+        raise Refused(Code.PRIVACYREQUIRED, "Passwords are accepted under TLS only")
+
+
+def _no_mechanism(session: ImapSession, mechanism: str) -> Refused:
+    if mechanism in session.services.auth.mechanisms(True):
+        return Refused(Code.PRIVACYREQUIRED, "This mechanism is accepted under TLS only")
+    return Refused(Code.CANNOT, "Unknown authentication mechanism")
+
+
+def _name(user: bytes) -> str:
+    try:
+        return user.decode()
+    except UnicodeDecodeError:
+        raise Refused(Code.AUTHENTICATIONFAILED, "That is no user name") from None
+
+
+def _initial(word: bytes) -> bytes:
+    """RFC 4959 §3: a lone "=" is a response without content."""
+    return b"" if word == b"=" else _decoded(word)
+
+
+def _decoded(line: bytes) -> bytes:
+    try:
+        return b64decode(line, validate=True)
+    except ValueError:
+        raise BadSyntax("That is not base64") from None
+
+
+def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Answer:
+    """Relay challenges and responses until there is a verdict."""
+    client = session.services.auth
+    answer = client.begin(mechanism, initial, _facts(session))
+    try:
+        while isinstance(answer, Challenge):
+            session.write(b"+ %b\r\n" % b64encode(answer.data))
+            answer = client.respond(_response(session))
+    except BaseException:
+        client.cancel()  # the next session of this worker must not find it half done
+        raise
+    return answer
+
+
+def _response(session: ImapSession) -> bytes:
+    """RFC 3501 §6.2.2: a "*" cancels, and is answered BAD, as is what is not base64."""
+    line = session.read_line()
+    if line == b"*":
+        raise BadSyntax("Authentication was cancelled")
+    return _decoded(line)
+
+
+def _facts(session: ImapSession) -> Facts:
+    record = session.record
+    return Facts("imap", record.peer.address, session.tls, record.id)
+
+
+def _settle(session: ImapSession, answer: Answer) -> bytes:
+    """Act on the verdict: log in, or say no after the delay that it carries."""
+    if isinstance(answer, Accepted):
+        return _accept(session, answer)
+    if isinstance(answer, Rejected):
+        raise _reject(session, answer)
+    session.services.auth.cancel()
+    raise Refused(Code.AUTHENTICATIONFAILED, "The mechanism asks for more than it may")
+
+
+def _reject(session: ImapSession, answer: Rejected) -> Refused:
+    session.services.board.count("failed_logins")
+    session.record.auth_failures += 1
+    session.stream.pause(answer.delay)
+    if session.record.auth_failures >= session.settings.max_auth_failures:
+        session.bye("Too many failed logins")
+    return Refused(answer.code, answer.text)
+
+
+def _accept(session: ImapSession, answer: Accepted) -> bytes:
+    record = session.record
+    record.user, record.ticket = answer.user, answer.ticket
+    try:
+        _enter(session, answer.user)
+    except BaseException:
+        record.user, record.ticket = None, ""
+        raise
+    session.services.board.count("logins")
+    log.info(
+        "login: user=%r address=%s tls=%s session=%s",
+        answer.user.name,
+        record.peer.address,
+        session.tls,
+        record.id,
+    )
+    return b"[%b] Logged in" % announced(session)
+
+
+def _enter(session: ImapSession, user: User) -> None:
+    """Open the account here, or leave that to a process that is the user."""
+    if not session.services.board.admit(session.record):
+        raise Refused(Code.LIMIT, "Too many connections of this user")
+    if user.system and os.geteuid() != user.uid:
+        session.record.state = State.AUTHENTICATED
+        session.ending = Ending.USER
+        return
+    session.record.ticket = ""
+    account = session.services.open_account(user)
+    account.prepare()
+    session.enter(account)

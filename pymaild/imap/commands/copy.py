@@ -1,0 +1,46 @@
+"""COPY and MOVE, and their UID forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymaild._parser import Arguments
+from pymaild.core.errors import Code, Refused
+from pymaild.imap import grammar
+from pymaild.imap.commands.append import open_target
+from pymaild.imap.sets import messages
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+
+def copy(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
+    """COPY (RFC 3501 §6.4.7), answered with the UIDs (RFC 4315 §3)."""
+    code = _transfer(session, args, by_uid, move=False)
+    return b"%b COPY completed" % code if code else None
+
+
+def move(session: ImapSession, args: Arguments, by_uid: bool) -> None:
+    """MOVE (RFC 6851 §3.1): the UIDs come before the loop tells what is expunged (§4.3)."""
+    code = _transfer(session, args, by_uid, move=True)
+    if code:
+        session.write(b"* OK %b Moved\r\n" % code)
+
+
+def _transfer(session: ImapSession, args: Arguments, by_uid: bool, move: bool) -> bytes:
+    """Copy or move; returns the COPYUID code, b"" when no message was named."""
+    args.sp()
+    seqs = messages(session, args, by_uid)
+    args.sp()
+    name = grammar.mailbox(args)
+    args.end()
+    selection = session.current
+    if move:
+        selection.require_writable()
+    with open_target(session, name) as target:
+        if not seqs:
+            return b""
+        pairs = selection.mailbox.copy(selection.selected.view, seqs, target, move=move)
+    if not pairs and not by_uid:
+        raise Refused(Code.EXPUNGEISSUED, "These messages are already expunged")
+    return selection.copyuid(target.uidvalidity, pairs) if pairs else b""

@@ -1,0 +1,27 @@
+"""ENABLE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymaild._parser import Arguments
+from pymaild.imap.capability import ENABLED_BY_NAME
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+
+def enable(session: ImapSession, args: Arguments) -> None:
+    """ENABLE (RFC 5161 §3.1): capabilities that are unknown or need no enabling are ignored."""
+    asked = []
+    args.sp()
+    asked.append(args.name().decode("ascii"))
+    while args.more():
+        args.sp()
+        asked.append(args.name().decode("ascii"))
+    args.end()
+    enabled = session.record.enabled
+    new = [ENABLED_BY_NAME[name] for name in dict.fromkeys(asked) if name in ENABLED_BY_NAME]
+    new = [name for name in new if name not in enabled]
+    enabled += new
+    session.write(" ".join(["* ENABLED", *new]).encode() + b"\r\n")

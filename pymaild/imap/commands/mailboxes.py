@@ -1,0 +1,55 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymaild._parser import Arguments
+from pymaild.imap import grammar
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+
+def _one_name(args: Arguments) -> str:
+    args.sp()
+    name = grammar.mailbox(args)
+    args.end()
+    return name
+
+
+def create(session: ImapSession, args: Arguments) -> None:
+    """CREATE (RFC 3501 §6.3.3)."""
+    session.account.create(_one_name(args))
+
+
+def delete(session: ImapSession, args: Arguments) -> None:
+    """DELETE (RFC 3501 §6.3.4). A selected mailbox is left, which the client is told."""
+    session.account.delete(_one_name(args))
+    if session.selection is not None and not session.account.exists(session.record.mailbox):
+        session.deselect()
+        session.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
+
+
+def rename(session: ImapSession, args: Arguments) -> None:
+    """RENAME (RFC 3501 §6.3.5). A selected mailbox stays selected under its new name."""
+    args.sp()
+    old = grammar.mailbox(args)
+    args.sp()
+    new = grammar.mailbox(args)
+    args.end()
+    account = session.account
+    account.rename(old, new)
+    selected = session.record.mailbox
+    if session.selection is not None and not account.exists(selected):
+        session.follow_rename(new.removesuffix(account.separator) + selected[len(old) :])
+
+
+def subscribe(session: ImapSession, args: Arguments) -> None:
+    """SUBSCRIBE (RFC 3501 §6.3.6)."""
+    session.account.subscribe(_one_name(args))
+
+
+def unsubscribe(session: ImapSession, args: Arguments) -> None:
+    """UNSUBSCRIBE (RFC 3501 §6.3.7)."""
+    session.account.unsubscribe(_one_name(args))

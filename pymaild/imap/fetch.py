@@ -1,0 +1,204 @@
+"""FETCH: from the items asked for to the responses (RFC 3501 §6.4.5, §7.4.2)."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import Code, Disconnected, Refused, StorageFailure, TimedOut
+from pymaild.imap import _rows
+from pymaild.imap.items import FIELDS, SECTION, Item, Plan
+from pymaild.imap.responses import date_time
+from pymaild.mail.flags import SEEN, Flags
+
+if TYPE_CHECKING:
+    from pymaild.imap.selection import Selection
+    from pymaild.imap.session import ImapSession
+    from pymaild.mail.message import Message, Source
+
+log = logging.getLogger("pymaild.imap")
+
+_CHUNK = 1 << 16  # octets of metadata that are written at a time
+_BATCH = 100  # messages that are marked as seen at a time
+_SMALL = 1 << 16  # octets of a body that are read before the response is begun
+
+
+@dataclass(slots=True)
+class Part:
+    """Octets of a message that are sent after the response has begun."""
+
+    source: Source
+    offset: int
+    count: int
+
+
+Value = bytes | Part
+
+
+class Row:
+    """One message while its response is put together; its file is opened when needed."""
+
+    def __init__(self, selection: Selection, seq: int) -> None:
+        self.selection = selection
+        self.view = selection.selected.view
+        self.seq = seq
+        self._message: Message | None = None
+
+    @property
+    def message(self) -> Message:
+        """The message behind the row."""
+        if self._message is None:
+            self._message = self.selection.mailbox.message(self.view, self.seq)
+        return self._message
+
+
+def _section(row: Row, item: Item) -> Value:
+    source = row.message.section(item.path, item.what)
+    if source is None:
+        return b"NIL"
+    offset = min(max(item.offset, 0), source.size)
+    left = source.size - offset
+    count = left if item.offset < 0 else min(item.count, left)
+    if count > _SMALL:
+        return Part(source, offset, count)
+    octets = b"".join(source.pieces(offset, count)) if count else b""
+    if len(octets) != count:
+        raise StorageFailure(
+            Code.UNAVAILABLE, "A message cannot be read", f"message {row.seq} is not as indexed"
+        )
+    return b"{%d}\r\n%b" % (count, octets)
+
+
+def _fields(row: Row, item: Item) -> Value:
+    lines = row.message.part_header_fields(item.path, item.names, item.negate)
+    if lines is None:
+        return b"NIL"
+    if item.offset >= 0:
+        lines = lines[item.offset : item.offset + item.count]
+    return b"{%d}\r\n%b" % (len(lines), lines)
+
+
+#: The value of each item, for a message whose row and cache do not have it all.
+_VALUES: dict[int, Callable[[Row, Item], Value]] = {
+    _rows.UID: lambda row, item: b"%d" % row.view.uid(row.seq),
+    _rows.FLAGS: lambda row, item: row.selection.flags(row.seq),
+    _rows.INTERNALDATE: lambda row, item: date_time(row.view.date(row.seq)),
+    _rows.SIZE: lambda row, item: b"%d" % (row.view.size(row.seq) or row.message.size),
+    _rows.ENVELOPE: lambda row, item: row.message.envelope,
+    _rows.BODYSTRUCTURE: lambda row, item: row.message.bodystructure,
+    _rows.BODY: lambda row, item: row.message.body,
+    SECTION: _section,
+    FIELDS: _fields,
+}
+
+_FLAGS_ITEM = Item(_rows.FLAGS, b"FLAGS")
+
+
+class Fetch:
+    """One FETCH command under way. A message that fails is passed over and told at the end."""
+
+    def __init__(self, session: ImapSession, plan: Plan) -> None:
+        self._session = session
+        self._selection = session.current
+        self._plan = plan
+        self._failure: Refused | None = None
+
+    def run(self, seqs: array[int]) -> Refused | None:
+        """Send the responses; returns why some are missing, None when none is."""
+        if self._plan.row_items:
+            self._rows(seqs)
+        elif self._plan.marks and not self._selection.read_only:
+            for start in range(0, len(seqs), _BATCH):
+                self._marked(seqs[start : start + _BATCH])
+        else:
+            for seq in seqs:
+                self._one(seq, self._plan.items)
+        return self._failure
+
+    def _rows(self, seqs: array[int]) -> None:
+        """Copy what rows and cache hold; what they do not hold is answered the long way."""
+        selection = self._selection
+        view, keywords = selection.selected.view, selection.keyword_octets
+        recent, items = selection.recent_spans(), self._plan.row_items
+        place = 0
+        while place < len(seqs):
+            octets, place = _rows.write(view, seqs, place, items, keywords, recent, _CHUNK)
+            self._session.write(octets)
+            if place < len(seqs) and len(octets) < _CHUNK:
+                self._one(seqs[place], self._plan.items)
+                place += 1
+            self._session.services.board.beat()
+
+    def _marked(self, seqs: Sequence[int]) -> None:
+        """Send bodies, and mark their messages as seen, which their responses tell."""
+        flags = self._selection.selected.view.flags
+        unseen = {seq for seq in seqs if not flags(seq) & SEEN}
+        if unseen:
+            self._mark(sorted(unseen))
+        items = self._plan.items
+        telling = items if _FLAGS_ITEM in items else (*items, _FLAGS_ITEM)
+        for seq in seqs:
+            self._one(seq, telling if seq in unseen else items)
+
+    def _mark(self, unseen: list[int]) -> None:
+        """Mail can be read where nothing can be written: a full disk, a read-only one."""
+        selection = self._selection
+        try:
+            selection.mailbox.store(selection.selected.view, unseen, "add", Flags(SEEN))
+        except StorageFailure as failure:
+            log.warning("messages were not marked as seen: %s", failure.detail)
+
+    def _one(self, seq: int, items: Sequence[Item]) -> None:
+        row = Row(self._selection, seq)
+        try:
+            values = [(item.label, _VALUES[item.op](row, item)) for item in items]
+        except Refused as failure:
+            self._failure = self._failure or failure
+            return
+        self._send(seq, values)
+        self._session.services.board.beat()
+
+    def _send(self, seq: int, values: list[tuple[bytes, Value]]) -> None:
+        """Write a response. Nothing but the connection can fail from here on."""
+        write = self._session.write
+        ready = [b"* %d FETCH (" % seq]
+        for number, (label, value) in enumerate(values):
+            ready.append(b" %b " % label if number else label + b" ")
+            if isinstance(value, Part):
+                ready.append(b"{%d}\r\n" % value.count)
+                write(b"".join(ready))
+                ready.clear()
+                self._send_part(value)
+            else:
+                ready.append(value)
+        ready.append(b")\r\n")
+        write(b"".join(ready))
+
+    def _send_part(self, part: Part) -> None:
+        """Send octets that were promised; when they do not exist there is no way back."""
+        try:
+            left = part.count - self._copy(part)
+        except (Disconnected, TimedOut):
+            raise
+        except Exception as error:
+            log.exception("a message became unreadable while it was sent")
+            raise Disconnected("a response broke off") from error
+        if left:
+            log.error("a message became shorter while it was sent")
+            raise Disconnected("a response broke off")
+
+    def _copy(self, part: Part) -> int:
+        """Send a part, straight from its file where that holds the wire form."""
+        file = part.source.file()
+        if file is not None:
+            self._session.stream.write_file(file[0], file[1] + part.offset, part.count)
+            return part.count
+        sent = 0
+        for piece in part.source.pieces(part.offset, part.count):
+            self._session.write(piece)
+            self._session.services.board.beat()
+            sent += len(piece)
+        return sent

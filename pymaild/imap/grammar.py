@@ -1,0 +1,55 @@
+"""Arguments that are more than one token (RFC 3501 §9)."""
+
+from __future__ import annotations
+
+from pymaild._parser import LIST_BEGIN, Arguments, BadSyntax
+from pymaild.imap import names
+
+
+def mailbox(args: Arguments) -> str:
+    """mailbox (RFC 3501 §9): the name as a client means it, INBOX in any case."""
+    return names.decode(args.astring())
+
+
+def flag_list(args: Arguments) -> list[str]:
+    """flag-list (RFC 3501 §9): flags in parentheses."""
+    flags = []
+    args.open()
+    while args.item():
+        flags.append(args.flag().decode("ascii"))
+    return flags
+
+
+def store_flags(args: Arguments) -> list[str]:
+    """The flags of STORE (RFC 3501 §9, store-att-flags): a list, or one or more without one."""
+    if args.peek() == LIST_BEGIN:
+        return flag_list(args)
+    flags = [args.flag().decode("ascii")]
+    while args.more():
+        args.sp()
+        flags.append(args.flag().decode("ascii"))
+    return flags
+
+
+def names_list(args: Arguments) -> list[bytes]:
+    """One or more atoms in parentheses, in upper case."""
+    found = []
+    args.open()
+    while args.item():
+        found.append(args.name())
+    if not found:
+        raise BadSyntax("Expected at least one item")
+    return found
+
+
+def patterns(args: Arguments) -> list[str]:
+    """One list-mailbox, or several in parentheses (RFC 5258 §6, mbox-or-pat)."""
+    if args.peek() != LIST_BEGIN:
+        return [names.decode(args.list_mailbox())]
+    found = []
+    args.open()
+    while args.item():
+        found.append(names.decode(args.list_mailbox()))
+    if not found:
+        raise BadSyntax("Expected a mailbox pattern")
+    return found

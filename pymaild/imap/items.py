@@ -1,0 +1,218 @@
+"""The items of FETCH (RFC 3501 §9, fetch-att), compiled to what fetch.py walks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymaild._parser import ATOM, LIST_BEGIN, Arguments, BadSyntax
+from pymaild.imap import _rows
+
+if TYPE_CHECKING:
+    from pymaild.mail.message import What
+
+SECTION, FIELDS = 64, 65  # beside the operations of _rows, which need no message
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item: what to do, and the label of its value.
+
+    For SECTION and FIELDS, ``path`` is the part, ``what`` its share, ``names`` the fields in
+    upper case; ``offset`` is -1 for the whole. ``marks``: asking for it sets \\Seen.
+    """
+
+    op: int
+    label: bytes
+    path: tuple[int, ...] = ()
+    what: What = ""
+    names: frozenset[bytes] = frozenset()
+    negate: bool = False
+    offset: int = -1
+    count: int = 0
+    marks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The items in the order of the answer; ``row_items``: their operations, if all are rows'."""
+
+    items: tuple[Item, ...]
+    row_items: bytes
+    marks: bool
+
+
+def _row(op: int, label: bytes) -> Item:
+    return Item(op, label)
+
+
+ITEMS: dict[bytes, Item] = {
+    item.label: item
+    for item in (
+        _row(_rows.UID, b"UID"),
+        _row(_rows.FLAGS, b"FLAGS"),
+        _row(_rows.INTERNALDATE, b"INTERNALDATE"),
+        _row(_rows.SIZE, b"RFC822.SIZE"),
+        _row(_rows.ENVELOPE, b"ENVELOPE"),
+        _row(_rows.BODYSTRUCTURE, b"BODYSTRUCTURE"),
+        _row(_rows.BODY, b"BODY"),
+        Item(SECTION, b"RFC822", marks=True),
+        Item(SECTION, b"RFC822.HEADER", what="HEADER"),
+        Item(SECTION, b"RFC822.TEXT", what="TEXT", marks=True),
+    )
+}
+
+_FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
+MACROS: dict[bytes, tuple[bytes, ...]] = {
+    b"ALL": (*_FAST, b"ENVELOPE"),
+    b"FAST": _FAST,
+    b"FULL": (*_FAST, b"ENVELOPE", b"BODY"),
+}
+
+_BODY = re.compile(
+    rb"BODY(?P<peek>\.PEEK)?\[(?P<path>[1-9][0-9]*(?:\.[1-9][0-9]*)*)?(?P<dot>\.)?"
+    rb"(?P<what>HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?(?P<rest>\].*)?"
+)
+_TAIL = re.compile(rb"\](?:<([0-9]{1,10})\.([1-9][0-9]{0,9})>)?")
+_WHAT: dict[bytes, What] = {b"": "", b"HEADER": "HEADER", b"TEXT": "TEXT", b"MIME": "MIME"}
+_LONGEST_PATH = 200  # octets; no part lies this deep
+
+_CACHE: dict[bytes, Plan] = {}
+_MOST_CACHED = 512
+_LONGEST_CACHED = 256
+
+
+def plan(args: Arguments, by_uid: bool) -> Plan:
+    """Read the items to the end of the command.
+
+    A client asks for the same few lists of items again and again: their plans are kept.
+    """
+    text = args.rest()
+    key = text + b" UID" if by_uid else text
+    found = _CACHE.get(key)
+    if found is not None:
+        args.finish()
+        return found
+    found = _compile(_read(args), by_uid)
+    args.end()
+    if len(key) <= _LONGEST_CACHED:
+        if len(_CACHE) >= _MOST_CACHED:
+            _CACHE.clear()
+        _CACHE[key] = found
+    return found
+
+
+def _compile(items: list[Item], by_uid: bool) -> Plan:
+    """UID comes first, whether asked for or implied (RFC 3501 §6.4.8)."""
+    uid = ITEMS[b"UID"]
+    if by_uid or uid in items:
+        items = [uid, *items]
+    ordered = tuple(dict.fromkeys(items))
+    in_rows = all(item.op < SECTION for item in ordered)
+    return Plan(
+        ordered,
+        bytes(item.op for item in ordered) if in_rows else b"",
+        any(item.marks for item in ordered),
+    )
+
+
+def _read(args: Arguments) -> list[Item]:
+    if args.peek() != LIST_BEGIN:
+        word = args.word().upper()
+        if word in MACROS:
+            return [ITEMS[name] for name in MACROS[word]]
+        return [_item(args, word)]
+    items = []
+    args.open()
+    while args.item():
+        items.append(_item(args, args.word()))
+    if not items:
+        raise BadSyntax("Expected at least one item")
+    return items
+
+
+def _item(args: Arguments, word: bytes) -> Item:
+    upper = word.upper()
+    found = ITEMS.get(upper)
+    return found if found is not None else _body(args, upper)
+
+
+def _body(args: Arguments, word: bytes) -> Item:
+    """BODY[section]<partial> and BODY.PEEK (RFC 3501 §6.4.5)."""
+    match = _BODY.fullmatch(word)
+    if match is None or len(match["path"] or b"") > _LONGEST_PATH:
+        raise BadSyntax("Unknown item, or a malformed section")
+    path = tuple(int(number) for number in (match["path"] or b"").split(b".") if number)
+    what = match["what"] or b""
+    if bool(match["dot"]) != bool(path and what) or (what == b"MIME" and not path):
+        raise BadSyntax("Malformed section")
+    read = _fields if what.startswith(b"HEADER.FIELDS") else _share
+    return read(args, match, path, what)
+
+
+def _share(args: Arguments, match: re.Match[bytes], path: tuple[int, ...], what: bytes) -> Item:
+    offset, count, origin = _partial(match["rest"])
+    section = b".".join([b"%d" % number for number in path] + ([what] if what else []))
+    return Item(
+        SECTION,
+        b"BODY[%b]%b" % (section, origin),
+        path,
+        _WHAT[what],
+        offset=offset,
+        count=count,
+        marks=not match["peek"],
+    )
+
+
+def _fields(args: Arguments, match: re.Match[bytes], path: tuple[int, ...], what: bytes) -> Item:
+    """HEADER.FIELDS and HEADER.FIELDS.NOT: the names follow as a list, then "]"."""
+    if match["rest"]:
+        raise BadSyntax("Expected a list of header fields")
+    args.sp()
+    shown, names = _header_list(args)
+    if not args.glued() or args.peek() != ATOM:
+        raise BadSyntax("Section is not closed")
+    offset, count, origin = _partial(args.word())
+    section = b".".join([b"%d" % number for number in path] + [what])
+    return Item(
+        FIELDS,
+        b"BODY[%b (%b)]%b" % (section, b" ".join(shown), origin),
+        path,
+        names=names,
+        negate=what == b"HEADER.FIELDS.NOT",
+        offset=offset,
+        count=count,
+        marks=not match["peek"],
+    )
+
+
+def _header_list(args: Arguments) -> tuple[list[bytes], frozenset[bytes]]:
+    """header-list (RFC 3501 §9): the names as they are told back, and in upper case."""
+    shown: list[bytes] = []
+    names: set[bytes] = set()
+    args.open()
+    while args.item():
+        name = args.astring()
+        if not _FIELD_NAME.fullmatch(name):
+            raise BadSyntax("Expected the name of a header field")
+        shown.append(name if _PLAIN.fullmatch(name) else b'"%b"' % name)
+        names.add(name.upper())
+    if not shown:
+        raise BadSyntax("Expected at least one header field")
+    return shown, frozenset(names)
+
+
+#: field-name (RFC 5322 §2.2): printable ASCII without colon; here without what needs escapes.
+_FIELD_NAME = re.compile(rb"[!#-'*-9;-\[\]^-z|}~]+")
+_PLAIN = re.compile(rb"[A-Za-z0-9_.-]+")
+
+
+def _partial(rest: bytes | None) -> tuple[int, int, bytes]:
+    """Read "]", or "]<offset.count>"; returns offset (-1: all), count, and what is told back."""
+    match = _TAIL.fullmatch(rest or b"")
+    if match is None:
+        raise BadSyntax("Section is not closed, or a malformed part of it")
+    if match[1] is None:
+        return -1, 0, b""
+    return int(match[1]), int(match[2]), b"<%d>" % int(match[1])

@@ -1,0 +1,35 @@
+"""Mailbox names on the wire: modified UTF-7 (RFC 3501 §5.1.3)."""
+
+from __future__ import annotations
+
+from pymaild._parser import BadSyntax
+from pymaild.mime import utf7
+
+
+def decode(wire: bytes) -> str:
+    """Return the name a client means.
+
+    Clients get "&" wrong: what is not modified UTF-7 is taken as it stands, and raw UTF-8 is
+    what it looks like. Octets that are neither raise BadSyntax.
+    """
+    if wire.isascii():
+        if b"&" in wire:
+            try:
+                return utf7.decode(wire, strict=False)
+            except ValueError:
+                pass
+        return wire.decode("ascii")
+    try:
+        return wire.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadSyntax("Mailbox name is neither modified UTF-7 nor UTF-8") from None
+
+
+def encode(name: str) -> bytes:
+    """Return the name as a quoted string; modified UTF-7 leaves printable ASCII only."""
+    wire = name.encode("ascii") if _plain(name) else utf7.encode(name)
+    return b'"%b"' % wire.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+def _plain(name: str) -> bool:
+    return name.isascii() and name.isprintable() and "&" not in name

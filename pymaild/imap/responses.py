@@ -1,0 +1,86 @@
+"""Pieces of replies (RFC 3501 §7, RFC 9051 §7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from pymaild.core.errors import Refused
+
+_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}")
+_UNPRINTABLE = re.compile(r"[^ -~]+")
+
+
+def string(value: bytes) -> bytes:
+    """string (RFC 3501 §9): quoted where that can hold it, else a literal."""
+    if _QUOTABLE.fullmatch(value):
+        return b'"%b"' % value.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b"{%d}\r\n%b" % (len(value), value)
+
+
+def nstring(value: bytes | None) -> bytes:
+    """nstring (RFC 3501 §9)."""
+    return b"NIL" if value is None else string(value)
+
+
+def text(line: str) -> bytes:
+    """resp-text (RFC 3501 §9): one line of printable ASCII, whatever went in."""
+    return _UNPRINTABLE.sub("?", line).encode("ascii") or b"-"
+
+
+def refusal(error: Refused) -> bytes:
+    """Code and text of a NO (RFC 5530)."""
+    code = b"[%b] " % error.code.encode("ascii") if error.code else b""
+    return code + text(error.text)
+
+
+def sequence_set(numbers: Iterable[int]) -> bytes:
+    """sequence-set (RFC 3501 §9), in the order given; runs that ascend by one become ranges."""
+    ranges: list[tuple[int, int]] = []
+    low = high = 0
+    for number in numbers:
+        if high and number == high + 1:
+            high = number
+            continue
+        if high:
+            ranges.append((low, high))
+        low = high = number
+    if high:
+        ranges.append((low, high))
+    return b",".join([b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in ranges])
+
+
+def numbers(values: Sequence[int]) -> bytes:
+    """Numbers, each behind a space."""
+    return b"".join([b" %d" % value for value in values])
+
+
+_MONTHS = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+
+
+def date_time(seconds: int) -> bytes:
+    """date-time (RFC 3501 §9) in UTC, of seconds from 1970 in years 1 to 9999."""
+    day, rest = divmod(seconds, 86400)
+    year, month, date = _civil(day)
+    hour, rest = divmod(rest, 3600)
+    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (
+        date,
+        _MONTHS[month - 1],
+        year,
+        hour,
+        rest // 60,
+        rest % 60,
+    )
+
+
+def _civil(day: int) -> tuple[int, int, int]:
+    """Return year, month and day of a count of days from 1970-01-01, proleptic Gregorian.
+
+    Years count from March here, so that the leap day is the last of its year.
+    """
+    era, in_era = divmod(day + 719468, 146097)
+    year = (in_era - in_era // 1460 + in_era // 36524 - in_era // 146096) // 365
+    in_year = in_era - (365 * year + year // 4 - year // 100)
+    shifted = (5 * in_year + 2) // 153
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return year + era * 400 + (month <= 2), month, in_year - (153 * shifted + 2) // 5 + 1

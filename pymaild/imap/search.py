@@ -1,0 +1,386 @@
+"""SEARCH: keys as a tree, and its evaluation, the cheap keys first (RFC 3501 §6.4.4).
+
+Keys that a row answers are tested over the whole view at once, or for one message. Those that
+need the message are asked only of the messages that all cheaper keys let through.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from email.utils import parsedate_tz
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pymaild.core.errors import Code, Refused
+from pymaild.mail.cache import KEYS
+from pymaild.mime.text import fold, header_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymaild.imap.selection import Selection
+    from pymaild.index import View
+    from pymaild.mail.message import Message
+
+ROW, CACHE, HEADER, BODY = range(4)  # what a key costs: the row, the cache, the file
+
+_FOREVER = (1 << 62) - 1
+
+
+class Scope:
+    """The messages that are searched; keeps the message that was opened last.
+
+    ``beat`` is called from time to time: a search can be long.
+    """
+
+    def __init__(self, selection: Selection, beat: Callable[[], None]) -> None:
+        self.selection = selection
+        self.beat = beat
+        self.view: View = selection.selected.view
+        self._last = 0
+        self._message: Message | None = None
+
+    def message(self, seq: int) -> Message:
+        """Return the message of a sequence number. Its methods raise Refused."""
+        if self._message is None or self._last != seq:
+            self._message = self.selection.mailbox.message(self.view, seq)
+            self._last = seq
+        return self._message
+
+    def all(self) -> range:
+        """All sequence numbers."""
+        return range(1, len(self.view) + 1)
+
+
+class Key(Protocol):
+    """One search key. ``find`` may be asked only of keys that cost no more than ROW."""
+
+    @property
+    def cost(self) -> int:
+        """ROW, CACHE, HEADER or BODY."""
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        """Return the matching sequence numbers of the view, ascending."""
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        """Say whether one message matches."""
+
+
+def evaluate(key: Key, scope: Scope) -> Sequence[int]:
+    """Return the matching sequence numbers, ascending."""
+    keys = sorted(_conjuncts(key), key=lambda part: part.cost)
+    found: Sequence[int] = scope.all()
+    cheap = [part for part in keys if part.cost == ROW]
+    if cheap:
+        found = _intersection(scope, cheap)
+    dear = keys[len(cheap) :]
+    if not dear:
+        return found
+    return list(_tested(dear, scope, found))
+
+
+def _conjuncts(key: Key) -> Sequence[Key]:
+    return key.keys if isinstance(key, And) else [key]
+
+
+def _tested(keys: Sequence[Key], scope: Scope, found: Iterable[int]) -> Iterator[int]:
+    for seq in found:
+        if _matches(keys, scope, seq):
+            yield seq
+        scope.beat()
+
+
+def _matches(keys: Sequence[Key], scope: Scope, seq: int) -> bool:
+    """A message that others have just expunged matches nothing."""
+    try:
+        return all(key.test(scope, seq) for key in keys)
+    except Refused as refused:
+        if refused.code != Code.EXPUNGEISSUED:
+            raise
+        return False
+
+
+def _intersection(scope: Scope, keys: Sequence[Key]) -> Sequence[int]:
+    """Arrays keep little memory while keys below are evaluated: clients nest them deeply."""
+    result = keys[0].find(scope)
+    for key in keys[1:]:
+        kept = set(key.find(scope))
+        result = array("I", [seq for seq in result if seq in kept])
+        scope.beat()
+    return result
+
+
+# -- keys of rows ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """ALL."""
+
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return scope.all()
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class HasFlags:
+    """System flags and keywords, as bits that must be set and bits that must not."""
+
+    must: int = 0
+    must_not: int = 0
+    keywords: int = 0
+    not_keywords: int = 0
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return scope.view.match_flags(self.must, self.must_not, self.keywords, self.not_keywords)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        flags, keywords = scope.view.flags(seq), scope.view.keywords(seq)
+        return (
+            flags & self.must == self.must
+            and not flags & self.must_not
+            and keywords & self.keywords == self.keywords
+            and not keywords & self.not_keywords
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """RECENT."""
+
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        is_recent = scope.selection.selected.is_recent
+        return [seq for seq in scope.all() if is_recent(seq)]
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return scope.selection.selected.is_recent(seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A column of the row within bounds, both included: BEFORE, ON, SINCE."""
+
+    column: Literal["date"]
+    low: int = 0
+    high: int = _FOREVER
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return scope.view.match_range(self.column, self.low, self.high)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return self.low <= scope.view.date(seq) <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """LARGER and SMALLER. Sizes that nobody has counted yet are counted now."""
+
+    low: int = 0
+    high: int = _FOREVER
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        unknown = scope.view.match_range("size", 0, 0)
+        if unknown:
+            return [seq for seq in scope.all() if self.test(scope, seq)]
+        return scope.view.match_range("size", self.low, self.high)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return self.low <= (scope.view.size(seq) or scope.message(seq).size) <= self.high
+
+
+@dataclass(slots=True)
+class Numbers:
+    """A set of sequence numbers or UIDs."""
+
+    ranges: list[tuple[int, int]]
+    by_uid: bool
+    cost: int = ROW
+    _bounds: array[int] = field(default_factory=lambda: array("Q"))
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return scope.view.resolve(self.ranges, self.by_uid)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        if not self._bounds:
+            self._bounds = _flatten(self.ranges, self._highest(scope))
+        number = scope.view.uid(seq) if self.by_uid else seq
+        return bisect_right(self._bounds, number) % 2 == 1
+
+    def _highest(self, scope: Scope) -> int:
+        count = len(scope.view)
+        return scope.view.uid(count) if self.by_uid and count else count
+
+
+def _flatten(ranges: list[tuple[int, int]], highest: int) -> array[int]:
+    """Return the starts and ends of disjoint ranges, ascending: inside means an odd place."""
+    spans = sorted(sorted((low or highest, high or highest)) for low, high in ranges)
+    bounds = array("Q")
+    for low, high in spans:
+        if bounds and low <= bounds[-1]:
+            bounds[-1] = max(bounds[-1], high + 1)
+        else:
+            bounds.extend((low, high + 1))
+    return bounds
+
+
+# -- keys of keys ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """NOT."""
+
+    key: Key
+
+    @property
+    def cost(self) -> int:
+        return self.key.cost
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        out = set(self.key.find(scope))
+        return array("I", [seq for seq in scope.all() if seq not in out])
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return not self.key.test(scope, seq)
+
+
+@dataclass(slots=True)
+class And:
+    """Keys that must all match."""
+
+    keys: list[Key]
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys.sort(key=lambda key: key.cost)
+        self.cost = self.keys[-1].cost
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return _intersection(scope, self.keys)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return all(key.test(scope, seq) for key in self.keys)
+
+
+@dataclass(slots=True)
+class Or:
+    """OR. Asks the cheaper key first."""
+
+    left: Key
+    right: Key
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.left.cost > self.right.cost:
+            self.left, self.right = self.right, self.left
+        self.cost = self.right.cost
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        left = array("I", self.left.find(scope))
+        both = {*self.right.find(scope), *left}
+        scope.beat()
+        return array("I", sorted(both))
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return self.left.test(scope, seq) or self.right.test(scope, seq)
+
+
+# -- keys of messages --------------------------------------------------------------------------
+
+
+class _NotOfRows:
+    """Keys that can be asked of single messages only."""
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return [seq for seq in scope.all() if self.test(scope, seq)]
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Sent(_NotOfRows):
+    """SENTBEFORE, SENTON, SENTSINCE: the day in the Date field, in days from 1970.
+
+    As it stands there, without regard to its time and zone; no date matches nothing.
+    """
+
+    low: int = -_FOREVER
+    high: int = _FOREVER
+    cost: int = CACHE
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        day = _sent_day(scope.message(seq).envelope)
+        return day is not None and self.low <= day <= self.high
+
+
+@dataclass(frozen=True)
+class Header(_NotOfRows):
+    """A header field: ``text`` is folded; "" asks whether the field is there at all."""
+
+    name: bytes
+    text: str
+
+    @property
+    def cost(self) -> int:
+        return CACHE if self.text and self.name in KEYS else HEADER
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        message = scope.message(seq)
+        cached = message.key(self.name) if self.text else None
+        if cached is not None:
+            return self.text in cached
+        return any(self.text in fold(value) for value in header_texts(message.header(), self.name))
+
+
+@dataclass(frozen=True)
+class Text(_NotOfRows):
+    """BODY and TEXT: ``text`` is folded."""
+
+    text: str
+    header: bool
+    cost: int = BODY
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        if not self.text:
+            return True
+        for piece in scope.message(seq).search_text(self.header, True):
+            if self.text in piece:
+                return True
+            scope.beat()
+        return False
+
+
+_ENVELOPE_DATE = re.compile(rb'\((?:"((?:[^"\\]|\\.){0,200})"|\{[0-9]+\}\r\n(.{0,200}))', re.DOTALL)
+
+
+def _sent_day(envelope: bytes) -> int | None:
+    """Read the first string of an ENVELOPE as a date; days from 1970."""
+    match = _ENVELOPE_DATE.match(envelope)
+    if match is None:
+        return None
+    try:
+        parsed = parsedate_tz((match[1] or match[2] or b"").decode("ascii", "replace"))
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return _day_number(parsed[0], parsed[1], parsed[2]) if parsed else None
+
+
+def _day_number(year: int, month: int, day: int) -> int | None:
+    try:
+        return date(year, month, day).toordinal() - 719163
+    except (ValueError, OverflowError):
+        return None

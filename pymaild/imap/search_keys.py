@@ -1,0 +1,211 @@
+"""The grammar of SEARCH: one table of keys (RFC 3501 §6.4.4, §9, search-key)."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pymaild._parser import ATOM, LIST_BEGIN, Arguments, BadSyntax
+from pymaild.core.errors import Code, Refused
+from pymaild.imap import search
+from pymaild.imap.search import Key
+from pymaild.imap.selection import Selection
+from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from pymaild.mime.headers import codec
+from pymaild.mime.text import fold
+
+_DAY = 86400
+_LARGEST_SIZE = (1 << 62) - 1
+
+
+@dataclass
+class Reader:
+    """Reads search keys. ``charset`` is a Python codec; ``depth`` bounds their nesting."""
+
+    args: Arguments
+    selection: Selection
+    most: int
+    charset: str = ""
+    depth: int = 0
+
+    def program(self) -> Key:
+        """Read all keys to the end of the command; they must all match."""
+        keys = [self.key()]
+        while self.args.more():
+            self.args.sp()
+            keys.append(self.key())
+        self.args.end()
+        return keys[0] if len(keys) == 1 else search.And(keys)
+
+    def key(self) -> Key:
+        """Read one key."""
+        if self.depth >= self.most:
+            raise Refused(Code.LIMIT, "Search keys are nested too deeply")
+        self.depth += 1
+        try:
+            return self._key()
+        finally:
+            self.depth -= 1
+
+    def _key(self) -> Key:
+        args = self.args
+        if args.peek() == LIST_BEGIN:
+            return self._group()
+        if args.peek() != ATOM:
+            raise BadSyntax("Expected a search key")
+        if args.first() in _SET_BEGINS:
+            return search.Numbers(args.sequence_set(), by_uid=False)
+        read = KEYS.get(args.name())
+        if read is None:
+            raise BadSyntax("Unknown search key")
+        return read(self)
+
+    def _group(self) -> Key:
+        keys = []
+        self.args.open()
+        while self.args.item():
+            keys.append(self.key())
+        if not keys:
+            raise BadSyntax("Expected a search key")
+        return keys[0] if len(keys) == 1 else search.And(keys)
+
+    # -- arguments -----------------------------------------------------------------------------
+
+    def next_key(self) -> Key:
+        """Read a key behind a space."""
+        self.args.sp()
+        return self.key()
+
+    def text(self) -> str:
+        """Read a string behind a space; returns it decoded and folded."""
+        self.args.sp()
+        octets = self.args.astring()
+        try:
+            text = octets.decode(self.charset) if self.charset else _guess(octets)
+        except (UnicodeDecodeError, ValueError):
+            raise Refused(None, "A search string does not fit the character set") from None
+        return fold(text)
+
+    def day(self) -> int:
+        """Read a date behind a space; seconds from 1970 to its midnight."""
+        self.args.sp()
+        return self.args.date()
+
+    def size(self) -> int:
+        """Read a number of octets behind a space."""
+        self.args.sp()
+        return self.args.number(_LARGEST_SIZE)
+
+    def keyword(self) -> int:
+        """Read a keyword behind a space; returns its bit, 0 where no message can have it."""
+        self.args.sp()
+        return self.selection.mailbox.flags([self.args.atom().decode("ascii")], False).keywords
+
+    def field(self) -> Key:
+        """Read the name of a header field and a string."""
+        self.args.sp()
+        name = self.args.astring().upper()
+        return search.Header(name, self.text())
+
+
+_SET_BEGINS = frozenset(b"0123456789*")
+
+
+def _guess(octets: bytes) -> str:
+    """Without CHARSET strings are ASCII; clients send what they like."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
+
+
+def charset(name: bytes) -> str:
+    """Return the codec of a CHARSET argument. Raises Refused BADCHARSET (RFC 3501 §6.4.4)."""
+    found = codec(name.decode("ascii", "replace"))
+    if found is None:
+        raise Refused(Code.BADCHARSET, "Unknown character set")
+    return codecs.lookup(found).name
+
+
+_Read = Callable[[Reader], Key]
+
+
+def _with(flags: int) -> _Read:
+    return lambda reader: search.HasFlags(must=flags)
+
+
+def _without(flags: int) -> _Read:
+    return lambda reader: search.HasFlags(must_not=flags)
+
+
+def _field(name: bytes) -> _Read:
+    return lambda reader: search.Header(name, reader.text())
+
+
+def _keyword(reader: Reader) -> Key:
+    bit = reader.keyword()
+    return search.HasFlags(keywords=bit) if bit else search.Not(search.All())
+
+
+def _or(reader: Reader) -> Key:
+    left = reader.next_key()
+    return search.Or(left, reader.next_key())
+
+
+def _on(reader: Reader) -> Key:
+    day = reader.day()
+    return search.Between("date", day, day + _DAY - 1)
+
+
+def _sent_on(reader: Reader) -> Key:
+    day = reader.day() // _DAY
+    return search.Sent(day, day)
+
+
+def _uid(reader: Reader) -> Key:
+    reader.args.sp()
+    return search.Numbers(reader.args.sequence_set(), by_uid=True)
+
+
+def _new(reader: Reader) -> Key:
+    return search.And([search.Recent(), search.HasFlags(must_not=SEEN)])
+
+
+KEYS: dict[bytes, _Read] = {
+    b"ALL": lambda reader: search.All(),
+    b"ANSWERED": _with(ANSWERED),
+    b"BCC": _field(b"BCC"),
+    b"BEFORE": lambda reader: search.Between("date", high=reader.day() - 1),
+    b"BODY": lambda reader: search.Text(reader.text(), header=False),
+    b"CC": _field(b"CC"),
+    b"DELETED": _with(DELETED),
+    b"DRAFT": _with(DRAFT),
+    b"FLAGGED": _with(FLAGGED),
+    b"FROM": _field(b"FROM"),
+    b"HEADER": lambda reader: reader.field(),
+    b"KEYWORD": _keyword,
+    b"LARGER": lambda reader: search.Size(low=reader.size() + 1),
+    b"NEW": _new,
+    b"NOT": lambda reader: search.Not(reader.next_key()),
+    b"OLD": lambda reader: search.Not(search.Recent()),
+    b"ON": _on,
+    b"OR": _or,
+    b"RECENT": lambda reader: search.Recent(),
+    b"SEEN": _with(SEEN),
+    b"SENTBEFORE": lambda reader: search.Sent(high=reader.day() // _DAY - 1),
+    b"SENTON": _sent_on,
+    b"SENTSINCE": lambda reader: search.Sent(low=reader.day() // _DAY),
+    b"SINCE": lambda reader: search.Between("date", low=reader.day()),
+    b"SMALLER": lambda reader: search.Size(high=reader.size() - 1),
+    b"SUBJECT": _field(b"SUBJECT"),
+    b"TEXT": lambda reader: search.Text(reader.text(), header=True),
+    b"TO": _field(b"TO"),
+    b"UID": _uid,
+    b"UNANSWERED": _without(ANSWERED),
+    b"UNDELETED": _without(DELETED),
+    b"UNDRAFT": _without(DRAFT),
+    b"UNFLAGGED": _without(FLAGGED),
+    b"UNKEYWORD": lambda reader: search.HasFlags(not_keywords=reader.keyword()),
+    b"UNSEEN": _without(SEEN),
+}

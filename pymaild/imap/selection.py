@@ -1,0 +1,143 @@
+"""The selected mailbox as its client sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import Refused
+from pymaild.imap.responses import sequence_set
+from pymaild.mail.flags import Flags
+
+if TYPE_CHECKING:
+    from pymaild.mail.selected import Changes, Selected
+
+Write = Callable[[bytes], None]
+
+_MOST_CACHED = 4096  # combinations of flags whose wire form is kept
+_SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+
+
+class Gone(Exception):
+    """The selected mailbox was deleted or renumbered: its session cannot go on."""
+
+
+class Selection:
+    """What stands between the mail layer's :class:`Selected` and the wire.
+
+    Nothing in here outlives a command but caches: the record holds what makes a Selection.
+    """
+
+    def __init__(self, selected: Selected) -> None:
+        self.selected = selected
+        self.mailbox = selected.mailbox
+        self._wire: dict[int, bytes] = {}
+        self._take_keywords(self.mailbox.keyword_names())
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the mailbox was opened by EXAMINE."""
+        return self.selected.read_only
+
+    def require_writable(self) -> None:
+        """Raise Refused where the mailbox was opened by EXAMINE (RFC 3501 §6.3.2)."""
+        if self.selected.read_only:
+            raise Refused(None, "The mailbox was opened read-only")
+
+    def _take_keywords(self, keywords: list[str]) -> None:
+        self.keywords = keywords
+        self.keyword_octets = [keyword.encode() for keyword in keywords]
+        self._wire.clear()
+
+    # -- flags -----------------------------------------------------------------------------
+
+    def flags(self, seq: int) -> bytes:
+        """Return the flags of a message in parentheses (RFC 3501 §7.4.2)."""
+        selected = self.selected
+        view = selected.view
+        key = view.flags(seq) | selected.is_recent(seq) << 5 | view.keywords(seq) << 6
+        return self._wire.get(key) or self._compose(key)
+
+    def _compose(self, key: int) -> bytes:
+        mail_flags = self.mailbox.flag_names(Flags(key & 31, key >> 6))
+        found = [*mail_flags, "\\Recent"] if key & 32 else mail_flags
+        if len(self._wire) >= _MOST_CACHED:
+            self._wire.clear()
+        wire = self._wire[key] = b"(%b)" % " ".join(found).encode()
+        return wire
+
+    def flag_list(self) -> bytes:
+        """The flags that messages here can have (RFC 3501 §7.2.6)."""
+        return b"(%b)" % b" ".join([_SYSTEM, *self.keyword_octets])
+
+    def permanent_flags(self) -> bytes:
+        """The flags that a client can change for good (RFC 3501 §7.1, PERMANENTFLAGS)."""
+        if self.read_only:
+            return b"()"
+        more = b" \\*)" if self.mailbox.may_create_keywords() else b")"
+        return self.flag_list()[:-1] + more
+
+    def tell_keywords(self, write: Write) -> None:
+        """Announce keywords that came up since the client was last told."""
+        keywords = self.mailbox.keyword_names()
+        if keywords != self.keywords:
+            self._take_keywords(keywords)
+            write(b"* FLAGS %b\r\n" % self.flag_list())
+            write(b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % self.permanent_flags())
+
+    # -- what others did -------------------------------------------------------------------
+
+    def tell(self, write: Write, expunge: bool) -> None:
+        """Tell what changed since the last time (RFC 3501 §5.2, §7.4.1). Raises Gone."""
+        changes = self.selected.changes(expunge)
+        if changes:
+            self._tell(changes, write)
+
+    def _tell(self, changes: Changes, write: Write) -> None:
+        if changes.gone:
+            raise Gone
+        if changes.expunged:
+            write(b"".join([b"* %d EXPUNGE\r\n" % seq for seq in changes.expunged]))
+        if changes.exists is not None:
+            write(b"* %d EXISTS\r\n" % changes.exists)
+        if changes.recent is not None:
+            write(b"* %d RECENT\r\n" % changes.recent)
+        if changes.keywords:
+            self.tell_keywords(write)
+        for seq in changes.flags:
+            write(self.flags_update(seq))
+
+    def flags_update(self, seq: int, uid: bool = True) -> bytes:
+        """An untagged FETCH of a message's flags."""
+        if uid:
+            return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (
+                seq,
+                self.selected.view.uid(seq),
+                self.flags(seq),
+            )
+        return b"* %d FETCH (FLAGS %b)\r\n" % (seq, self.flags(seq))
+
+    def recent_spans(self) -> list[list[int]]:
+        """Ranges of the UIDs that are \\Recent here."""
+        selected = self.selected
+        if not selected.read_only:
+            return selected.state()[3]
+        if not selected.recent:
+            return []
+        view = selected.view
+        return [[view.uid(s)] * 2 for s in range(1, len(view) + 1) if view.in_new(s)]
+
+    # -- numbers ---------------------------------------------------------------------------
+
+    def uids(self, seqs: Sequence[int]) -> list[int]:
+        """The UIDs of messages."""
+        uid = self.selected.view.uid
+        return [uid(seq) for seq in seqs]
+
+    def copyuid(self, uidvalidity: int, pairs: list[tuple[int, int]]) -> bytes:
+        """The COPYUID response code (RFC 4315 §3) for pairs of source and new UID."""
+        return b"[COPYUID %d %b %b]" % (
+            uidvalidity,
+            sequence_set(source for source, _ in pairs),
+            sequence_set(new for _, new in pairs),
+        )

@@ -1,0 +1,411 @@
+"""The loop of one IMAP session."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+
+from pymaild._parser import COMMAND, LITERAL, NEED_MORE, REFUSED, Arguments, BadSyntax, Tokenizer
+from pymaild.core.errors import (
+    Code,
+    Disconnected,
+    Leave,
+    Refused,
+    StorageFailure,
+    TimedOut,
+    from_oserror,
+)
+from pymaild.core.session import Ending, Stream
+from pymaild.imap import capability
+from pymaild.imap.command import Command
+from pymaild.imap.commands import COMMANDS, IDLE_AGAIN
+from pymaild.imap.record import ImapRecord
+from pymaild.imap.responses import refusal, text
+from pymaild.imap.selection import Gone, Selection
+from pymaild.imap.settings import ImapSettings
+from pymaild.imap.states import State
+from pymaild.mail.account import Account
+from pymaild.mail.selected import Selected
+from pymaild.mail.services import Services
+
+log = logging.getLogger("pymaild.imap")
+
+_NON_SYNC_LIMIT = 4096  # octets, RFC 7888 §5
+
+
+class ImapSession:
+    """Runs a session from where its record says it is until it ends in this process."""
+
+    def __init__(
+        self, record: ImapRecord, stream: Stream, services: Services[ImapSettings]
+    ) -> None:
+        self.record = record
+        self.stream = stream
+        self.services: Services[ImapSettings] = services
+        self.settings: ImapSettings = services.settings
+        self.tokens = Tokenizer(self.settings.command_size, self.settings.nesting)
+        self.args = Arguments(self.tokens)
+        self.write = stream.write
+        self.tag = b"*"
+        self.ending: Ending | None = None
+        self.selection: Selection | None = None
+        self._account: Account | None = None
+        self._literal_open = False
+        self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
+
+    def run(self) -> Ending:
+        """Talk to the client until it leaves, is sent away, or goes on in another process."""
+        try:
+            self._begin()
+            while self.ending is None:
+                met = self.tokens.next()
+                if met == NEED_MORE:
+                    self.tokens.feed(self.read(self.tokens.idle))
+                elif met == COMMAND:
+                    self._command()
+                elif met == LITERAL:
+                    self._literal()
+                else:
+                    self._refused()
+            self.stream.flush()
+        except Disconnected:
+            self.ending = Ending.CLOSED
+        except TimedOut:
+            self._leave("Autologout, the connection was silent for too long")
+        except Leave as leave:
+            self._leave(leave.text)
+        finally:
+            self._finish()
+        return self.ending or Ending.CLOSED
+
+    # -- the state ---------------------------------------------------------------------------
+
+    @property
+    def tls(self) -> bool:
+        """Whether the client's connection is protected."""
+        return self.record.tls is not None
+
+    @property
+    def starttls_possible(self) -> bool:
+        """Whether STARTTLS would be accepted."""
+        return self.services.starttls and self.record.tls is None
+
+    @property
+    def account(self) -> Account:
+        """The mail of the user who has logged in."""
+        assert self._account is not None, "the command table lets no stranger in"
+        return self._account
+
+    @property
+    def current(self) -> Selection:
+        """The selected mailbox, in the selected state."""
+        assert self.selection is not None, "the command table asks for the selected state"
+        return self.selection
+
+    def enter(self, account: Account) -> None:
+        """Go to the authenticated state."""
+        self._account = account
+        self.record.state = State.AUTHENTICATED
+        self.note()
+
+    def select(self, selected: Selected) -> Selection:
+        """Go to the selected state."""
+        self.selection = Selection(selected)
+        self.record.state = State.SELECTED
+        self.record.mailbox = selected.mailbox.name
+        self.record.read_only = selected.read_only
+        self.note()
+        return self.selection
+
+    def deselect(self) -> None:
+        """Go back to the authenticated state, if a mailbox is selected."""
+        if self.selection is None:
+            return
+        selection, self.selection = self.selection, None
+        self.record.mailbox = ""
+        self.record.state = State.AUTHENTICATED
+        self.note()
+        selection.selected.close()
+
+    def note(self, doing: str = "") -> None:
+        """Show what this session does."""
+        self.services.board.note(self.record, doing, self.record.mailbox)
+
+    def save(self) -> None:
+        """Put into the record what is not there yet: after this, another process can go on."""
+        if self.selection is not None:
+            record = self.record
+            state = self.selection.selected.state()
+            record.mailbox, record.uidvalidity, record.snapshot, record.recent = state
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def read(self, idle: bool = False) -> bytes:
+        """Return what the client sends next; ``idle`` outside of commands only."""
+        if self.record.state != State.NOT_AUTHENTICATED:
+            return self.stream.read(self.settings.idle_timeout, idle)
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOut
+        return self.stream.read(left, idle)
+
+    def read_line(self) -> bytes:
+        """Return a line that is no command, in the middle of one. Raises BadSyntax."""
+        while (line := self.tokens.line()) is None:
+            self.tokens.feed(self.read())
+        return line
+
+    def literal(self) -> Iterator[bytes]:
+        """Yield the octets of the announced literal as they come; asks for them first."""
+        self.tokens.stream()
+        self._continue()
+        if piece := self.tokens.take():
+            yield piece
+        while self.tokens.literal_left:
+            yield self.tokens.absorb(self.read())
+            self.services.board.beat()
+
+    def finish_command(self) -> None:
+        """Read on to the end of the command behind its streamed literal. Raises BadSyntax."""
+        while (met := self.tokens.next()) == NEED_MORE:
+            self.tokens.feed(self.read())
+        if met == REFUSED:
+            raise BadSyntax(self.tokens.refusal or "Command was refused")
+        if met == LITERAL:
+            raise BadSyntax("Unexpected literal")
+
+    # -- one command -------------------------------------------------------------------------
+
+    def _command(self) -> None:
+        self._count()
+        args = self.args
+        args.rewind()
+        self.tag = b"*"
+        try:
+            self.tag = args.tag()
+            row = self._row(args)
+        except BadSyntax as error:
+            self._bad(str(error))
+        else:
+            self._execute(row)
+
+    def _row(self, args: Arguments) -> Command:
+        args.sp()
+        name = args.name()
+        if name == b"UID" and args.more():
+            args.sp()
+            name = b"UID " + args.name()
+        row = COMMANDS.get(name)
+        if row is None:
+            raise BadSyntax("Unknown command")
+        if self.record.state not in row.states:
+            raise BadSyntax(f"{row.name} is not possible in this state")
+        return row
+
+    def _execute(self, row: Command) -> None:
+        """Run a command; what it raises has exactly one reply (RFC 3501 §7.1)."""
+        try:
+            answer = row.run(self, self.args)
+            if self.selection is not None:
+                self.selection.tell(self.write, row.expunge)
+        except BadSyntax as error:
+            self._settle()
+            self._bad(str(error))
+        except (Refused, OSError) as error:
+            self._settle()
+            self._refuse(row, error if isinstance(error, Refused) else from_oserror(error))
+        except Gone:
+            self.bye("The selected mailbox was deleted or renumbered")
+        except (Disconnected, TimedOut, Leave):
+            raise
+        except Exception:
+            self._bug()
+        else:
+            self.record.bad = 0
+            self.write(self.tag + (row.ok if answer is None else b" OK %b\r\n" % answer))
+
+    def _literal(self) -> None:
+        """Decide about an announced literal before any of it is read."""
+        args = self.args
+        args.rewind()
+        self.tag = b"*"
+        try:
+            self.tag = args.tag()
+            row = self._row(args)
+            self._check_literal()
+            streams = row.announced is not None and row.announced(self, args)
+        except BadSyntax as error:
+            self._count()
+            self._settle()
+            self._bad(str(error))
+        except Refused as error:
+            self._count()
+            self._settle()
+            self._no(error)
+        else:
+            self._take_literal(row, streams)
+
+    def _take_literal(self, row: Command, streams: bool) -> None:
+        if streams:
+            self._count()
+            self.args.rewind()
+            self.args.tag()
+            self._row(self.args)
+            self._execute(row)
+        elif self.tokens.keep():
+            self._continue()
+
+    def _check_literal(self) -> None:
+        """RFC 7888 §5: LITERAL- allows 4096 octets without waiting."""
+        tokens = self.tokens
+        if tokens.literal_waits or self.settings.literal == "plus":
+            return
+        if tokens.literal_size > _NON_SYNC_LIMIT:
+            raise BadSyntax("[TOOBIG] A literal this long needs to be synchronizing")
+
+    def _continue(self) -> None:
+        if self.tokens.literal_waits:
+            self.write(b"+ OK\r\n")
+
+    def _settle(self) -> None:
+        """Throw away what is to come of a command that was answered before its end."""
+        tokens = self.tokens
+        if tokens.complete:
+            return
+        tokens.discard()
+        while tokens.next() == NEED_MORE:
+            tokens.feed(self.read())
+
+    def _count(self) -> None:
+        self.record.commands += 1
+        self.services.board.count("commands")
+
+    # -- outcomes ----------------------------------------------------------------------------
+
+    def _refused(self) -> None:
+        """The tokenizer threw a command away: it is too long or lexically wrong."""
+        self._count()
+        self.tag = self.tokens.refused_tag
+        code = "[TOOBIG] " if self.tokens.too_long else ""
+        self._bad(code + (self.tokens.refusal or "Command was refused"))
+
+    def _bad(self, reason: str) -> None:
+        self.record.bad += 1
+        self.write(b"%b BAD %b\r\n" % (self.tag, text(reason)))
+        if self.record.bad >= self.settings.max_bad:
+            self.bye("Too many faulty commands")
+
+    def _refuse(self, row: Command, error: Refused) -> None:
+        """Answer NO behind what there is to tell: a refusal may be due to an expunge."""
+        try:
+            if self.selection is not None:
+                self.selection.tell(self.write, row.expunge)
+        except Gone:
+            self.bye("The selected mailbox was deleted or renumbered")
+            return
+        except Refused as second:
+            self._log_refusal(second)
+        self._no(error)
+
+    def _no(self, error: Refused) -> None:
+        self._log_refusal(error)
+        self.record.bad = 0
+        self.write(b"%b NO %b\r\n" % (self.tag, refusal(error)))
+
+    def _log_refusal(self, error: Refused) -> None:
+        if isinstance(error, StorageFailure):
+            log.error("session=%s user=%r: %s", self.record.id, self._user(), error.detail)
+
+    def _bug(self) -> None:
+        reference = secrets.token_hex(4)
+        log.exception("internal error %s: session=%s", reference, self.record.id)
+        self.services.board.count("bugs")
+        self._settle()
+        self._no(Refused(Code.SERVERBUG, f"Internal error, reference {reference}"))
+
+    def bye(self, reason: str) -> None:
+        """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""
+        self.write(b"* BYE %b\r\n" % text(reason))
+        self.ending = Ending.CLOSED
+
+    def _leave(self, reason: str) -> None:
+        try:
+            self.bye(reason)
+            self.stream.flush()
+        except (Disconnected, TimedOut):
+            log.debug("session=%s was gone before it was told to leave", self.record.id)
+
+    # -- begin and end -----------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        record = self.record
+        if record.unread:
+            self.tokens.feed(record.unread)
+            record.unread = b""
+        record.state = record.state or State.NOT_AUTHENTICATED
+        try:
+            self._resume()
+        except Refused as error:
+            self._log_refusal(error)
+            self.bye(refusal(error).decode("ascii"))
+            return
+        if not record.greeted:
+            record.greeted = True
+            self.write(b"* OK [%b] IMAP4rev1 ready\r\n" % capability.announced(self))
+        self.note()
+        if record.idling:
+            self._idle_on()
+
+    def _resume(self) -> None:
+        """Take up the account and the mailbox that the record names. Raises Refused."""
+        record = self.record
+        if record.user is None:
+            return
+        mailbox = record.mailbox if record.state == State.SELECTED else ""
+        account = self.services.open_account(record.user)
+        if record.ticket:  # the login was in another process, which could not open it
+            record.ticket = ""
+            account.prepare()
+        self.enter(account)
+        if mailbox:
+            self._reselect(mailbox)
+
+    def _reselect(self, mailbox: str) -> None:
+        record = self.record
+        selected = Selected.resume(
+            self.account,
+            mailbox,
+            record.read_only,
+            record.uidvalidity,
+            record.snapshot,
+            record.recent,
+        )
+        if selected is None:
+            raise Refused(None, "The selected mailbox was deleted or renumbered")
+        self.select(selected)
+
+    def follow_rename(self, mailbox: str) -> None:
+        """Go on in the selected mailbox under its new name (RFC 3501 §6.3.5)."""
+        self.save()
+        selection, self.selection = self.current, None
+        selection.selected.close()
+        self._reselect(mailbox)
+
+    def _idle_on(self) -> None:
+        self.tag, self.record.idling = self.record.idling.encode(), ""
+        self._execute(IDLE_AGAIN)
+
+    def _finish(self) -> None:
+        self.record.unread = self.tokens.unread()
+        try:
+            self.save()
+            selection, self.selection = self.selection, None
+            if selection is not None:
+                selection.selected.close()
+        except Refused as error:
+            self._log_refusal(error)
+
+    def _user(self) -> str:
+        return self.record.user.name if self.record.user else ""

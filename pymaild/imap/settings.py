@@ -1,0 +1,55 @@
+"""Settings of the IMAP protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pymaild.core.settings import Duration, Size, setting
+
+
+@dataclass(frozen=True, slots=True)
+class ImapSettings:
+    """Limits and manners of IMAP sessions."""
+
+    SECTION: ClassVar[str] = "imap"
+
+    command_size: Size = setting(
+        Size(64 * 1024),
+        "Longest command, with all its literals except the message of APPEND. Clients that "
+        "name messages one by one send long ones.",
+        low=8192,
+        high=16 * 1024 * 1024,
+    )
+    nesting: int = setting(
+        50, "Deepest nesting of parentheses and search keys in a command.", low=5, high=200
+    )
+    literal: Literal["plus", "minus"] = setting(
+        "plus",
+        "Literals that clients may send without waiting: of any size (LITERAL+) or of up to "
+        "4096 octets (LITERAL-).",
+    )
+    unauthenticated_timeout: Duration = setting(
+        Duration(60.0), "How long a client may take to log in.", low=1
+    )
+    idle_timeout: Duration = setting(
+        Duration(1800.0),
+        "How long a client that has logged in may say nothing. RFC 3501 asks for 30 minutes "
+        "at least. IDLE does not count as silence.",
+        low=1,
+    )
+    keep_alive: Duration = setting(
+        Duration(120.0),
+        'How often an idling client is told "Still here", so that no router between forgets '
+        "the connection.",
+        low=1,
+    )
+    max_bad: int = setting(20, "Faulty commands in a row before the connection is closed.", low=1)
+    max_auth_failures: int = setting(10, "Failed logins before the connection is closed.", low=1)
+    id: Literal["full", "name", "nothing"] = setting(
+        "name",
+        "What the ID command tells of this server: name and version, the name, or nothing.",
+    )
+    hide_capabilities: tuple[str, ...] = setting(
+        (), "Capabilities that are not announced; what they stand for works all the same."
+    )
