@@ -98,7 +98,7 @@ cdef class Scanner:
     cdef Part scan(self):
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t next_line
-        cdef Part root = self.open(0, False)
+        cdef Part root = self.open(0, 0, 0, False)
         while at < self.size and (self.in_header or self.boundary_count):
             next_line = line_break(self.data, at, self.size)
             if not self.is_delimiter(at, next_line):
@@ -128,11 +128,11 @@ cdef class Scanner:
     cdef Part innermost(self):
         return <Part> self.stack[len(self.stack) - 1]
 
-    cdef Part open(self, Py_ssize_t at, bint in_digest):
+    cdef Part open(self, Py_ssize_t at, Py_ssize_t lf, Py_ssize_t bare, bint in_digest):
         """Open a part whose header starts at `at`, inside the innermost open part."""
         cdef Part part = Part.__new__(Part)
         part.header_start = part.header_end = at
-        part.lf, part.bare = self.lf, self.bare
+        part.lf, part.bare = lf, bare
         part.in_digest = in_digest
         part.children = ()
         if self.stack:
@@ -165,15 +165,19 @@ cdef class Scanner:
 
     cdef int close_header(self, Py_ssize_t end, Py_ssize_t lf, Py_ssize_t bare) except -1:
         """End headers that have no empty line; each may open one embedded message."""
+        cdef Part part
         while self.in_header:
-            self.end_header(max(end, self.innermost().header_start), lf, bare)
+            part = self.innermost()
+            if end < part.header_start:
+                end, lf, bare = part.header_start, part.lf, part.bare
+            self.end_header(end, lf, bare)
         return 0
 
     cdef int end_header(self, Py_ssize_t end, Py_ssize_t lf, Py_ssize_t bare) except -1:
         """The header of the innermost part ends before `end`; see what its body is."""
         cdef Part part = self.innermost()
         part.header_end = part.body_start = end
-        part.header_crlf = end - part.header_start + max(0, bare - part.bare)
+        part.header_crlf = end - part.header_start + bare - part.bare
         part.lf, part.bare = lf, bare
         self.in_header = False
         if len(self.stack) > self.max_depth or self.parts_left <= 0:
@@ -203,7 +207,7 @@ cdef class Scanner:
     cdef int open_message(self, Part part, Py_ssize_t at) except -1:
         part.is_message = True
         part.kids = []
-        self.open(at, False)
+        self.open(at, part.lf, part.bare, False)
         return 0
 
     cdef int add_boundary(self, bytes text) except -1:
@@ -218,17 +222,20 @@ cdef class Scanner:
     cdef int close_down_to(
         self, Py_ssize_t depth, Py_ssize_t end, Py_ssize_t lf, Py_ssize_t bare
     ) except -1:
-        """Close all parts from `depth` on; their bodies end before `end`."""
+        """Close all parts from `depth` on; their bodies end before `end`.
+
+        Where the line end of a delimiter is also the empty line of a header, it is the header's.
+        """
         cdef Part part
         while len(self.stack) > depth:
             part = self.stack.pop()
-            part.body_end = max(end, part.body_start)
-            part.lines = max(0, lf - part.lf) if end > part.body_start else 0
-            part.body_crlf = part.body_end - part.body_start
-            if end > part.body_start:
-                part.body_crlf += max(0, bare - part.bare)
+            if end < part.body_start:
+                end, lf, bare = part.body_start, part.lf, part.bare
+            part.body_end = end
+            part.lines = lf - part.lf
+            part.body_crlf = end - part.body_start + bare - part.bare
             if part.kids is not None:
-                part.children = tuple(part.kids) or (empty_part(part.body_end),)
+                part.children = tuple(part.kids) or (empty_part(end),)
                 part.kids = None
         return 0
 
@@ -254,7 +261,7 @@ cdef class Scanner:
             self.boundary_count = found
         else:
             self.boundary_count = found + 1
-            self.open(next_line, self.innermost().in_digest)
+            self.open(next_line, self.lf, self.bare, self.innermost().in_digest)
         return True
 
     cdef int find_boundary(self, const unsigned char *text, Py_ssize_t size) noexcept nogil:
