@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import Any
 
 from pymaild.admin.exits import Exit, Failure
 
 LARGEST_REPLY = 64 << 20  # octets; `who` with a hundred thousand sessions stays below
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds
 
 
 def ask(path: str, command: str, **arguments: Any) -> Any:
@@ -33,10 +34,20 @@ def ask(path: str, command: str, **arguments: Any) -> Any:
 def _exchange(path: str, request: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(PATIENCE)
-        link.connect(path)
+        _connect(link, path)
         link.sendall(request)
         with link.makefile("rb") as reader:
             return reader.readline(LARGEST_REPLY)
+
+
+def _connect(link: socket.socket, path: str) -> None:
+    """Connect, by way of the folder's descriptor: a socket's address has room for 107 octets."""
+    folder, name = os.path.split(os.path.abspath(path))
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        link.connect(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)
 
 
 def _result(line: bytes) -> Any:

@@ -16,10 +16,11 @@ from pymaild.admin.commands import main as run_program
 from pymaild.admin.exits import Exit, Failure
 from pymaild.admin.output import Output
 from pymaild.server.config import load_config
-from pymaild.server.master import Master
 
 
 def _serve(args: Namespace, out: Output) -> int:
+    from pymaild.server.master import Master  # other commands need not load a whole server
+
     config = load_config(args.config)
     if args.pidfile:
         server = dataclasses.replace(config.server, pid_file=args.pidfile)

@@ -17,10 +17,10 @@ _TITLE = (
     "`pymailctl reload` takes the file into use. See pymaild.toml(5)."
 )
 
-_FORMAT = """The configuration of `pymaild` is one TOML file, /etc/pymaild/pymaild.toml unless a command
-names another. What is not in it has its default, and an empty file is a configuration. Every
-setting is checked before anything is changed: a file that cannot be used is refused with file,
-line, key and the nearest known key, and a running server goes on as before.
+_FORMAT = """The configuration of `pymaild` is one TOML file, /etc/pymaild/pymaild.toml unless
+a command names another. What is not in it has its default, and an empty file is a configuration.
+Every setting is checked before anything is changed: a file that cannot be used is refused with
+file, line, key and the nearest known key, and a running server goes on as before.
 
 A size is a number of octets or a string with a unit: "64KiB", "100MiB", "2GiB". A duration is a
 number of seconds or a string with a unit: "500ms", "60s", "30m", "1h", "7d". Paths that do not

@@ -5,9 +5,12 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import shutil
 import socket
+import sys
+import tempfile
 from argparse import Namespace
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from pymaild.admin.incoming import Source
 from pymaild.admin.mbox import MboxSource
 from pymaild.admin.output import Output
 from pymaild.admin.sample import sample
-from pymaild.admin.transfer import TarSource, import_messages
+from pymaild.admin.transfer import TarSource, import_into
 from pymaild.admin.user_commands import add_user
 from pymaild.mail.account import Account
 from pymaild.server.config import Config, load_config
@@ -34,41 +37,50 @@ _TITLE = "A private instance of pymaild. What is set here differs from the defau
 
 
 def init(args: Namespace, out: Output) -> Exit:
-    """Run ``pymaild init``."""
+    """Run ``pymaild init``. The folder appears when all is in it, or not at all."""
     base = Path(args.directory).resolve()
-    config_file = base / CONFIG
-    if config_file.exists():
-        raise Failure(Exit.CANTCREATE, f"{config_file}: there is an instance already")
-    _make(base, not args.no_ports)
-    config = load_config(str(config_file))
-    count = _fill(config, args.no_mail, out)
+    if base.exists() and (not base.is_dir() or any(base.iterdir())):
+        raise Failure(Exit.CANTCREATE, f"{base} is there already, and is not an empty folder")
+    base.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{base.name}-", dir=base.parent))
+    try:
+        _make(draft, base, not args.no_ports)
+        count = _fill(load_config(str(draft / CONFIG)), args.no_mail, out)
+        draft.rename(base)
+    except BaseException:
+        shutil.rmtree(draft)
+        raise
+    config = load_config(str(base / CONFIG))
     result = {"config": config.path, "user": USER, "messages": count}
     out.result(result, *_hints(config, count))
     return Exit.OK
 
 
-def _make(base: Path, ports: bool) -> None:
+def _make(folder: Path, base: Path, ports: bool) -> None:
+    """Fill ``folder``, which will be ``base`` when it is complete."""
     user, group = _identity(base)
+    folder.chmod(0o755)
     for name, mode in (("tls", 0o755), ("mail", 0o700), ("spool", 0o700), ("run", 0o755)):
-        (base / name).mkdir(mode=mode, parents=True, exist_ok=True)
-    self_signed(base / "tls" / "cert.pem", base / "tls" / "key.pem", socket.getfqdn())
+        (folder / name).mkdir(mode=mode)
+    self_signed(folder / "tls" / "cert.pem", folder / "tls" / "key.pem", socket.getfqdn())
     for name in ("mail", "spool"):
-        os.chown(base / name, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
-    text = sample(Config, _TITLE, _values(user, group, ports))
-    (base / CONFIG).write_text(text, "utf-8")
+        os.chown(folder / name, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+    (folder / CONFIG).write_text(sample(Config, _TITLE, _values(user, group, ports)), "utf-8")
 
 
 def _identity(base: Path) -> tuple[str, str]:
-    """Who shall own the mail: the caller, or nobody when root can let him in."""
+    """Who shall own the mail: the caller; for root nobody, who must be able to run us."""
     uid, gid = os.geteuid(), os.getegid()
-    if uid == 0 and all(_open_to_all(folder) for folder in base.parents if folder.exists()):
+    needed = (base.parent, Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent)
+    if uid == 0 and all(map(_open_to_all, needed)):
         nobody = pwd.getpwnam("nobody")
         uid, gid = nobody.pw_uid, nobody.pw_gid
     return pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
 
 
 def _open_to_all(folder: Path) -> bool:
-    return bool(folder.stat().st_mode & 0o001)
+    """Tell whether anybody may enter a folder and those above it (which may not be there yet)."""
+    return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents) if part.exists())
 
 
 def _values(user: str, group: str, ports: bool) -> dict[str, Any]:
@@ -125,14 +137,7 @@ def _sources(stack: ExitStack, corpus: Path) -> list[tuple[str, Source]]:
 
 def _import(account: Account, sources: list[tuple[str, Source]], out: Output) -> int:
     account.prepare()
-    total = 0
-    for name, source in sources:
-        if not account.exists(name):
-            account.create(name)
-            account.subscribe(name)
-        with closing(account.open(name)) as mailbox, out.progress(name, source.size) as progress:
-            total += import_messages(mailbox, source, progress)
-    return total
+    return sum(import_into(account, name, source, out) for name, source in sources)
 
 
 def _hints(config: Config, count: int) -> list[str]:

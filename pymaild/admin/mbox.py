@@ -21,9 +21,10 @@ from pymaild.admin.incoming import PIECE
 #: ``From_`` line: a sender, a date in the form of asctime, and where the zone may stand.
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _FROM = re.compile(
-    rb"From (?:\S+(?: at \S+)?|\"[^\"\n]*\"@?\S*)? {1,3}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
+    rb"From (?:(?:\S+(?: at \S+)?|\"[^\"\n]*\"@?\S*) {1,3})?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
     rb"(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<hour>\d\d):(?P<minute>\d\d)"
-    rb"(?::(?P<second>\d\d))?(?: [A-Z]{1,5})? (?P<year>\d{4})(?: (?P<zone>[-+]\d{4}))?[^\n]*\n?"
+    rb"(?::(?P<second>\d\d))?(?: [A-Z]{1,5})? (?P<year>[1-9]\d{3})"
+    rb"(?: (?P<zone>[-+]\d{4}))?[^\n]*\n?"
 )
 _STATE_FIELDS = re.compile(
     rb"(Status|X-Status|X-Keywords|X-UID|X-IMAP|X-IMAPbase|Content-Length):[ \t]*(.*)",

@@ -49,9 +49,9 @@ class Output:
         for line in text.splitlines():
             print(f"{program}: {printable(line)}", file=self._err)
 
-    def progress(self, label: str, total: int, unit: str = "") -> Progress:
+    def progress(self, label: str, total: int) -> Progress:
         """Return a progress bar; it shows on a terminal only."""
-        return Progress(label, total, None if self.json else self._err, unit)
+        return Progress(printable(label), total, None if self.json else self._err)
 
     def colour(self, name: str, text: str) -> str:
         """Colour ``text`` when a person looks at a terminal that can."""

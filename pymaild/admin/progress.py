@@ -13,12 +13,12 @@ INTERVAL = 0.1  # seconds between two drawings
 class Progress:
     """Counts towards ``total`` (0 where it is unknown), and draws where a terminal is."""
 
-    def __init__(self, label: str, total: int, stream: TextIO | None, unit: str = "") -> None:
+    def __init__(self, label: str, total: int, stream: TextIO | None) -> None:
         self.done = 0
+        self.text = ""
         self._label = label
         self._total = total
         self._stream = stream if stream is not None and stream.isatty() else None
-        self._unit = unit
         self._drawn = 0.0
 
     def __enter__(self) -> Self:
@@ -35,23 +35,19 @@ class Progress:
         if self._stream is not None:
             self._stream.write("\n")
 
-    def advance(self, count: int = 1) -> None:
-        """Count ``count`` more."""
-        self.at(self.done + count)
-
-    def at(self, done: int) -> None:
-        """Say that ``done`` are done in all."""
-        self.done = done
+    def at(self, done: int, text: str) -> None:
+        """Say that ``done`` of the total is done, and how people call it: ``15 messages``."""
+        self.done, self.text = done, text
         if self._stream is not None and time.monotonic() - self._drawn >= INTERVAL:
             self._draw()
 
     def line(self) -> str:
         """Return the bar as it is now."""
         if not self._total:
-            return f"{self._label} {self.done} {self._unit}".rstrip()
+            return f"{self._label} {self.text}".rstrip()
         share = min(1.0, self.done / self._total)
         bar = ("#" * int(share * WIDTH)).ljust(WIDTH, ".")
-        return f"{self._label} [{bar}] {share:4.0%} {self.done} {self._unit}".rstrip()
+        return f"{self._label} [{bar}] {share:4.0%} {self.text}".rstrip()
 
     def _draw(self) -> None:
         if self._stream is None:

@@ -13,6 +13,7 @@ from pymaild.core.errors import Refused
 from pymaild.mail.flags import Flags
 
 if TYPE_CHECKING:
+    from pymaild.admin.output import Output
     from pymaild.admin.progress import Progress
     from pymaild.mail.account import Account
     from pymaild.mail.mailbox import Mailbox
@@ -71,14 +72,23 @@ def import_messages(mailbox: Mailbox, source: Source, progress: Progress) -> int
     """
     batch = Batch(mailbox)
     try:
-        for message in source.messages():
+        for count, message in enumerate(source.messages(), 1):
             batch.add(message)
-            progress.at(source.position())
+            progress.at(source.position(), f"{count} messages")
         batch.commit()
-        progress.at(source.size)
+        progress.at(source.size, f"{batch.saved} messages")
     finally:
         batch.discard()
     return batch.saved
+
+
+def import_into(account: Account, name: str, source: Source, out: Output) -> int:
+    """Append all messages of ``source`` to a mailbox, which is made when it is not there."""
+    if not account.exists(name):
+        account.create(name)
+        account.subscribe(name)
+    with closing(account.open(name)) as mailbox, out.progress(name, source.size) as progress:
+        return import_messages(mailbox, source, progress)
 
 
 class Writer(Protocol):
@@ -98,7 +108,7 @@ def export_messages(account: Account, name: str, writer: Writer, progress: Progr
             assert source is not None  # the whole message is always there
             names = mailbox.flag_names(Flags(view.flags(seq), view.keywords(seq)))
             writer.add(source.pieces(), names, view.date(seq))
-            progress.advance()
+            progress.at(seq, f"{seq} messages")
         return len(view)
 
 

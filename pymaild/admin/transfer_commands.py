@@ -18,7 +18,7 @@ from pymaild.admin.mail_commands import MAILBOX, USER
 from pymaild.admin.maildir import MaildirSource, MaildirWriter, is_maildir, subfolders
 from pymaild.admin.output import Output
 from pymaild.admin.people import open_account
-from pymaild.admin.transfer import Writer, export_messages, import_messages
+from pymaild.admin.transfer import Writer, export_messages, import_into
 from pymaild.mail.account import Account
 from pymaild.mime import utf7
 
@@ -80,12 +80,8 @@ def _folder_name(name: str) -> str:
 
 
 def _take(account: Account, name: str, source: Source, out: Output) -> int:
-    if not account.exists(name):
-        account.create(name)
-        account.subscribe(name)
     try:
-        with closing(account.open(name)) as mailbox, out.progress(name, source.size) as progress:
-            return import_messages(mailbox, source, progress)
+        return import_into(account, name, source, out)
     except ValueError as error:
         raise Failure(Exit.DATA, str(error)) from None
 
