@@ -7,7 +7,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -174,6 +174,8 @@ class Running:
 
     def close(self) -> None:
         self._file.close()
+        with suppress(OSError):  # the session may have closed first, or a library the client's end
+            self.client.shutdown(socket.SHUT_RDWR)
         self.client.close()
         self._thread.join(30)
         self._server_end.close()
