@@ -12,7 +12,7 @@ from pymaild.admin.exits import Exit, Failure
 from pymaild.admin.output import Output
 from pymaild.server.config import load_config
 
-_STATES = {"running": "green", "draining": "yellow", "stopping": "yellow"}
+_STATES = {"running": "green", "drained": "yellow", "draining": "yellow", "stopping": "yellow"}
 
 
 def _ask(args: Namespace, command: str, **arguments: Any) -> Any:
@@ -45,6 +45,7 @@ def _status(args: Namespace, out: Output) -> Exit:
         f" for {since(status['started'], now)}",
         f"workers: {workers['busy']} busy, {workers['idle']} idle"
         f" ({workers['min']} to {workers['max']})",
+        *(f"listening: {row['name']} on {row['address']}" for row in status["listeners"]),
         "sessions: " + ", ".join(f"{count} {name}" for name, count in sessions.items()),
         *_rates(status["totals"], now - status["started"]),
         "",
@@ -92,6 +93,11 @@ def _simple(command: str, done: str) -> Any:
         return Exit.OK
 
     return run
+
+
+def _stop(args: Namespace, out: Output) -> Exit:
+    out.result(_ask(args, "stop", now=args.now), "Stopping.")
+    return Exit.OK
 
 
 def _level(args: Namespace, out: Output) -> Exit:
@@ -148,7 +154,14 @@ COMMANDS = (
     Command(
         ("stop",),
         "Stop the server. Connections may end within `server.drain_timeout`.",
-        _simple("stop", "Stopping."),
+        _stop,
+        (
+            Argument(
+                ("--now",),
+                "Do not wait for connections to end. No accepted message is lost.",
+                {"action": "store_true"},
+            ),
+        ),
     ),
     Command(
         ("log", "level"),
