@@ -13,6 +13,13 @@ from pymaild.core.settings import Duration, FilePath, setting
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+def checked_path(path: str) -> str:
+    """Return ``path`` when it can be a socket's: room is for 107 octets (unix(7))."""
+    if not path.startswith("/") or "\0" in path or len(os.fsencode(path)) > 107:
+        raise ConfigError(f"a socket's path is absolute and has at most 107 octets: {path!r}")
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Processes, their number, and as whom they run.
@@ -63,9 +70,7 @@ class ServerSettings:
     user_processes: int = setting(
         256, "The most connections of system users, which have a process each.", low=0, high=2000
     )
-    tls_processes: int = setting(
-        0, "Processes for TLS. 0: one for each processor.", low=0, high=64
-    )
+    tls_processes: int = setting(0, "Processes for TLS. 0: one for each processor.", low=0, high=64)
     backlog: int = setting(
         512, "Connections that may wait to be accepted, per listening socket.", low=1
     )
@@ -91,11 +96,18 @@ class ServerSettings:
             raise ConfigError("workers_max is less than workers_min")
         if self.workers_spare_max < self.workers_spare:
             raise ConfigError("workers_spare_max is less than workers_spare")
+        for path in (self.control, self.private_socket):
+            checked_path(path)
 
     @property
     def auth_socket(self) -> str:
         """The Unix socket on which the auth process answers."""
         return os.path.join(self.run_directory, "auth")
+
+    @property
+    def private_socket(self) -> str:
+        """Where workers take what the tls role brings them."""
+        return os.path.join(self.tls_directory, "worker")
 
     @property
     def tls_directory(self) -> str:
@@ -142,7 +154,7 @@ class ListenerSettings:
     def endpoint(self) -> str | tuple[str, int]:
         """Return the path of a Unix socket, or address and port. Raises ConfigError."""
         if self.address.startswith("unix:"):
-            return _checked_path(self.address.removeprefix("unix:"))
+            return checked_path(self.address.removeprefix("unix:"))
         host, _, port = self.address.rpartition(":")
         try:
             address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
@@ -164,13 +176,6 @@ class ListenerSettings:
             )
         except ValueError as error:
             raise ConfigError(f"proxy_from: {error}") from None
-
-
-def _checked_path(path: str) -> str:
-    """A socket's address has room for 107 octets of path (unix(7))."""
-    if not path or "\0" in path or len(os.fsencode(path)) > 107:
-        raise ConfigError(f"address: a socket's path has 1 to 107 octets, not {path!r}")
-    return path
 
 
 DEFAULT_LISTENERS = (

@@ -1,0 +1,273 @@
+"""The byte stream between a session and its client, over a TCP or a Unix socket.
+
+One command costs one poll, one recv and one send. Every wait is cut into slices, so that the
+process can show that it lives, and watches the supervisor too: what the server wants of the
+session reaches it at its next wait.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from typing import NoReturn, Protocol
+
+from pymaild.core.errors import Disconnected, Leave, TimedOut
+from pymaild.core.session import Event
+
+READ_SIZE = 65536  # octets; what one read returns at most
+HIGH_WATER = 128 * 1024  # octets queued before they are sent unasked
+MOST_PIECES = 512  # of one sendmsg; half of the kernel's IOV_MAX
+SMALL_FILE = 32 * 1024  # octets; below, copying is cheaper than another system call
+SLICE = 5.0  # seconds between two signs of life
+
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Supervisor(Protocol):
+    """What the server wants of the session; the server package implements it."""
+
+    leaving: str  # text for the client when the session shall end at an idle moment, else ""
+    urgent: bool  # it shall end now, even inside a command
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when :meth:`attend` has something to do."""
+
+    def attend(self) -> None:
+        """Take note of all that has arrived; sets ``leaving`` and ``urgent``."""
+
+    def beat(self) -> None:
+        """Show a sign of life."""
+
+
+class SocketStream:
+    """A :class:`pymaild.core.session.Stream` over a connected socket, which it makes non-blocking.
+
+    ``write_timeout`` is the longest time in seconds in which a client may take nothing.
+    """
+
+    def __init__(
+        self, sock: socket.socket, supervisor: Supervisor, write_timeout: float = 120.0
+    ) -> None:
+        prepare(sock, write_timeout)
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._supervisor = supervisor
+        self._write_timeout = write_timeout
+        self._queue: list[bytes | memoryview] = []
+        self._queued = 0
+        self._poller = select.poll()
+        self._poller.register(self._fd, select.POLLIN)
+        self._poller.register(supervisor.fileno(), select.POLLIN)
+
+    def read(self, timeout: float, idle: bool = True) -> bytes:
+        """See :meth:`Stream.read`."""
+        if self._queue:
+            self.flush()
+        if idle and self._supervisor.leaving:
+            self._leave()
+        deadline = time.monotonic() + timeout
+        while True:
+            for fd, _ in self._poller.poll(min(timeout, SLICE) * 1000):
+                if fd == self._fd:
+                    data = self._receive()
+                    if data is not None:
+                        return data
+                else:
+                    self._attend(idle)
+            self._supervisor.beat()
+            timeout = deadline - time.monotonic()
+            if timeout <= 0:
+                raise TimedOut
+
+    def wait(self, timeout: float, watch: int | None) -> Event:
+        """See :meth:`Stream.wait`."""
+        self.flush()
+        if self._supervisor.leaving:
+            self._leave()
+        if watch is not None:
+            self._poller.register(watch, select.POLLIN)
+        try:
+            return self._wait(timeout)
+        finally:
+            if watch is not None:
+                self._poller.unregister(watch)
+
+    def _wait(self, timeout: float) -> Event:
+        deadline = time.monotonic() + timeout
+        while True:
+            remaining = max(deadline - time.monotonic(), 0)
+            ready = {fd for fd, _ in self._poller.poll(min(remaining, SLICE) * 1000)}
+            self._supervisor.beat()
+            if self._supervisor.fileno() in ready:
+                self._attend(idle=True)
+                ready.discard(self._supervisor.fileno())
+            if ready:
+                return Event.CLIENT if self._fd in ready else Event.WATCH
+            if remaining <= SLICE:
+                return Event.TIMEOUT
+
+    def write(self, data: bytes | memoryview) -> None:
+        """See :meth:`Stream.write`."""
+        self._queue.append(data)
+        self._queued += len(data)
+        if self._queued >= HIGH_WATER:
+            self.flush()
+
+    def write_file(self, fd: int, offset: int, count: int) -> None:
+        """See :meth:`Stream.write_file`. A file shorter than promised ends the connection."""
+        if count <= SMALL_FILE:
+            self._copy_file(fd, offset, count)
+            return
+        self.flush(more=True)
+        while count:
+            try:
+                sent = os.sendfile(self._fd, fd, offset, count)
+            except BlockingIOError:
+                self._until_writable()
+                continue
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+            if not sent:
+                self._short()
+            offset += sent
+            count -= sent
+            self._supervisor.beat()
+
+    def _copy_file(self, fd: int, offset: int, count: int) -> None:
+        while count:
+            data = os.pread(fd, count, offset)
+            if not data:
+                self._short()
+            self.write(data)
+            offset += len(data)
+            count -= len(data)
+
+    def _short(self) -> NoReturn:
+        """The client waits for octets that do not exist; there is no way back."""
+        self._queue.clear()
+        self._queued = 0
+        raise Disconnected("a file became shorter while it was sent")
+
+    def flush(self, more: bool = False) -> None:
+        """See :meth:`Stream.flush`. ``more`` says that a file follows at once."""
+        queue = self._queue
+        flags = socket.MSG_NOSIGNAL | (socket.MSG_MORE if more else 0)
+        while queue:
+            try:
+                if len(queue) == 1:
+                    sent = self._sock.send(queue[0], flags)
+                else:
+                    sent = self._sock.sendmsg(queue[:MOST_PIECES], (), flags)
+            except BlockingIOError:
+                self._until_writable()
+                continue
+            except OSError as error:
+                self._queue = []
+                self._queued = 0
+                raise Disconnected(str(error)) from error
+            if sent == self._queued:
+                queue.clear()
+                self._queued = 0
+                return
+            self._queued -= sent
+            _drop(queue, sent)
+
+    def _until_writable(self) -> None:
+        """Wait for room in the socket. Raises Disconnected when it does not come in time."""
+        deadline = time.monotonic() + self._write_timeout
+        self._poller.modify(self._fd, select.POLLOUT)
+        try:
+            while (remaining := deadline - time.monotonic()) > 0:
+                ready = {fd for fd, _ in self._poller.poll(min(remaining, SLICE) * 1000)}
+                self._supervisor.beat()
+                if self._fd in ready:
+                    return
+                if ready:
+                    self._attend(idle=False)
+        finally:
+            self._poller.modify(self._fd, select.POLLIN)
+        self._give_up("the client takes nothing")
+
+    def pause(self, seconds: float) -> None:
+        """See :meth:`Stream.pause`."""
+        deadline = time.monotonic() + seconds
+        poller = select.poll()
+        poller.register(self._fd, select.POLLRDHUP)
+        poller.register(self._supervisor.fileno(), select.POLLIN)
+        while (remaining := deadline - time.monotonic()) > 0:
+            ready = dict(poller.poll(min(remaining, SLICE) * 1000))
+            self._supervisor.beat()
+            if ready.get(self._fd, 0) & _GONE:
+                return
+            if ready:
+                self._supervisor.attend()
+            if self._supervisor.leaving:
+                return
+
+    def _receive(self) -> bytes | None:
+        """Return what has arrived, or None when it was nothing after all."""
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+        if not data:
+            raise Disconnected("end of file")
+        self._supervisor.beat()
+        return data
+
+    def _attend(self, idle: bool) -> None:
+        self._supervisor.attend()
+        if not self._supervisor.leaving:
+            return
+        if idle:
+            self._leave()
+        if self._supervisor.urgent:
+            self._give_up(self._supervisor.leaving)
+
+    def _leave(self) -> NoReturn:
+        raise Leave(self._supervisor.leaving)
+
+    def _give_up(self, why: str) -> NoReturn:
+        self._queue = []
+        self._queued = 0
+        raise Disconnected(why)
+
+
+def _drop(queue: list[bytes | memoryview], sent: int) -> None:
+    """Take ``sent`` octets from the front of the queue."""
+    done = 0
+    while sent and sent >= len(queue[done]):
+        sent -= len(queue[done])
+        done += 1
+    del queue[:done]
+    if sent:
+        queue[0] = memoryview(queue[0])[sent:]
+
+
+_TCP_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 300),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
+)
+
+
+def prepare(sock: socket.socket, write_timeout: float) -> None:
+    """Set a client's socket up: non-blocking, no delay, dead peers found by the kernel."""
+    sock.setblocking(False)
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    milliseconds = int(write_timeout * 1000)
+    for level, option, value in (
+        *_TCP_OPTIONS,
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds),
+    ):
+        try:
+            sock.setsockopt(level, option, value)
+        except OSError:  # the client has already gone; the next read will say so
+            return

@@ -1,0 +1,104 @@
+"""What a session tells its surroundings: the scoreboard, the process title, the counters."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from setproctitle import setproctitle
+
+from pymaild.core.session import SessionRecord
+from pymaild.server.scoreboard import Scoreboard, State, digest
+
+
+def set_title(text: str) -> None:
+    """Show ``text`` in the list of processes."""
+    setproctitle(f"pymaild: {text}")
+
+
+class SessionBoard:
+    """A :class:`pymaild.core.session.Board` over the slot of this process."""
+
+    def __init__(self, scoreboard: Scoreboard, slot: int, per_user: int, per_address: int) -> None:
+        self._scoreboard = scoreboard
+        self._slot = slot
+        self._per_user = per_user
+        self._per_address = per_address
+        self._shown: tuple[object, ...] = ()
+
+    def begin(self, record: SessionRecord, limited: bool) -> bool:
+        """Show a session that starts in this process.
+
+        False when its address has too many connections that are not logged in; ``limited``
+        says that the protocol knows logins at all.
+        """
+        self._scoreboard.set_state(self._slot, State.BUSY)
+        self.note(record)
+        if record.user is not None:
+            return self.admit(record)
+        key = address_key(record.peer.address)
+        if not limited or not key:
+            return True
+        self._scoreboard.addresses[self._slot] = digest(key)
+        return self._scoreboard.addresses.tolist().count(digest(key)) <= self._per_address
+
+    def end(self) -> None:
+        """Forget the session."""
+        self._shown = ()
+        self._scoreboard.clear(self._slot)
+
+    def note(self, record: SessionRecord, doing: str = "", mailbox: str = "") -> None:
+        """See :meth:`Board.note`."""
+        user = record.user.name if record.user else ""
+        shown = (record.id, user, mailbox, record.state, doing, record.client, record.tls)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        state = doing or record.state
+        words = (record.protocol, user or record.peer.address, mailbox, state)
+        set_title(" ".join(word for word in words if word))
+        self._scoreboard.set_text(self._slot, _facts(record, user, mailbox, state))
+
+    def admit(self, record: SessionRecord) -> bool:
+        """See :meth:`Board.admit`."""
+        if record.user is None:
+            return True
+        name = digest(record.user.name)
+        self._scoreboard.addresses[self._slot] = 0
+        self._scoreboard.users[self._slot] = name
+        if self._scoreboard.users.tolist().count(name) <= self._per_user:
+            return True
+        self._scoreboard.users[self._slot] = 0
+        return False
+
+    def beat(self) -> None:
+        """See :meth:`Board.beat`."""
+        self._scoreboard.beat(self._slot)
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        """See :meth:`Board.count`."""
+        self._scoreboard.count(self._slot, counter, amount)
+
+
+def _facts(record: SessionRecord, user: str, mailbox: str, state: str) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "protocol": record.protocol,
+        "user": user,
+        "mailbox": mailbox,
+        "state": state,
+        "peer": record.peer.address,
+        "tls": record.tls.version if record.tls else "",
+        "client": record.client,
+        "since": record.started,
+    }
+
+
+def address_key(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, an IPv6 /64, "" on Unix sockets."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))

@@ -1,0 +1,154 @@
+"""What the control socket can ask for: a table of commands over the master."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pymaild import __version__
+from pymaild.core.errors import ConfigError
+from pymaild.net.protocols import PROTOCOLS
+from pymaild.server.control import Answer, Mistake
+from pymaild.server.failures import CannotStart
+from pymaild.server.family import Child
+from pymaild.server.roles import WORKER
+from pymaild.server.scoreboard import State
+
+if TYPE_CHECKING:
+    from pymaild.server.master import Master
+
+Arguments = dict[str, Any]
+
+BYE = "Disconnected by the administrator"
+
+
+class Commands:
+    """One method per command; the result is what JSON can say."""
+
+    def __init__(self, master: Master) -> None:
+        self._master = master
+
+    def table(self) -> dict[str, Answer]:
+        """Return the commands by name."""
+        return {
+            "status": self.status,
+            "who": self.who,
+            "kick": self.kick,
+            "reload": self.reload,
+            "drain": self.drain,
+            "resume": self.resume,
+            "stop": self.stop,
+            "log-level": self.log_level,
+        }
+
+    def status(self, arguments: Arguments) -> Arguments:
+        """Processes, listeners, sessions and counters."""
+        master = self._master
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": master.started,
+            "state": str(master.phase),
+            "workers": self._workers(),
+            "roles": [self._process(child) for child in master.crew.family.children.values()],
+            "listeners": self._listeners(),
+            "sessions": self._sessions(),
+            "totals": master.crew.family.totals(),
+        }
+
+    def _workers(self) -> Arguments:
+        family, population = self._master.crew.family, self._master.crew.population
+        states = Counter(family.state(child) for child in family.of(WORKER))
+        busy = sum(1 for child in family.of(WORKER) if family.scoreboard.text(child.slot))
+        return {
+            "idle": states[State.IDLE],
+            "busy": busy,
+            "min": population.least,
+            "max": population.most,
+        }
+
+    def _process(self, child: Child) -> Arguments:
+        family = self._master.crew.family
+        return {
+            "role": child.role.name,
+            "pid": child.pid,
+            "state": family.state(child).name.lower(),
+            "since": family.scoreboard.since[child.slot],
+        }
+
+    def _listeners(self) -> list[Arguments]:
+        return [
+            {
+                "name": listener.settings.title,
+                "protocol": listener.settings.protocol,
+                "address": listener.address,
+                "tls": listener.settings.tls,
+            }
+            for listener in self._master.shared.listening()
+        ]
+
+    def _sessions(self) -> dict[str, int]:
+        counted = Counter(facts["protocol"] for _, facts in self._who())
+        return {name: counted[name] for name in PROTOCOLS}
+
+    def _who(self) -> Iterator[tuple[Child, Arguments]]:
+        family = self._master.crew.family
+        for child in family.children.values():
+            facts = family.scoreboard.text(child.slot)
+            if facts is not None:
+                yield child, {**facts, "pid": child.pid}
+
+    def who(self, arguments: Arguments) -> list[Arguments]:
+        """Every session."""
+        return [facts for _, facts in self._who()]
+
+    def kick(self, arguments: Arguments) -> dict[str, int]:
+        """End sessions by ``id``, ``user`` or ``address``."""
+        keys = {"id": "id", "user": "user", "address": "peer"}
+        wanted = {keys[name]: value for name, value in arguments.items() if name in keys and value}
+        if not wanted:
+            raise Mistake("kick whom? Give id, user or address")
+        kicked = 0
+        for child, facts in self._who():
+            if all(facts.get(key) == value for key, value in wanted.items()):
+                child.tell({"verb": "kick", "session": facts["id"], "text": BYE})
+                kicked += 1
+        return {"kicked": kicked}
+
+    def reload(self, arguments: Arguments) -> Arguments:
+        """Read the configuration again."""
+        return self._change(self._master.reload)
+
+    def drain(self, arguments: Arguments) -> Arguments:
+        """Take no more connections, let sessions end, and stay."""
+        return self._change(self._master.drain)
+
+    def resume(self, arguments: Arguments) -> Arguments:
+        """Take connections again."""
+        return self._change(self._master.resume)
+
+    def _change(self, action: Any) -> Arguments:
+        try:
+            action()
+        except (ConfigError, CannotStart) as error:
+            raise Mistake(str(error)) from error
+        return {"state": str(self._master.phase)}
+
+    def stop(self, arguments: Arguments) -> Arguments:
+        """Drain and end the server, like TERM; with ``now``, like INT."""
+        if arguments.get("now"):
+            self._master.on_int()
+        else:
+            self._master.on_term()
+        return {"state": str(self._master.phase)}
+
+    def log_level(self, arguments: Arguments) -> Arguments:
+        """Change the log level until the next start or reload."""
+        level = str(arguments.get("level"))
+        try:
+            self._master.set_log_level(level)
+        except ValueError as error:
+            raise Mistake(str(error)) from error
+        return {"level": level}

@@ -1,0 +1,143 @@
+"""The control socket: one JSON request a line, one JSON reply a line. Who may, its rights say."""
+
+from __future__ import annotations
+
+import json
+import logging
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger("pymaild.server")
+
+LONGEST = 65536  # octets of a request
+MOST = 32  # administrators at a time
+PATIENCE = 30.0  # seconds without a request or without taking the reply
+
+Answer = Callable[[dict[str, Any]], Any]
+
+
+class Mistake(Exception):
+    """A request that cannot be carried out; the message is for the administrator."""
+
+
+class Control:
+    """Serves the socket inside the master's loop; never blocks.
+
+    ``commands`` maps names to functions of the request's arguments. ``watch`` is told which
+    descriptor waits for which events and whom to call; 0 events: no more.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        commands: dict[str, Answer],
+        watch: Callable[[int, int, Callable[[], None]], None],
+    ) -> None:
+        self._listener = listener
+        self._commands = commands
+        self._watch = watch
+        self._clients: set[Client] = set()
+        watch(listener.fileno(), select.EPOLLIN, self._accept)
+
+    def close(self) -> None:
+        """Close the socket and all connections to it in this process."""
+        for client in self._clients:
+            client.sock.close()
+        self._listener.close()
+
+    def check(self) -> None:
+        """End connections that nobody uses."""
+        now = time.monotonic()
+        for client in [c for c in self._clients if now - c.touched > PATIENCE]:
+            self._end(client)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        if len(self._clients) >= MOST:
+            sock.close()
+            return
+        sock.setblocking(False)
+        client = Client(sock)
+        self._clients.add(client)
+        self._watch(sock.fileno(), select.EPOLLIN, lambda: self._serve(client))
+
+    def _serve(self, client: Client) -> None:
+        try:
+            alive = client.send() if client.output else client.receive()
+            while alive and not client.output and (line := client.line()) is not None:
+                client.output = json.dumps(self._answer(line)).encode() + b"\n"
+                client.send()
+        except OSError:
+            alive = False
+        if not alive:
+            self._end(client)
+            return
+        events = select.EPOLLOUT if client.output else select.EPOLLIN
+        self._watch(client.sock.fileno(), events, lambda: self._serve(client))
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            name = request.pop("command")
+            command = self._commands[name]
+        except (ValueError, AttributeError, KeyError, TypeError):
+            return {"ok": False, "error": f"unknown command; known: {', '.join(self._commands)}"}
+        try:
+            return {"ok": True, "result": command(request)}
+        except Mistake as mistake:
+            return {"ok": False, "error": str(mistake)}
+        except Exception:
+            log.exception("control command %s", name)
+            return {"ok": False, "error": "internal error, see the log"}
+
+    def _end(self, client: Client) -> None:
+        self._clients.discard(client)
+        self._watch(client.sock.fileno(), 0, client.nothing)
+        client.sock.close()
+
+
+class Client:
+    """One administrator's connection. It is not read while a reply waits to be taken."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.output = b""
+        self.touched = time.monotonic()
+        self._input = b""
+
+    def receive(self) -> bool:
+        """Read what is there; false at the end or when a line becomes too long."""
+        try:
+            data = self.sock.recv(LONGEST)
+        except BlockingIOError:
+            return True
+        self.touched = time.monotonic()
+        self._input += data
+        return bool(data) and len(self._input) <= LONGEST
+
+    def line(self) -> bytes | None:
+        """Return the next request, if it is there as a whole."""
+        line, end, rest = self._input.partition(b"\n")
+        if not end:
+            return None
+        self._input = rest
+        return line
+
+    def send(self) -> bool:
+        """Send what the socket takes."""
+        try:
+            sent = self.sock.send(self.output, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return True
+        self.output = self.output[sent:]
+        self.touched = time.monotonic()
+        return True
+
+    def nothing(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,263 @@
+"""The processes below the master as a whole: how many of each role, and what they say."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from pymaild.server import handover
+from pymaild.server.certificates import CertificateWatch
+from pymaild.server.channel import ChannelClosed, Message, close_all
+from pymaild.server.config import Config
+from pymaild.server.failures import CannotStart
+from pymaild.server.family import Child, Family, kill
+from pymaild.server.loop import Loop
+from pymaild.server.place import Parcel
+from pymaild.server.population import Population
+from pymaild.server.roles import AUTH, ROLES, TLS, USER, WORKER, Keep, Role
+from pymaild.server.scoreboard import State
+from pymaild.server.shared import Shared
+
+log = logging.getLogger("pymaild.server")
+
+
+class Crew:
+    """Keeps the processes of every role as the configuration and the load want them.
+
+    ``starting``: the server is being started, and a process that fails ends the start.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        shared: Shared,
+        certificates: CertificateWatch,
+        loop: Loop,
+        disown: Callable[[], None],
+    ) -> None:
+        self.starting = True
+        self.population = Population.of(config.server)
+        self.family = Family(shared, disown, self._forget)
+        self._config = config
+        self._shared = shared
+        self._certificates = certificates
+        self._loop = loop
+        self._generations = dict.fromkeys((role.name for role in ROLES), 0)
+        self._farewell = ""  # what sessions are told: "drain" or "stop" once they shall end
+        self._full = False
+        self._messages: dict[str, Callable[[Child, Message, list[int]], None]] = {
+            "ready": self._ready,
+            "failed": self._failed,
+            "user": self._user,
+            "drain-me": self._drain_me,
+        }
+
+    # -- how many --------------------------------------------------------------------------
+
+    def populate(self, drained: bool) -> None:
+        """Start and retire processes until there are as many as there should be."""
+        for role in ROLES:
+            if drained and role.takes_clients:
+                continue
+            if role.keep is Keep.COUNT:
+                for _ in range(role.count(self._config) - len(self._current(role))):
+                    self._spawn(role)
+            elif role.keep is Keep.LOAD:
+                self._populate_by_load(role)
+
+    def _populate_by_load(self, role: Role) -> None:
+        workers = self._current(role)
+        states = [self.family.state(child) for child in workers]
+        idle = sum(state in (State.IDLE, State.STARTING) for state in states)
+        total = len(self.family.of(role))
+        change = self.population.change(time.monotonic(), len(workers), idle, total)
+        if self.population.full and not self._full:
+            log.warning("all %d workers are busy; connections have to wait", total)
+        self._full = self.population.full
+        if change < 0:
+            self._retire_idle_worker()
+        for _ in range(change):
+            self._spawn(role)
+
+    def more_workers(self) -> int:
+        """Keep one worker more; returns how many at least."""
+        self.population.more()
+        return self.population.least
+
+    def fewer_workers(self) -> int:
+        """Keep one worker fewer, now; returns how many at least."""
+        before = self.population.least
+        self.population.fewer()
+        if self.population.least < before:
+            self._retire_idle_worker()
+        return self.population.least
+
+    def _retire_idle_worker(self) -> None:
+        for child in reversed(self._current(WORKER)):
+            if self.family.state(child) is State.IDLE:
+                child.retire()
+                return
+
+    def change(self, config: Config, certificates: CertificateWatch) -> None:
+        """Obey a new configuration: old processes finish when new ones are ready."""
+        for role in ROLES:
+            self._generations[role.name] += role.changed(self._config, config)
+        self._config = config
+        self._certificates = certificates
+        self.population = Population.of(config.server)
+        if not TLS.count(config):
+            self._retire_older(TLS)
+
+    # -- who is there ----------------------------------------------------------------------
+
+    def _current(self, role: Role) -> list[Child]:
+        """Return the role's processes that run the present configuration and stay."""
+        return self.family.of(role, self._generations[role.name])
+
+    def all_ready(self) -> bool:
+        """Whether every process has said that it can work."""
+        return all(child.ready for child in self.family.children.values())
+
+    def with_sessions(self) -> list[Child]:
+        """Return the processes that serve clients' sessions."""
+        return self.family.of(WORKER) + self.family.of(USER)
+
+    # -- orders ----------------------------------------------------------------------------
+
+    def tell(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Send all processes an order."""
+        for child in self.family.children.values():
+            child.tell(message, fds)
+
+    def send_away(self, verb: str) -> None:
+        """Let sessions end as ``verb`` says; the tls role stays for its connections."""
+        self._farewell = verb
+        for child in self.with_sessions():
+            child.retiring = True
+            child.tell({"verb": verb})
+        for child in self.family.of(TLS):
+            child.retire()
+
+    def welcome(self) -> None:
+        """Take back :meth:`send_away` for sessions that are still to come."""
+        self._farewell = ""
+
+    def kill(self, children: list[Child]) -> None:
+        """End processes at once."""
+        for child in children:
+            child.retiring = True
+            kill(child.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Leave none behind."""
+        self.kill(list(self.family.children.values()))
+        for child in self.family.children.values():
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+
+    # -- beginning and end of a process ----------------------------------------------------
+
+    def _spawn(self, role: Role, parcel: Parcel | None = None) -> None:
+        if not self.family.may_start(role):
+            return
+        try:
+            generation = self._generations[role.name]
+            child = self.family.spawn(role, self._config, generation, parcel)
+        except OSError as error:
+            if self.starting:
+                raise
+            self.family.not_started(role, error)
+            return
+        if child is not None:
+            self._introduce(child)
+
+    def _introduce(self, child: Child) -> None:
+        fd = child.channel.fileno()
+        self._loop.watch(fd, select.EPOLLIN, lambda: self._hear(child))
+        if child.role is TLS:
+            self._give_certificates(child)
+        if child.role is USER and self._farewell:
+            child.tell({"verb": self._farewell})
+
+    def _forget(self, child: Child) -> None:
+        self._loop.forget(child.channel.fileno())
+
+    def bury(self) -> None:
+        """Take leave of processes that have ended. Raises CannotStart during the start."""
+        for child, code in self.family.reap():
+            if self.starting:
+                raise CannotStart(f"{child.role.name} process ended with {code}, see the log")
+
+    # -- what processes say ----------------------------------------------------------------
+
+    def _hear(self, child: Child) -> None:
+        """Take all messages of one child. Its end is SIGCHLD's matter."""
+        try:
+            while (received := child.channel.receive()) is not None:
+                self._obey(child, *received)
+        except ChannelClosed:
+            self._forget(child)
+        except ValueError as error:
+            log.error("process %d sent what is no message: %s", child.pid, error)
+
+    def _obey(self, child: Child, message: Message, fds: list[int]) -> None:
+        try:
+            action = self._messages.get(message["verb"])
+            if action is not None:
+                action(child, message, fds)
+        finally:
+            close_all(fds)
+
+    def _ready(self, child: Child, message: Message, fds: list[int]) -> None:
+        child.ready = True
+        if child.generation == self._generations[child.role.name]:
+            self._retire_older(child.role)
+
+    def _retire_older(self, role: Role) -> None:
+        for child in self.family.of(role):
+            if child.generation < self._generations[role.name] and not child.retiring:
+                child.retire()
+
+    def _failed(self, child: Child, message: Message, fds: list[int]) -> None:
+        if self.starting:
+            raise CannotStart(str(message.get("why")))
+
+    def _drain_me(self, child: Child, message: Message, fds: list[int]) -> None:
+        """A child got SIGTERM: it leaves, and is replaced."""
+        child.retiring = True
+        child.tell({"verb": "retire" if child.role in (TLS, AUTH) else "drain"})
+
+    def _user(self, child: Child, message: Message, fds: list[int]) -> None:
+        """A worker has a session of a system user: only the auth role's ticket counts."""
+        try:
+            if len(self.family.of(USER)) >= self._config.server.user_processes:
+                raise ValueError("too many processes of system users")
+            parcel = handover.examined(message, fds, bytes(self._shared.key))
+        except ValueError as error:
+            log.error("a session of process %d is not taken over: %s", child.pid, error)
+            return
+        self._spawn(USER, parcel)
+
+    # -- certificates ----------------------------------------------------------------------
+
+    def check_certificates(self) -> None:
+        """Hand changed certificate files to the tls role."""
+        if not self._certificates.changed():
+            return
+        log.info("certificate files have changed")
+        for child in self._current(TLS):
+            self._give_certificates(child)
+
+    def _give_certificates(self, child: Child) -> None:
+        try:
+            message, fds = self._certificates.open()
+        except CannotStart as error:
+            log.error("%s", error)
+            return
+        child.tell(message, tuple(fds))
+        close_all(fds)

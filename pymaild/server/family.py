@@ -1,0 +1,239 @@
+"""The master's children: forked, watched, replaced, buried."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pymaild.server import place
+from pymaild.server.channel import Channel, Message
+from pymaild.server.config import Config
+from pymaild.server.failures import EXIT_BUG
+from pymaild.server.place import Parcel, Place
+from pymaild.server.roles import Role
+from pymaild.server.scoreboard import COUNTERS, Scoreboard, State
+from pymaild.server.shared import Shared
+from pymaild.server.supervisor import Supervisor
+
+log = logging.getLogger("pymaild.server")
+
+FIRST_DELAY = 0.25  # seconds before a crashed process is replaced, doubled with each crash
+LONGEST_DELAY = 60.0
+STABLE = 60.0  # seconds without a crash after which all is forgiven
+ABORT_GRACE = 5.0  # seconds from SIGABRT to SIGKILL
+_TRACE = 65536  # octets of a traceback that are logged
+
+
+@dataclass(eq=False)
+class Child:
+    """One process, as the master knows it."""
+
+    pid: int
+    role: Role
+    slot: int
+    channel: Channel
+    crash_fd: int  # memory where it leaves a traceback when it is killed
+    generation: int
+    born: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.time)
+    ready: bool = False
+    retiring: bool = False
+    aborted: float = 0.0  # when it got SIGABRT
+
+    def tell(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Send an order. A process whose channel is full has not read it for long: it hangs."""
+        if not self.channel.send(message, fds):
+            log.warning("process %d does not take orders", self.pid)
+
+    def retire(self) -> None:
+        """Let it finish what it does and leave."""
+        self.retiring = True
+        self.tell({"verb": "retire"})
+
+
+@dataclass
+class Backoff:
+    """The delay before a role's crashed processes are replaced."""
+
+    delay: float = 0.0
+    last: float = 0.0
+    not_before: float = 0.0
+
+    def crashed(self, now: float) -> float:
+        """Note a crash; returns the delay in seconds."""
+        if now - self.last > STABLE + self.delay:
+            self.delay = 0.0
+        self.delay = min(max(self.delay * 2, FIRST_DELAY), LONGEST_DELAY)
+        self.last = now
+        self.not_before = now + self.delay
+        return self.delay
+
+
+class Family:
+    """All children.
+
+    ``disown`` closes in a new child what belongs to the master alone; ``forget`` is called in
+    the master before the channel of a dead child is closed.
+    """
+
+    def __init__(
+        self, shared: Shared, disown: Callable[[], None], forget: Callable[[Child], None]
+    ) -> None:
+        self.shared = shared
+        self.children: dict[int, Child] = {}
+        self.buried = dict.fromkeys((*COUNTERS, "crashes"), 0)
+        self._disown = disown
+        self._forget = forget
+        self._backoffs: dict[str, Backoff] = {}
+
+    @property
+    def scoreboard(self) -> Scoreboard:
+        """What the processes are doing."""
+        return self.shared.scoreboard
+
+    def of(self, role: Role, generation: int | None = None) -> list[Child]:
+        """Return the role's processes; with a generation, those of it that do not leave."""
+        return [
+            child
+            for child in self.children.values()
+            if child.role is role
+            and (generation is None or (child.generation == generation and not child.retiring))
+        ]
+
+    def may_start(self, role: Role) -> bool:
+        """Whether the role's delay after a crash is over."""
+        return time.monotonic() >= self._backoff(role).not_before
+
+    def spawn(
+        self, role: Role, config: Config, generation: int, parcel: Parcel | None = None
+    ) -> Child | None:
+        """Fork a process. None when there is no room for it; raises OSError when fork fails."""
+        slot = self.scoreboard.allot()
+        if slot is None:
+            log.error("no room for another %s process", role.name)
+            return None
+        try:
+            ours, theirs = Channel.pair()
+            crash_fd = os.memfd_create(f"crash-{slot}", os.MFD_CLOEXEC)
+        except OSError:
+            self.scoreboard.release(slot)
+            raise
+        # Until the child has set its signals up, none may reach it: it would be the master's.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become(role, config, slot, theirs, crash_fd, parcel)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        child = Child(pid, role, slot, ours, crash_fd, generation)
+        self.children[pid] = child
+        return child
+
+    def _become(
+        self,
+        role: Role,
+        config: Config,
+        slot: int,
+        channel: Channel,
+        crash_fd: int,
+        parcel: Parcel | None,
+    ) -> None:
+        """Continue as the new process; never returns."""
+        code = EXIT_BUG
+        try:
+            for child in self.children.values():
+                child.channel.close()
+                os.close(child.crash_fd)
+            self._disown()
+            supervisor = Supervisor(channel, self.scoreboard, slot)
+            code = place.enter(Place(role, config, self.shared, slot, supervisor, parcel), crash_fd)
+        finally:
+            os._exit(code)
+
+    def reap(self) -> Iterator[tuple[Child, int]]:
+        """Bury the dead; yields each with its exit code (negative: the signal)."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            if child is not None:
+                yield child, self._bury(child, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, child: Child, code: int) -> int:
+        facts = self.scoreboard.text(child.slot) or {}
+        for name, amount in self.scoreboard.release(child.slot).items():
+            self.buried[name] += amount
+        if code and not (child.retiring and code == -signal.SIGKILL):
+            self._crashed(child, code, facts)
+        self._forget(child)
+        child.channel.close()
+        os.close(child.crash_fd)
+        return code
+
+    def _crashed(self, child: Child, code: int, facts: dict[str, object]) -> None:
+        self.buried["crashes"] += 1
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        delay = self._backoff(child.role).crashed(time.monotonic())
+        log.error(
+            "%s process %d died: %s; protocol=%s user=%s mailbox=%s state=%s; next in %.2f s",
+            child.role.name,
+            child.pid,
+            how,
+            *(facts.get(name, "") for name in ("protocol", "user", "mailbox", "state")),
+            delay,
+        )
+        for line in os.pread(child.crash_fd, _TRACE, 0).decode(errors="replace").splitlines():
+            log.error("process %d: %s", child.pid, line)
+
+    def not_started(self, role: Role, error: OSError) -> None:
+        """Note that fork failed; the next try has to wait."""
+        delay = self._backoff(role).crashed(time.monotonic())
+        log.error("no %s process can be started: %s; next try in %.2f s", role.name, error, delay)
+
+    def _backoff(self, role: Role) -> Backoff:
+        return self._backoffs.setdefault(role.name, Backoff())
+
+    def totals(self) -> dict[str, int]:
+        """Return all counters since the start of the server."""
+        living = self.scoreboard.totals()
+        return {name: amount + living.get(name, 0) for name, amount in self.buried.items()}
+
+    def state(self, child: Child) -> State:
+        """Return what a child is doing."""
+        return State(self.scoreboard.states[child.slot])
+
+    def check_beats(self, timeout: float) -> None:
+        """End processes that have shown no sign of life for ``timeout`` seconds."""
+        now = time.monotonic()
+        for child in self.children.values():
+            silence = now - self.scoreboard.beats[child.slot]
+            if child.aborted:
+                if now - child.aborted > ABORT_GRACE:
+                    kill(child.pid, signal.SIGKILL)
+            elif silence > timeout:
+                log.error("%s process %d hangs for %.0f s", child.role.name, child.pid, silence)
+                child.aborted = now
+                kill(child.pid, signal.SIGABRT)
+
+    def forgive_silence(self) -> None:
+        """Begin to count silence anew: the master itself, or the whole host, stood still."""
+        for child in self.children.values():
+            self.scoreboard.beat(child.slot)
+
+
+def kill(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a child; one that has just died needs none."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,27 @@
+"""What the master asks of a session before it makes a process for its user."""
+
+from __future__ import annotations
+
+from pymaild.auth import ticket
+from pymaild.server.channel import Message
+from pymaild.server.place import Parcel
+from pymaild.server.sessions import decode_record
+
+__all__ = ["Parcel", "examined"]
+
+
+def examined(message: Message, fds: list[int], key: bytes) -> Parcel:
+    """Return the session in a worker's message, if the auth role vouches for its user.
+
+    A worker is not believed: the ticket must be the auth role's, for this very user, and the
+    user must not be root. Raises ValueError.
+    """
+    data = str(message.get("record", "")).encode()
+    user = decode_record(data).user
+    if len(fds) != 1:
+        raise ValueError("no descriptor came with it")
+    if user is None or user.uid <= 0 or user.gid <= 0:
+        raise ValueError("it is not that of a system user")
+    if not ticket.verify(key, decode_record(data).ticket, user):
+        raise ValueError(f"no valid ticket for user {user.name!r}")
+    return Parcel(fds[0], data)

@@ -1,0 +1,163 @@
+"""One session in one process: from a connected socket to where it goes from here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import socket
+import time
+from typing import Any
+
+from pymaild.auth.client import AuthClient
+from pymaild.core.errors import Disconnected, Leave, TimedOut
+from pymaild.core.session import Ending, Peer, SessionRecord
+from pymaild.mail.account import Account
+from pymaild.mail.services import Services
+from pymaild.net import proxy
+from pymaild.net.protocols import PROTOCOLS, Protocol
+from pymaild.net.proxy import Header, ProxyError, Tlv
+from pymaild.net.stream import SocketStream
+from pymaild.server.board import SessionBoard
+from pymaild.server.listeners import Listener, peer_of
+from pymaild.server.place import Place
+
+log = logging.getLogger("pymaild.server")
+
+
+class Refusal(Exception):
+    """A connection that is closed before a session begins."""
+
+
+class Sessions:
+    """Runs sessions one after the other in the process of ``place``."""
+
+    def __init__(self, place: Place) -> None:
+        settings = place.config.server
+        self._config = place.config
+        self._supervisor = place.supervisor
+        self._hostname = place.shared.hostname
+        self._auth = AuthClient(settings.auth_socket, place.config.auth)
+        self.board = SessionBoard(
+            place.shared.scoreboard,
+            place.slot,
+            settings.user_connections,
+            settings.address_unauthenticated,
+        )
+
+    def begin(
+        self, sock: socket.socket, name: object, listener: Listener, public: dict[str, Listener]
+    ) -> SessionRecord:
+        """Return the record of a new connection, or the one that came back from the tls role.
+
+        ``public`` maps titles to listeners, for what arrives on the private one. Raises Refusal.
+        """
+        self.board.count("connections")
+        peer, local = peer_of(sock, name), peer_of(sock, sock.getsockname())
+        if not listener.wants_proxy_header(peer):
+            return _fresh(listener, peer, local)
+        timeout = self._config.server.proxy_timeout
+        try:
+            header = read_header(sock, listener.private, timeout)
+            return _from_header(header, listener, public, peer, local)
+        except (ProxyError, OSError, ValueError) as error:
+            raise Refusal(f"{listener.settings.title}: {peer.address}: {error}") from error
+
+    def run(self, sock: socket.socket, record: SessionRecord) -> Ending:
+        """Run the session as far as it goes in this process."""
+        protocol = PROTOCOLS[record.protocol]
+        self._supervisor.session = record.id
+        try:
+            stream = SocketStream(sock, self._supervisor, self._config.server.write_timeout)
+            if not self.board.begin(record, protocol.logs_in):
+                self._turn_away(stream, record, protocol)
+                return Ending.CLOSED
+            services = self._services(record.protocol)
+            return protocol.run(record, stream, services)
+        except (Disconnected, TimedOut, Leave) as error:
+            log.debug("session=%s ended: %s", record.id, error)
+            return Ending.CLOSED
+
+    def over(self) -> None:
+        """Forget the session that ran last."""
+        self.board.end()
+        self._supervisor.end_session()
+
+    def _turn_away(self, stream: SocketStream, record: SessionRecord, protocol: Protocol) -> None:
+        log.warning(
+            "too many connections: address=%s user=%s protocol=%s",
+            record.peer.address,
+            record.user.name if record.user else "",
+            record.protocol,
+        )
+        stream.write(protocol.refusal % b"Too many connections")
+        stream.flush()
+
+    def _services(self, name: str) -> Services[Any]:
+        config = self._config
+        return Services(
+            settings=getattr(config, PROTOCOLS[name].section),
+            mail=config.mail,
+            auth=self._auth,
+            board=self.board,
+            open_account=lambda user: Account(user, config.mail),
+            hostname=self._hostname,
+            spool=config.server.spool,
+            starttls=bool(config.tls.certificates),
+        )
+
+
+def _fresh(listener: Listener, peer: Peer, local: Peer) -> SessionRecord:
+    settings = listener.settings
+    return PROTOCOLS[settings.protocol].record(
+        protocol=settings.protocol,
+        id=secrets.token_urlsafe(9),
+        listener=settings.title,
+        peer=peer,
+        local=local,
+        started=time.time(),
+    )
+
+
+def _from_header(
+    header: Header, listener: Listener, public: dict[str, Listener], peer: Peer, local: Peer
+) -> SessionRecord:
+    """Build the record from what a proxy, or the tls role, said. Raises ValueError."""
+    if Tlv.RECORD in header.values:
+        record = _returned(header.values[Tlv.RECORD])
+    else:
+        if Tlv.LISTENER in header.values:
+            listener = public[header.values[Tlv.LISTENER].decode()]
+        record = _fresh(listener, header.peer or peer, header.local or local)
+    record.tls = header.tls()
+    return record
+
+
+def _returned(data: bytes) -> SessionRecord:
+    """Read a record that went to the tls role. Nobody can have logged in there."""
+    record = decode_record(data)
+    if record.user is not None or record.ticket:
+        raise ValueError("a session cannot log in on its way to TLS and back")
+    return record
+
+
+def decode_record(data: bytes) -> SessionRecord:
+    """Read a record of any protocol. Raises ValueError."""
+    body = json.loads(data)
+    name = body.get("protocol") if isinstance(body, dict) else None
+    if name not in PROTOCOLS:
+        raise ValueError(f"session record of unknown protocol {name!r}")
+    return PROTOCOLS[name].record.decode(data)
+
+
+def read_header(sock: socket.socket, private: bool, timeout: float) -> Header:
+    """Read a PROXY header and nothing behind it. Raises ProxyError and OSError."""
+    reader = proxy.Reader(private)
+    deadline = time.monotonic() + timeout
+    while reader.header is None:
+        sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        data = sock.recv(proxy.LONGEST_PRIVATE, socket.MSG_PEEK)
+        if not data:
+            raise ProxyError("closed before its PROXY header")
+        sock.recv(reader.feed(data))
+    return reader.header

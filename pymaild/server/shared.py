@@ -1,0 +1,88 @@
+"""What the master opens before it forks: each process keeps what its role needs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pymaild.server.listeners import Listener, close_listener
+from pymaild.server.scoreboard import Scoreboard
+
+
+@dataclass
+class Shared:
+    """Sockets and memory that several processes use at a time.
+
+    ``public`` are listeners of plain connections, ``implicit`` those of TLS connections,
+    ``private`` the one that the tls role connects to. ``handoff`` is a pair over which
+    sessions go from workers (first end) to the tls role (second end). A worker writes to
+    ``poke`` when too few are idle. ``key`` is for the auth role's tickets,
+    ``hostname`` for greetings.
+    """
+
+    scoreboard: Scoreboard
+    handoff: tuple[socket.socket, socket.socket]
+    auth: socket.socket
+    poke: int
+    key: bytearray
+    hostname: str
+    public: list[Listener] = field(default_factory=list)
+    implicit: list[Listener] = field(default_factory=list)
+    private: Listener | None = None
+
+    def keep(self, needed: Iterable[str]) -> None:
+        """Close in this process all that is not named in ``needed``."""
+        for name in {"public", "implicit", "private", "auth", "handoff", "key"} - set(needed):
+            getattr(self, f"_drop_{name}")()
+
+    def listening(self) -> list[Listener]:
+        """Return every listener that clients know of."""
+        return [*self.public, *self.implicit]
+
+    def stop_listening(self) -> None:
+        """Close the listeners of workers in this process; their files stay."""
+        self._drop_public()
+        self._drop_private()
+
+    def remove_listeners(self) -> None:
+        """Close all listeners but those systemd gave, and remove their files: master only."""
+        for listener in self.listening():
+            if not listener.given:
+                close_listener(listener)
+        if self.private is not None:
+            close_listener(self.private)
+            self.private = None
+        self.public = [listener for listener in self.public if listener.given]
+        self.implicit = [listener for listener in self.implicit if listener.given]
+
+    def _drop_public(self) -> None:
+        for listener in self.public:
+            listener.sock.close()
+        self.public = []
+
+    def _drop_implicit(self) -> None:
+        for listener in self.implicit:
+            listener.sock.close()
+        self.implicit = []
+
+    def _drop_private(self) -> None:
+        if self.private is not None:
+            self.private.sock.close()
+        self.private = None
+
+    def _drop_auth(self) -> None:
+        self.auth.close()
+
+    def _drop_handoff(self) -> None:
+        for end in self.handoff:
+            end.close()
+
+    def _drop_key(self) -> None:
+        self.key[:] = bytes(len(self.key))
+
+
+def make_poke() -> int:
+    """Return a counter that wakes whoever polls it."""
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
