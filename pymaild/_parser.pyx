@@ -648,7 +648,11 @@ cdef class Tokenizer:
         if self.left == 0:
             self.state = IN_GAP
 
-    # ---- for tests -----------------------------------------------------------------------
+    # ---- for tests and logs --------------------------------------------------------------
+
+    def octets(self):
+        """Return the octets of the command under way, those of streamed literals left out."""
+        return PyBytes_FromStringAndSize(<char *> self.buffer + self.base, self.pos)
 
     def tokens_met(self):
         """Return the tokens of the command as (kind, start, end, depth)."""
