@@ -182,12 +182,36 @@ def _utf7(piece: bytes, is_last: bool) -> str:
     return piece.decode("utf-7", "replace")
 
 
+class _Wide:
+    """UTF-16 or UTF-32 by its byte order mark, big-endian without one (RFC 2781 §4.3)."""
+
+    _MARKS = {"utf_16": codecs.BOM_UTF16_LE, "utf_32": codecs.BOM_UTF32_LE}
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def __call__(self, piece: bytes, is_last: bool) -> str:
+        if self._decoder is None:
+            order = "_le" if piece.startswith(self._MARKS[self._name]) else "_be"
+            self._decoder = codecs.getincrementaldecoder(self._name + order)("replace")
+        return self._decoder.decode(piece, is_last).removeprefix("\ufeff")
+
+
+def _plain_decoder(name: str) -> Callable[[bytes, bool], str]:
+    return codecs.getincrementaldecoder(name)("replace").decode
+
+
+_DECODERS: dict[str, Callable[[str], Callable[[bytes, bool], str]]] = {
+    "ascii": lambda _: _Guess(),
+    "utf_8": lambda _: _Guess(),
+    "utf_7": lambda _: _utf7,
+    "utf_16": _Wide,
+    "utf_32": _Wide,
+}
+
+
 def _charset_decoder(content: ContentType) -> Callable[[bytes, bool], str]:
     names = [value for key, value in content.parameters if key.lower() == b"charset"]
     name = codec(guess(names[0])) if names else None
-    if name in (None, "ascii", "utf_8"):
-        return _Guess()
-    if name == "utf_7":
-        return _utf7
-    assert name is not None
-    return codecs.getincrementaldecoder(name)("replace").decode
+    return _DECODERS.get(name or "ascii", _plain_decoder)(name or "ascii")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email
 import mmap
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 
 from pymaild.mime.parts import Part, find, pack, scan, unpack
 from tests.support import corpus
+
+from .samples import well_formed
 
 Outline = Any
 
@@ -207,13 +208,6 @@ def test_every_beginning(name: str) -> None:
         check(data[:end], scan(data[:end]))
 
 
-def well_formed() -> list[bytes]:
-    """Messages in which the email package finds nothing wrong."""
-    messages = (*corpus.mime_mail(), *corpus.list_mail(500), *corpus.made(40))
-    parsed = [(data, email.message_from_bytes(data)) for data in messages]
-    return [data for data, message in parsed if not any(p.defects for p in message.walk())]
-
-
 def compare(data: bytes, part: Part, other: Any) -> None:
     """Compare our tree with the email package's."""
     children = other.get_payload() if other.is_multipart() else []
@@ -228,12 +222,11 @@ def compare(data: bytes, part: Part, other: Any) -> None:
 
 def test_against_the_email_package() -> None:
     """Over all well-formed samples both find the same parts with the same octets."""
-    messages = well_formed()
-    assert len(messages) > 60
-    for data in messages:
+    assert len(well_formed()) > 60
+    for data, message in well_formed():
         root = scan(data)
         check(data, root)
-        compare(data, root, email.message_from_bytes(data))
+        compare(data, root, message)
         stored = corpus.crlf(data)
         assert shape(scan(stored)) == shape(root)
         assert pack(unpack(pack(root))) == pack(root)
