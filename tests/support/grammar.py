@@ -19,10 +19,11 @@ class Reply(Rule):
     grammar: ClassVar[list[str]] = [
         'old-data = number SP "RECENT" / "LSUB" SP mailbox-list / "SEARCH" *(SP nz-number) / '
         '"OK" SP "[UNSEEN" SP nz-number "]" SP text / '
-        '"CAPABILITY" *(SP capability) / '
+        '"CAPABILITY" *(SP capability) / "ID" SP id-params / '
         '"STATUS" SP mailbox SP "(" [old-status *(SP old-status)] ")" / '
         'nz-number SP "FETCH" SP "(" old-item *(SP old-item) ")" / '
         '"FLAGS" SP "(" [old-flag *(SP old-flag)] ")"',
+        'id-params = nil / "(" [string SP nstring *(SP string SP nstring)] ")"',
         'old-flag = flag / "\\Recent"',
         'old-status = status-att-val / "RECENT" SP number',
         'old-item = msg-att-dynamic / msg-att-static / "RFC822" [".HEADER" / ".TEXT"] SP nstring',
