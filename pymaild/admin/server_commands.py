@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import tomllib
 from argparse import Namespace
 from typing import Any
 
@@ -10,13 +12,40 @@ from pymaild.admin.client import ask
 from pymaild.admin.commands import Argument, Command
 from pymaild.admin.exits import Exit, Failure
 from pymaild.admin.output import Output
+from pymaild.core.config_file import BadConfig
 from pymaild.server.config import load_config
+from pymaild.server.settings import ServerSettings
 
 _STATES = {"running": "green", "drained": "yellow", "draining": "yellow", "stopping": "yellow"}
 
 
 def _ask(args: Namespace, command: str, **arguments: Any) -> Any:
-    return ask(load_config(args.config).server.control, command, **arguments)
+    return ask(_control(args.config), command, **arguments)
+
+
+def _control(path: str) -> str:
+    """Return the control socket. A server can be steered while its file is being mended."""
+    try:
+        return load_config(path).server.control
+    except BadConfig as error:
+        found = _said(path)
+        if found is None:
+            raise
+        if not os.path.exists(found):
+            raise Failure(Exit.CONFIG, str(error)) from None
+        return found
+
+
+def _said(path: str) -> str | None:
+    """What a file with mistakes says of the control socket; None when it cannot be told."""
+    try:
+        with open(path, "rb") as file:
+            said = tomllib.load(file)["server"]["control"]
+    except KeyError:
+        said = ServerSettings().control
+    except (OSError, ValueError, TypeError):
+        return None
+    return os.path.join(os.path.dirname(os.path.abspath(path)), str(said))
 
 
 def since(start: float, now: float) -> str:
@@ -95,6 +124,12 @@ def _simple(command: str, done: str) -> Any:
     return run
 
 
+def _reload(args: Namespace, out: Output) -> Exit:
+    control = load_config(args.config).server.control  # the file is checked here as well
+    out.result(ask(control, "reload"), "The new configuration is in use.")
+    return Exit.OK
+
+
 def _stop(args: Namespace, out: Output) -> Exit:
     out.result(_ask(args, "stop", now=args.now), "Stopping.")
     return Exit.OK
@@ -139,7 +174,7 @@ COMMANDS = (
     Command(
         ("reload",),
         "Check the configuration and take it into use. A broken one changes nothing.",
-        _simple("reload", "The new configuration is in use."),
+        _reload,
     ),
     Command(
         ("drain",),
