@@ -14,6 +14,7 @@ One address is (name, source route, local part, domain). Choices for broken ones
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
+from pymaild.mime._lexer cimport comment, quoted_string
 from pymaild.mime._wire cimport Wire
 
 cdef enum:
@@ -102,49 +103,12 @@ cdef class Parser:
             if kind == BLANK:
                 self.at += 1
             elif kind == COMMENT:
-                self.read_comment()
+                self.comment.size = 0
+                self.at = comment(self.text, self.at, self.end, self.comment)
             else:
                 return kind
             self.blank_before = True
         return END
-
-    cdef int read_comment(self) except -1:
-        """Keep the last comment's text, without its outer parentheses."""
-        cdef Py_ssize_t depth = 0
-        cdef unsigned char octet
-        self.comment.size = 0
-        while self.at < self.end:
-            octet = self.text[self.at]
-            self.at += 1
-            if octet == 0x5C and self.at < self.end:
-                octet = self.text[self.at]
-                self.at += 1
-            elif octet == 0x28:
-                depth += 1
-                if depth == 1:
-                    continue
-            elif octet == 0x29:
-                depth -= 1
-                if depth == 0:
-                    return 0
-            if octet != 0x0D and octet != 0x0A:
-                self.comment.octet(octet)
-        return 0
-
-    cdef int read_quoted(self) except -1:
-        cdef unsigned char octet
-        self.at += 1
-        while self.at < self.end:
-            octet = self.text[self.at]
-            self.at += 1
-            if octet == 0x22:
-                return 0
-            if octet == 0x5C and self.at < self.end:
-                octet = self.text[self.at]
-                self.at += 1
-            if octet != 0x0D and octet != 0x0A:
-                self.word.octet(octet)
-        return 0
 
     cdef int read_literal(self) except -1:
         """Read a domain literal (RFC 5322 §3.4.1) with its brackets."""
@@ -192,7 +156,7 @@ cdef class Parser:
             self.comment.size = 0
         self.word.size = 0
         if kind == QUOTE:
-            self.read_quoted()
+            self.at = quoted_string(self.text, self.at, self.end, self.word)
         elif kind == LITERAL:
             self.read_literal()
         else:
@@ -328,7 +292,7 @@ cdef class Parser:
                 return kind
             self.word.size = 0
             if kind == QUOTE:
-                self.read_quoted()
+                self.at = quoted_string(self.text, self.at, self.end, self.word)
             elif kind == ATOM:
                 self.read_atom()
             else:

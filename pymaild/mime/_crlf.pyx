@@ -25,7 +25,7 @@ cdef Py_ssize_t count_bare(
         at = <const unsigned char *> memchr(at, LF, end - at)
         if at is NULL:
             break
-        bare += (at[-1] if at > data else previous) != CR
+        bare += ((at - 1)[0] if at > data else previous) != CR
         at += 1
     return bare
 
@@ -43,7 +43,7 @@ cdef void copy_crlf(
             return
         memcpy(out, at, found - at)
         out += found - at
-        if (found[-1] if found > data else previous) != CR:
+        if ((found - 1)[0] if found > data else previous) != CR:
             out[0] = CR
             out += 1
         out[0] = LF
@@ -117,7 +117,7 @@ cdef Py_ssize_t copy_lf(
             break
         memcpy(out, at, found - at)
         out += found - at
-        if found > at and found[-1] == CR:
+        if found > at and (found - 1)[0] == CR:
             out -= 1
         out[0] = LF
         out += 1
@@ -199,7 +199,7 @@ cdef class CrlfReader:
             else:
                 found = <const unsigned char *> memchr(data + self.at, LF, size)
                 if found is not NULL:
-                    if found - data > self.start and found[-1] == CR:
+                    if found - data > self.start and (found - 1)[0] == CR:
                         size = found - data + 1 - self.at
                         found = NULL
                     else:

@@ -1,4 +1,4 @@
-# Header fields (RFC 5322 §2.2) and structured values (RFC 2045 §5.1).
+# Header fields (RFC 5322 §2.2).
 
 # One header field; positions count from the start of the data.
 cdef struct Field:
@@ -13,4 +13,3 @@ cdef bint next_field(
 cdef Py_ssize_t line_break(
     const unsigned char *data, Py_ssize_t at, Py_ssize_t end
 ) noexcept nogil
-cpdef tuple parameters(bytes value)

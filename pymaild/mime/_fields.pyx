@@ -1,4 +1,4 @@
-"""Header fields (RFC 5322 §2.2), and values made of a token and parameters (RFC 2045 §5.1).
+"""Header fields (RFC 5322 §2.2): walking, collecting, selecting and unfolding them.
 
 A header ends at the first empty line or with the data. A line that starts with a space or tab
 continues the field before it. A line without a colon is kept but belongs to no name.
@@ -8,26 +8,14 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
+from pymaild.mime._lexer cimport CR, LF, SPACE, TAB, is_blank, is_space
 from pymaild.mime._wire cimport Wire
 
 cdef enum:
-    CR = 0x0D
-    LF = 0x0A
-    TAB = 0x09
-    SPACE = 0x20
     LONGEST_NAME = 128  # longer names are nobody's; RFC 5322 §2.1.1 ends a line at 998
     MOST_FIELDS = 10000
     MOST_VALUES = 1000  # of one name in one header
-    MOST_PARAMETERS = 1000
     HEADER_LIMIT = 4194304  # octets of one header that are interpreted
-
-
-cdef inline bint is_blank(unsigned char c) noexcept nogil:
-    return c == SPACE or c == TAB
-
-
-cdef inline bint is_space(unsigned char c) noexcept nogil:
-    return c == SPACE or c == TAB or c == CR or c == LF
 
 
 cdef Py_ssize_t line_break(
@@ -246,157 +234,3 @@ def unfold(bytes value not None):
         while at < end and is_space(text[at]):
             at += 1
     return out.take()
-
-
-cdef struct Cursor:
-    const unsigned char *text
-    Py_ssize_t at
-    Py_ssize_t end
-
-
-cdef void skip_comment(Cursor *c) noexcept nogil:
-    """Pass over a comment, nested ones included; an open one reaches to the end."""
-    cdef Py_ssize_t depth = 0
-    cdef unsigned char octet
-    while c.at < c.end:
-        octet = c.text[c.at]
-        c.at += 1
-        if octet == 0x5C and c.at < c.end:
-            c.at += 1
-        elif octet == 0x28:
-            depth += 1
-        elif octet == 0x29:
-            depth -= 1
-            if depth == 0:
-                return
-
-
-cdef void skip_blanks(Cursor *c) noexcept nogil:
-    """Pass over blanks, folds and comments (CFWS, RFC 5322 §3.2.2)."""
-    while c.at < c.end:
-        if is_space(c.text[c.at]):
-            c.at += 1
-        elif c.text[c.at] == 0x28:
-            skip_comment(c)
-        else:
-            return
-
-
-cdef Py_ssize_t run_end(Cursor *c, bint until_equals) noexcept nogil:
-    """The end of the run of octets without blank, `;` or comment (or `=`) at the cursor."""
-    cdef Py_ssize_t i = c.at
-    cdef unsigned char octet
-    while i < c.end:
-        octet = c.text[i]
-        if is_space(octet) or octet == 0x3B or octet == 0x28:
-            break
-        if until_equals and octet == 0x3D:
-            break
-        i += 1
-    return i
-
-
-cdef int read_main(Cursor *c, Wire out) except -1:
-    """Read what stands before the parameters; blanks around the slash are dropped."""
-    cdef Py_ssize_t start = c.at
-    cdef Py_ssize_t stop
-    while True:
-        skip_blanks(c)
-        if c.at >= c.end or c.text[c.at] == 0x3B:
-            return 0
-        if out.size and c.text[c.at] != 0x2F and out.data[out.size - 1] != 0x2F:
-            return 0
-        stop = run_end(c, False)
-        if memchr(c.text + c.at, 0x3D, stop - c.at) is not NULL:
-            if not out.size:
-                c.at = start  # a parameter where the type should be
-            return 0
-        out.put(c.text + c.at, stop - c.at)
-        c.at = stop
-
-
-cdef int read_quoted(Cursor *c, Wire out) except -1:
-    """Read a quoted string (RFC 5322 §3.2.4) without its quoting; folds lose their CRLF."""
-    cdef unsigned char octet
-    c.at += 1
-    while c.at < c.end:
-        octet = c.text[c.at]
-        c.at += 1
-        if octet == 0x22:
-            return 0
-        if octet == 0x5C and c.at < c.end:
-            octet = c.text[c.at]
-            c.at += 1
-        if octet != CR and octet != LF:
-            out.octet(octet)
-    return 0
-
-
-cdef int read_bare(Cursor *c, Wire out) except -1:
-    """Read a value without quotes: a token, or all up to `;` where it holds blanks."""
-    cdef Py_ssize_t start = c.at
-    cdef Py_ssize_t stop = run_end(c, False)
-    cdef Py_ssize_t i
-    c.at = stop
-    skip_blanks(c)
-    if c.at < c.end and c.text[c.at] != 0x3B:
-        while c.at < c.end and c.text[c.at] != 0x3B:
-            c.at += 1
-        stop = c.at
-        while is_space(c.text[stop - 1]):
-            stop -= 1
-    for i in range(start, stop):
-        if c.text[i] != CR and c.text[i] != LF:
-            out.octet(c.text[i])
-    return 0
-
-
-cdef tuple read_parameter(Cursor *c, Wire out):
-    """Read `name=value` and what follows up to the next `;`; None where there is no name."""
-    cdef bytes name
-    cdef Py_ssize_t stop = run_end(c, True)
-    name = PyBytes_FromStringAndSize(<char *> c.text + c.at, stop - c.at)
-    c.at = stop
-    skip_blanks(c)
-    if c.at >= c.end or c.text[c.at] != 0x3D or not name:
-        if c.at < c.end and c.text[c.at] == 0x3D:
-            c.at += 1
-        return None
-    c.at += 1
-    skip_blanks(c)
-    if c.at < c.end and c.text[c.at] == 0x22:
-        read_quoted(c, out)
-    elif c.at < c.end and c.text[c.at] != 0x3B:
-        read_bare(c, out)
-    return name, out.take()
-
-
-cpdef tuple parameters(bytes value):
-    """Split `token; name=value; ...` (RFC 2045 §5.1) into (token, [(name, value)]).
-
-    Names and values are as written, without quoting and comments. A missing `;`, a missing
-    token, values with unquoted blanks or specials, and unterminated quotes are put up with.
-    """
-    cdef Cursor cursor
-    cdef Wire out = Wire()
-    cdef list found = []
-    cdef bytes main
-    cursor.text = <const unsigned char *> PyBytes_AS_STRING(value)
-    cursor.at = 0
-    cursor.end = PyBytes_GET_SIZE(value)
-    read_main(&cursor, out)
-    main = out.take()
-    while len(found) < MOST_PARAMETERS:
-        while cursor.at < cursor.end and (
-            cursor.text[cursor.at] == 0x3B or is_space(cursor.text[cursor.at])
-        ):
-            cursor.at += 1
-        skip_blanks(&cursor)
-        if cursor.at >= cursor.end:
-            break
-        if cursor.text[cursor.at] == 0x3B:
-            continue
-        parameter = read_parameter(&cursor, out)
-        if parameter is not None:
-            found.append(parameter)
-    return main, found

@@ -1,6 +1,10 @@
 # A part of a message. Positions are octets from the start of the file as it is stored; sizes
 # named *_crlf are those of the same octets in CRLF form.
 
+cdef enum:
+    DEEPEST = 100  # the most that `max_depth` may allow
+
+
 cdef class Part:
     cdef readonly Py_ssize_t header_start
     cdef readonly Py_ssize_t header_end  # behind the empty line

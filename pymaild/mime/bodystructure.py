@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pymaild.mime._address import Budget
-from pymaild.mime._fields import collect, parameters
+from pymaild.mime._fields import collect
+from pymaild.mime._parameters import parameters
 from pymaild.mime._wire import string
 from pymaild.mime.content import MESSAGE_TYPES, ContentType, Parameters, content_type, joined
 from pymaild.mime.envelope import MAX_ADDRESSES, envelope_of, text

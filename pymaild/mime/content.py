@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pymaild.mime._fields import parameters
+from pymaild.mime._parameters import parameters
 
 Parameters = list[tuple[bytes, bytes]]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymaild.mime._scan import Part, pack, scan, unpack
+from pymaild.mime._pack import pack, unpack
+from pymaild.mime._scan import Part, scan
 
 __all__ = ["Part", "find", "pack", "scan", "unpack"]
 

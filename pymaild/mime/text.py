@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 from unicodedata import normalize
 
-from pymaild.mime._fields import collect, parameters, split
+from pymaild.mime._fields import collect, split
+from pymaild.mime._parameters import parameters
 from pymaild.mime.content import ContentType, content_type, joined
 from pymaild.mime.headers import (
     NOT_BASE64,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymaild.mime import headers
-from pymaild.mime._fields import parameters
+from pymaild.mime._parameters import parameters
 from pymaild.mime.content import content_type, joined
 from pymaild.mime.parts import scan
 from tests.support import corpus
@@ -60,7 +60,7 @@ def test_select_where_the_header_has_no_empty_line() -> None:
 def test_select_keeps_all() -> None:
     """Over all samples: what is selected and what is not make up the header."""
     names = frozenset({b"FROM", b"RECEIVED", b"CONTENT-TYPE"})
-    for data, _ in well_formed():
+    for data in (data for data, _ in well_formed() if b"\n\n" in data):
         header = corpus.crlf(data)[: scan(data).header_crlf]
         assert headers.select(data, frozenset(), negate=True) == header
         chosen = headers.select(data, names).splitlines(keepends=True)

@@ -1,0 +1,1 @@
+cpdef tuple parameters(bytes value)
