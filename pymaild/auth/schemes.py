@@ -25,6 +25,7 @@ from pymaild.auth.names import prepare_password
 _CRYPT_DATA_SIZE = 1 << 18
 _CRYPT_LONGEST = 511  # octets of a password; crypt(3) fails beyond
 _CRYPT_LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2", None)  # None: crypt is in the C library
+_NO_MEMORY = argon2.low_level.error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR
 _STORED = re.compile(r"\{([A-Za-z0-9.-]{1,32})\}(.*)", re.DOTALL)
 
 
@@ -47,7 +48,8 @@ class Scheme:
 def verify(stored: str, password: bytes) -> bool:
     """Tell whether ``password`` (prepared or as sent, see names) is the stored one.
 
-    Wrong passwords of one length take one time, however much of them is right. Raises BadHash.
+    Wrong passwords of one length take one time, however much of them is right.
+    Raises BadHash, and MemoryError when there is not enough to compute the hash.
     """
     scheme, rest = _find(stored)
     try:
@@ -99,7 +101,9 @@ def _argon2(stored: str, password: bytes) -> bool:
     except argon2.exceptions.VerifyMismatchError:
         return False
     except argon2.exceptions.VerificationError as error:
-        raise MemoryError(str(error)) from error  # libargon2 fails when it gets no memory
+        if str(error) == _NO_MEMORY:
+            raise MemoryError("no memory to check an ARGON2ID password") from error
+        raise BadHash("not a hash of ARGON2ID") from error
 
 
 def _bcrypt(stored: str, password: bytes) -> bool:
@@ -115,6 +119,8 @@ def _crypt(stored: str, password: bytes) -> bool:
     result: bytes | None = _crypt_function()(password, setting, data)
     if result is None or result.startswith(b"*"):  # crypt(3): a token that is no hash
         raise BadHash("crypt(3) does not know this hash")
+    if len(result) != len(setting):
+        raise BadHash("the stored hash is cut short")
     return hmac.compare_digest(result, setting)
 
 

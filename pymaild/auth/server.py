@@ -7,14 +7,11 @@ answer unsent, so that what it may make the process keep is one frame each way.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
 import socket
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from pymaild.auth.answers import (
     HEAD,
@@ -26,7 +23,8 @@ from pymaild.auth.answers import (
     pack_reply,
     parse,
 )
-from pymaild.auth.service import UNAVAILABLE, Check, Conversation, Service, bug
+from pymaild.auth.hashing import Hashing
+from pymaild.auth.service import UNAVAILABLE, Check, Conversation, Service
 from pymaild.auth.settings import AuthSettings
 
 log = logging.getLogger("pymaild.auth")
@@ -61,7 +59,7 @@ class _Server:
         self._connections: set[_Connection] = set()
         self._listening = self._draining = self._ended = False
         self._selector = selectors.DefaultSelector()
-        self._hashing = _Hashing(settings)
+        self._hashing = Hashing(settings)
         listener.setblocking(False)
         self._listen(True)
         self._selector.register(stop_fd, _READ, self._stop)
@@ -131,54 +129,6 @@ class _Server:
             self._draining = True
         else:
             self._ended = True
-
-
-class _Hashing:
-    """The threads that compare slow hashes, and the way back from them into the loop."""
-
-    def __init__(self, settings: AuthSettings) -> None:
-        self._pool = ThreadPoolExecutor(settings.hash_threads, "hash")
-        self._room = settings.hash_queue + settings.hash_threads
-        self._done: deque[tuple[Future[None], Check, Callable[[Reply], None]]] = deque()
-        self.done_fd, self._wake_fd = os.pipe()
-        for fd in (self.done_fd, self._wake_fd):
-            os.set_blocking(fd, False)
-
-    def submit(self, check: Check, done: Callable[[Reply], None]) -> bool:
-        """Queue a check; false when the queue is full."""
-        if not self._room:
-            log.error("too many logins wait for their passwords to be checked")
-            return False
-        self._room -= 1
-        future = self._pool.submit(check.run)
-        future.add_done_callback(lambda future: self._finished(future, check, done))
-        return True
-
-    def deliver(self) -> None:
-        """Conclude the checks that have run."""
-        os.read(self.done_fd, 4096)
-        while self._done:
-            future, check, done = self._done.popleft()
-            self._room += 1
-            try:
-                future.result()
-                answer: Reply = check.finish()
-            except Exception:
-                answer = bug()
-            done(answer)
-
-    def close(self) -> None:
-        """Let the threads end with the check they are in."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        os.close(self.done_fd)
-        os.close(self._wake_fd)
-
-    def _finished(self, future: Future[None], check: Check, done: Callable[[Reply], None]) -> None:
-        if future.cancelled():
-            return
-        self._done.append((future, check, done))
-        with contextlib.suppress(BlockingIOError):  # then it has enough to wake up for
-            os.write(self._wake_fd, b"\0")
 
 
 class _Connection:

@@ -27,6 +27,9 @@ class AuthSettings:
         "Let the users of this host log in with the passwords of /etc/shadow. Each of their "
         "sessions runs in a process that has become that user. Needs a server run by root.",
     )
+    shadow_file: FilePath = setting(
+        FilePath("/etc/shadow"), "The passwords of the users of this host, as shadow(5) has them."
+    )
     system_uid_min: int = setting(
         1000, "Users of this host with a smaller uid are unknown to the server.", low=1
     )
@@ -96,6 +99,8 @@ class AuthSettings:
     )
 
     def __post_init__(self) -> None:
+        if self.hash_memory < 8192 * self.hash_parallelism:  # RFC 9106 §3.1
+            raise ConfigError("hash_memory: must be at least 8 KiB for each of hash_parallelism")
         unknown = [name for name in self.mechanisms if name not in MECHANISMS]
         if unknown:
             raise ConfigError(f"mechanisms: {unknown[0]!r} is none of {', '.join(MECHANISMS)}")

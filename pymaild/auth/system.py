@@ -15,7 +15,6 @@ from pymaild.core.session import User
 
 log = logging.getLogger("pymaild.auth")
 
-SHADOW = "/etc/shadow"
 _DAY = 86_400
 _FIELDS = 9
 _HASH, _CHANGED, _MAXIMUM, _EXPIRES = 1, 2, 4, 7
@@ -24,9 +23,9 @@ _HASH, _CHANGED, _MAXIMUM, _EXPIRES = 1, 2, 4, 7
 class SystemUsers:
     """A source of users with ``system`` set; shadow(5) is read again when it has changed."""
 
-    def __init__(self, settings: AuthSettings, shadow: str = SHADOW) -> None:
+    def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
-        self._path = shadow
+        self._path = settings.shadow_file
         self._lines: dict[str, list[str]] = {}
         self._stored: list[str] = []
         self._stamp: tuple[int, ...] = ()

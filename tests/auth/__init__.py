@@ -1,0 +1,1 @@
+"""The auth role: users, passwords, exchanges, and the running process."""

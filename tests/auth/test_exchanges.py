@@ -1,0 +1,85 @@
+"""SASL mechanisms turn what clients send into claims, or say that it is malformed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymaild.auth.exchanges import MECHANISMS, Claim, Exchange, Login, Malformed, Plain, Prompt
+
+
+def parts(outcome: Prompt | Claim) -> tuple[str, str, bytes]:
+    assert isinstance(outcome, Claim)
+    return outcome.authorization, outcome.authentication, outcome.password
+
+
+@pytest.mark.parametrize(
+    ("message", "claim"),
+    [  # RFC 4616 §4
+        (b"\0tim\0tanstaaftanstaaf", ("", "tim", b"tanstaaftanstaaf")),
+        (b"Ursel\0Kurt\0xipj3plmq", ("Ursel", "Kurt", b"xipj3plmq")),
+        ("\0jürgen\0ü".encode(), ("", "jürgen", "ü".encode())),
+        (b"\0" + b"u" * 255 + b"\0" + b"p" * 255, ("", "u" * 255, b"p" * 255)),
+    ],
+)
+def test_plain(message: bytes, claim: tuple[str, str, bytes]) -> None:
+    assert parts(Plain().respond(message)) == claim
+    exchange = Plain()
+    assert exchange.respond(None) == Prompt(b"")
+    assert parts(exchange.respond(message)) == claim
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"tim",
+        b"\0tim",
+        b"\0tim\0pass\0",
+        b"a\0b\0c\0d",
+        b"\0\xff\0pass",
+        b"\xc0\x80\0tim\0pass",
+    ],
+)
+def test_plain_malformed(message: bytes) -> None:
+    with pytest.raises(Malformed):
+        Plain().respond(message)
+
+
+@pytest.mark.parametrize("name", [b"tim", b"tim\0"])
+def test_login(name: bytes) -> None:
+    exchange = Login()
+    assert exchange.respond(None) == Prompt(b"Username:")
+    assert exchange.respond(name) == Prompt(b"Password:")
+    assert parts(exchange.respond(b"secret")) == ("", "tim", b"secret")
+
+
+def test_login_with_the_name_as_initial_response() -> None:
+    exchange = Login()
+    assert exchange.respond(b"tim") == Prompt(b"Password:")
+    assert parts(exchange.respond(b"secret")) == ("", "tim", b"secret")
+
+
+def test_login_malformed() -> None:
+    with pytest.raises(Malformed):
+        Login().respond(b"\xff")
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
+@given(responses=st.lists(st.none() | st.binary(max_size=30), max_size=4))
+def test_no_response_breaks_an_exchange(name: str, responses: list[bytes | None]) -> None:
+    exchange: Exchange = MECHANISMS[name].begin()
+    for data in responses:
+        try:
+            outcome = exchange.respond(data)
+        except Malformed:
+            return
+        if isinstance(outcome, Claim):
+            assert data is not None
+            return
+        assert outcome.data in (b"", b"Username:", b"Password:")
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "tanstaaf" not in repr(Plain().respond(b"\0tim\0tanstaaf"))
