@@ -25,16 +25,25 @@ def checksum(bytes data):
 cdef enum:
     GROWTH = 256           # rows a new index has room for
 
+from pymaild.core.errors import Code, Refused
+
 INDEX_FILE, LOG_FILE, CACHE_FILE = "pymaild.index", "pymaild.log", "pymaild.cache"
 _MAGIC = {INDEX_FILE: b"PMINDEX\n", LOG_FILE: b"PMCHANG\n", CACHE_FILE: b"PMCACHE\n"}
 
 
-class Unusable(Exception):
-    """The index is missing, damaged, or of another version: rebuild it from the mail."""
+class Unusable(Refused):
+    """The index is missing, damaged, or of another version: it is made anew from the mail."""
+
+    def __init__(self, str reason):
+        text = "The mailbox was damaged and is being repaired, try again"
+        super().__init__(Code.UNAVAILABLE, text, reason)
 
 
-class Busy(Exception):
+class Busy(Refused):
     """A writer has left the header in change for longer than a transaction takes."""
+
+    def __init__(self):
+        super().__init__(Code.INUSE, "The mailbox is in use, try again later")
 
 
 def boot_id():
@@ -273,7 +282,13 @@ cdef class Index:
             PM_BARRIER()
             if not self.head.sequence & 1 and spin > 100:
                 break
+        self.condemn()
         raise Unusable(f"row {number} is damaged")
+
+    def condemn(self):
+        """Damage was met: nobody opens these files again, and the next look makes them anew."""
+        self.head.version = 0
+        self.head.superseded = 1
 
     cdef bint reach(self, uint64_t end) except -1:
         """Map the file anew when rows up to ``end`` lie behind what is mapped."""
