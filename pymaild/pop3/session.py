@@ -116,6 +116,7 @@ class Pop3Session:
             self.ending = Ending.CLOSED  # RFC 1939 §4: the server may close the connection
             raise
         self.record.state = State.TRANSACTION
+        self.record.ticket = ""
         self._note()
         log.info("login: user=%r address=%s tls=%s session=%s", *self._who())
         self.ok(f"Logged in, {len(list(self.drop.numbers()))} messages")
@@ -160,9 +161,7 @@ class Pop3Session:
                 idle=self.record.state != State.TRANSACTION,
             )
         except LineTooLong as error:
-            self._bad("Command line too long")
-            if not error.ended:
-                self.ending = Ending.CLOSED
+            self._too_long(error)
             return
         self.record.commands += 1
         self.services.board.count("commands")
@@ -188,8 +187,8 @@ class Pop3Session:
             action()
         except Invalid as error:
             self._bad(str(error))
-        except LineTooLong:
-            self._bad("Line too long")
+        except LineTooLong as error:
+            self._too_long(error)
         except Refused as refused:
             self._refuse(refused)
         except (Disconnected, TimedOut, Leave):
@@ -213,6 +212,11 @@ class Pop3Session:
     def _give_up_midway(self) -> None:
         if self._midway:
             raise Disconnected("a response broke off")
+
+    def _too_long(self, error: LineTooLong) -> None:
+        self._bad("Line too long")
+        if not error.ended:
+            self.ending = Ending.CLOSED
 
     def _bad(self, text: str) -> None:
         self.record.bad += 1
