@@ -27,7 +27,7 @@ $(VENV)/.runtime: pyproject.toml tools/system-packages
 	@tools/system-packages "$(PYTHON)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what pymaild needs into $(VENV)"
-	@$(PIP) install 'setuptools>=65' wheel 'cython>=3.0'
+	@$(PIP) install 'setuptools>=70' 'cython>=3.0'
 	@$(BIN)/python tools/requirements.py | $(PIP) install -r /dev/stdin
 	@touch $@
 

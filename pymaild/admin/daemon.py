@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 import ssl
 import sys
@@ -21,9 +22,9 @@ from pymaild.server.config import load_config
 def _serve(args: Namespace, out: Output) -> int:
     from pymaild.server.master import Master  # other commands need not load a whole server
 
-    config = load_config(args.config)
+    config = load_config(os.path.abspath(args.config))
     if args.pidfile:
-        server = dataclasses.replace(config.server, pid_file=args.pidfile)
+        server = dataclasses.replace(config.server, pid_file=os.path.abspath(args.pidfile))
         config = dataclasses.replace(config, server=server)
     if args.foreground:
         return Master(config).run()
