@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.core.session import User
-from pymaild.mail.mailbox import Mailbox
+from pymaild.mail.mailbox import Mailbox, Status
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
@@ -25,6 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 SUBSCRIPTIONS = "pymaild.subscriptions"
+KEPT_OPEN = 8  # mailboxes
 GONE = "..pymaild-gone-"  # a deleted folder on its way out
 
 
@@ -59,6 +60,7 @@ class Account:
         self.settings = settings
         self.separator: str = settings.separator
         self.prefix = settings.prefix
+        self._open: dict[str, Mailbox] = {}  # for STATUS, the one asked for last at the end
         self._names = Names(settings.separator, settings.prefix)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self._lock = FileLock(lock, settings.lock_timeout)
@@ -97,6 +99,36 @@ class Account:
         except Refused:
             raise NoSuchMailbox from None
         return Mailbox(canonical, directory, self.root, self.settings)
+
+    @_guarded
+    def status(self, name: str, size: bool = False) -> Status:
+        """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.
+
+        Clients ask for the same mailboxes again and again: a few are kept open.
+        """
+        canonical = self._names.canonical(name)
+        box = self._open.pop(canonical, None)
+        if box is not None:
+            try:
+                found = box.status(size)
+            except NoSuchMailbox:
+                box.close()
+                box = None
+        if box is None:
+            box = self.open(canonical)
+            found = box.status(size)
+        self._keep(canonical, box)
+        return found
+
+    def _keep(self, name: str, box: Mailbox) -> None:
+        self._open[name] = box
+        if len(self._open) > KEPT_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        while self._open:
+            self._open.popitem()[1].close()
 
     def _existing(self) -> list[str]:
         found = [INBOX] if self.exists(INBOX) else []

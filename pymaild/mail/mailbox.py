@@ -112,9 +112,11 @@ class Mailbox:
         return self.index.unchanged(new, cur, time.time_ns(), window)
 
     def _reopen(self) -> None:
-        old = self.index
-        self.index = self._load()
-        self.control = None
+        fresh = self._load()
+        if fresh.uidvalidity != self.uidvalidity:
+            fresh.close()
+            raise NoSuchMailbox("The mailbox has been deleted and made anew")
+        old, self.index, self.control = self.index, fresh, None
         old.close()
 
     def _settle(self, window: int) -> None:

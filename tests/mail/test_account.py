@@ -150,3 +150,19 @@ def test_delivery_into_a_folder_that_exists(tmp_path: Path) -> None:
     assert deliver(account, [b"Subject: x\r\n\r\n"], "lists") == ("lists", 1)
     assert deliver(account, [b"Subject: x\r\n\r\n"], "nowhere") == ("INBOX", 1)
     assert deliver(account, [b"Subject: x\r\n\r\n"], "../../etc") == ("INBOX", 2)
+
+
+def test_status_follows_a_mailbox_through_deletion_and_rename(tmp_path: Path) -> None:
+    account, other = account_at(tmp_path), account_at(tmp_path)
+    account.create("a")
+    first = account.status("a")
+    deliver(other, [b"Subject: x\r\n\r\n"], "a")
+    assert account.status("a", size=True).size == 14
+    other.delete("a")
+    with pytest.raises(NoSuchMailbox):
+        account.status("a")
+    other.create("a")
+    assert account.status("a").uidvalidity > first.uidvalidity
+    for number in range(20):
+        account.create(f"n{number}")
+        assert account.status(f"n{number}").messages == 0

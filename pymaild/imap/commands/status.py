@@ -35,7 +35,6 @@ def status(session: ImapSession, args: Arguments) -> None:
     unknown = [item for item in items if item not in ITEMS]
     if unknown:
         raise BadSyntax("Unknown status item")
-    with session.account.open(name) as mailbox:
-        found = mailbox.status(size=b"SIZE" in items)
+    found = session.account.status(name, size=b"SIZE" in items)
     values = [b"%b %d" % (item, ITEMS[item](session, found)) for item in dict.fromkeys(items)]
     session.write(b"* STATUS %b (%b)\r\n" % (names.encode(name), b" ".join(values)))
