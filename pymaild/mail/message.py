@@ -12,6 +12,7 @@ from pymaild.index import IN_NEW, Index
 from pymaild.mail import cache
 from pymaild.mime import headers, parts, text
 from pymaild.mime._crlf import crlf_size, to_crlf
+from pymaild.storage._names import without_uid
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -109,9 +110,8 @@ class Message:
         return known
 
     def name(self) -> str:
-        """Return the file's base name: the part no flag change touches."""
-        base = os.fsdecode(self._index.name(self._row))
-        return base.split(",", 1)[0]
+        """Return the file's base name without our UID: what other servers know it by."""
+        return os.fsdecode(without_uid(self._index.name(self._row)))
 
     def data(self) -> memoryview:
         """Return the file as stored. Raises Refused (EXPUNGEISSUED) when it is gone."""
