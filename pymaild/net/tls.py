@@ -6,10 +6,11 @@ import os
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from OpenSSL.crypto import X509, PKey, X509StoreFlags
+from OpenSSL.crypto import X509, X509StoreFlags
 
 from pymaild.core.session import TlsFacts
 from pymaild.net.settings import TlsSettings
@@ -72,7 +73,7 @@ class Contexts:
         _, _, parent = wanted.partition(".")
         return self._by_name.get(wanted) or self._by_name.get(f"*.{parent}")
 
-    def _context(self, chain: list[x509.Certificate], key: PKey) -> SSL.Context:
+    def _context(self, chain: list[x509.Certificate], key: PrivateKeyTypes) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(_MINIMUM[self._settings.minimum_version])
         context.set_options(
@@ -83,10 +84,10 @@ class Contexts:
         context.set_tlsext_servername_callback(self._choose)
         try:
             context.set_cipher_list(self._settings.ciphers.encode())
-            context.use_certificate(X509.from_cryptography(chain[0]))
+            context.use_certificate(chain[0])
             for issuer in chain[1:]:
-                context.add_extra_chain_cert(X509.from_cryptography(issuer))
-            context.use_privatekey(key)
+                context.add_extra_chain_cert(issuer)
+            context.use_privatekey(key)  # type: ignore[arg-type]  # OpenSSL refuses other kinds
             context.check_privatekey()
         except SSL.Error as error:
             raise BadCertificate(reason(error)) from None
@@ -118,7 +119,7 @@ def _parse_chain(data: bytes) -> list[x509.Certificate]:
         raise BadCertificate(f"no certificate in PEM form: {error}") from None
 
 
-def _parse_key(data: bytes) -> PKey:
+def _parse_key(data: bytes) -> PrivateKeyTypes:
     start = data.find(b"-----BEGIN ", 0)
     while start >= 0:
         line = data[start : data.find(b"\n", start)]
@@ -126,8 +127,7 @@ def _parse_key(data: bytes) -> PKey:
             break
         start = data.find(b"-----BEGIN ", start + 1)
     try:
-        key = load_pem_private_key(data[max(start, 0) :], password=None)
-        return PKey.from_cryptography_key(key)  # type: ignore[arg-type]
+        return load_pem_private_key(data[max(start, 0) :], password=None)
     except (ValueError, TypeError):  # the text of the error could hold a part of the key
         raise BadCertificate("no usable private key in PEM form") from None
 
@@ -155,10 +155,11 @@ def facts(connection: SSL.Connection) -> TlsFacts:
 
 
 def _subject(connection: SSL.Connection) -> str:
-    certificate = connection.get_peer_certificate()
+    certificate = connection.get_peer_certificate(as_cryptography=True)
     if certificate is None:
         return ""
-    return certificate.get_subject().commonName or ""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def _exporter(connection: SSL.Connection) -> bytes:

@@ -127,6 +127,7 @@ class Family:
         try:
             pid = os.fork()
             if pid == 0:
+                ours.close()
                 self._become(role, config, slot, theirs, crash_fd, parcel)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

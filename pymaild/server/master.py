@@ -70,6 +70,7 @@ class Master:
         self._loop = Loop()
         self._wake, self._signalled = socket.socketpair()
         self._control: Control | None = None
+        self._files: list[str] = []  # sockets and files to remove at the end
         self._crew: Crew | None = None
         self._deadline = 0.0  # for sessions, when the server is on its way out
         self._dismissal = 0.0  # for the other roles, after that
@@ -137,8 +138,10 @@ class Master:
         close_all(certificates.open()[1])
         ports.make_folders(self.config)
         control = ports.open_control(self.config)
+        self._files.append(self.config.server.control)
         self._control = Control(control, Commands(self).table(), self._loop.watch)
         self.shared = ports.open_shared(self.config)
+        self._files.append(self.config.server.auth_socket)
         self.ports = ports.Ports(self.shared)
         self.ports.open(self.config)
         self._crew = Crew(self.config, self.shared, certificates, self._loop, self._disown)
@@ -162,6 +165,7 @@ class Master:
         if path:
             with open(path, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()}\n")
+            self._files.append(path)
 
     def _disown(self) -> None:
         """Close in a new child what is the master's alone."""
@@ -349,15 +353,10 @@ class Master:
         if self._crew is not None:
             self._crew.end()
             self.shared.remove_listeners()
-            self._remove_files()
+        for path in self._files:
+            with suppress(OSError):
+                os.unlink(path)
         signal.set_wakeup_fd(-1)
-
-    def _remove_files(self) -> None:
-        server = self.config.server
-        for path in (server.auth_socket, server.control, server.pid_file):
-            if path:
-                with suppress(OSError):
-                    os.unlink(path)
 
 
 def _with_fixed(new: Config, old: Config) -> Config:

@@ -21,6 +21,7 @@ from pymaild.net.stream import SocketStream
 from pymaild.server.board import SessionBoard
 from pymaild.server.listeners import Listener, peer_of
 from pymaild.server.place import Place
+from pymaild.server.settings import ListenerSettings
 
 log = logging.getLogger("pymaild.server")
 
@@ -36,6 +37,7 @@ class Sessions:
         settings = place.config.server
         self._config = place.config
         self._supervisor = place.supervisor
+        self._titles = {settings.title: settings for settings in place.config.listeners}
         self._hostname = place.shared.hostname
         self._auth = AuthClient(settings.auth_socket, place.config.auth)
         self.board = SessionBoard(
@@ -45,38 +47,50 @@ class Sessions:
             settings.address_unauthenticated,
         )
 
-    def begin(
-        self, sock: socket.socket, name: object, listener: Listener, public: dict[str, Listener]
-    ) -> SessionRecord:
+    def begin(self, sock: socket.socket, name: object, listener: Listener) -> SessionRecord:
         """Return the record of a new connection, or the one that came back from the tls role.
 
-        ``public`` maps titles to listeners, for what arrives on the private one. Raises Refusal.
+        ``name`` is the client's address as accept(2) gave it. Raises Refusal.
         """
         self.board.count("connections")
         peer, local = peer_of(sock, name), peer_of(sock, sock.getsockname())
         if not listener.wants_proxy_header(peer):
-            return _fresh(listener, peer, local)
+            return _fresh(listener.settings, peer, local)
         timeout = self._config.server.proxy_timeout
         try:
             header = read_header(sock, listener.private, timeout)
-            return _from_header(header, listener, public, peer, local)
-        except (ProxyError, OSError, ValueError) as error:
+            return self._from_header(header, listener.settings, peer, local)
+        except (ProxyError, OSError, ValueError, KeyError) as error:
             raise Refusal(f"{listener.settings.title}: {peer.address}: {error}") from error
+
+    def _from_header(
+        self, header: Header, settings: ListenerSettings, peer: Peer, local: Peer
+    ) -> SessionRecord:
+        """Build the record from what a proxy, or the tls role, said. Raises ValueError."""
+        if Tlv.RECORD in header.values:
+            record = _returned(header.values[Tlv.RECORD])
+        else:
+            if Tlv.LISTENER in header.values:
+                settings = self._titles[header.values[Tlv.LISTENER].decode()]
+            record = _fresh(settings, header.peer or peer, header.local or local)
+        record.tls = header.tls()
+        return record
 
     def run(self, sock: socket.socket, record: SessionRecord) -> Ending:
         """Run the session as far as it goes in this process."""
         protocol = PROTOCOLS[record.protocol]
         self._supervisor.session = record.id
+        ending = Ending.CLOSED
         try:
             stream = SocketStream(sock, self._supervisor, self._config.server.write_timeout)
-            if not self.board.begin(record, protocol.logs_in):
+            if self.board.begin(record, protocol.logs_in):
+                ending = protocol.run(record, stream, self._services(record.protocol))
+            else:
                 self._turn_away(stream, record, protocol)
-                return Ending.CLOSED
-            services = self._services(record.protocol)
-            return protocol.run(record, stream, services)
         except (Disconnected, TimedOut, Leave) as error:
-            log.debug("session=%s ended: %s", record.id, error)
-            return Ending.CLOSED
+            log.debug("session=%s: %s", record.id, error)
+        log.debug("session=%s ends here: %s", record.id, ending.value)
+        return ending
 
     def over(self) -> None:
         """Forget the session that ran last."""
@@ -107,8 +121,7 @@ class Sessions:
         )
 
 
-def _fresh(listener: Listener, peer: Peer, local: Peer) -> SessionRecord:
-    settings = listener.settings
+def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord:
     return PROTOCOLS[settings.protocol].record(
         protocol=settings.protocol,
         id=secrets.token_urlsafe(9),
@@ -117,20 +130,6 @@ def _fresh(listener: Listener, peer: Peer, local: Peer) -> SessionRecord:
         local=local,
         started=time.time(),
     )
-
-
-def _from_header(
-    header: Header, listener: Listener, public: dict[str, Listener], peer: Peer, local: Peer
-) -> SessionRecord:
-    """Build the record from what a proxy, or the tls role, said. Raises ValueError."""
-    if Tlv.RECORD in header.values:
-        record = _returned(header.values[Tlv.RECORD])
-    else:
-        if Tlv.LISTENER in header.values:
-            listener = public[header.values[Tlv.LISTENER].decode()]
-        record = _fresh(listener, header.peer or peer, header.local or local)
-    record.tls = header.tls()
-    return record
 
 
 def _returned(data: bytes) -> SessionRecord:

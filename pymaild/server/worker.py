@@ -19,6 +19,7 @@ from pymaild.server.board import set_title
 from pymaild.server.channel import LARGEST
 from pymaild.server.listeners import OUT_OF, Listener
 from pymaild.server.place import Place
+from pymaild.server.roles import has_tls
 from pymaild.server.scoreboard import State
 from pymaild.server.sessions import Refusal, Sessions
 
@@ -50,7 +51,6 @@ class Worker:
         self._left = place.config.server.worker_sessions or -1
         self._sessions = Sessions(place)
         self._handoff = Handoff(place)
-        self._titles = {item.settings.title: item for item in self._shared.listening()}
         self._exhausted = False
         self._listeners = self._listen()
         self._supervisor.on_retire = self._stop_listening
@@ -120,7 +120,7 @@ class Worker:
 
     def _serve(self, sock: socket.socket, name: object, listener: Listener) -> None:
         try:
-            record = self._sessions.begin(sock, name, listener, self._titles)
+            record = self._sessions.begin(sock, name, listener)
         except Refusal as refusal:
             log.info("connection refused: %s", refusal)
             return
@@ -144,6 +144,7 @@ class Handoff:
     def __init__(self, place: Place) -> None:
         self._channel = place.supervisor.channel
         self._tls = place.shared.handoff[0]
+        self._has_tls = has_tls(place.config)
         self._ways = {Ending.TLS: self._to_tls, Ending.USER: self._to_user}
 
     def give(self, ending: Ending, sock: socket.socket, record: SessionRecord) -> None:
@@ -157,6 +158,8 @@ class Handoff:
             log.error("session=%s could not be handed over: %s", record.id, error)
 
     def _to_tls(self, sock: socket.socket, record: bytes) -> None:
+        if not self._has_tls:
+            raise OSError(errno.ECONNREFUSED, "there is no tls process")
         if len(record) > LARGEST:
             raise OSError(errno.EMSGSIZE, "session record is too large")
         deadline = time.monotonic() + HANDOFF_TIMEOUT

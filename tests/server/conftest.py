@@ -49,6 +49,14 @@ def eventually(condition: Callable[[], Any], what: str = "it") -> Any:
     raise AssertionError(f"{what} did not happen in time")
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 class Line:
     """A client of the echo protocol."""
 
@@ -213,10 +221,16 @@ class Running:
         family = psutil.Process(self.pid).children(recursive=True)
         self.signal(signal.SIGKILL)
         self.ended()
-        _, left = psutil.wait_procs(family, 10)
-        for process in left:
-            process.kill()
-        assert not left, f"left behind: {left}\n{self.log()}"
+        self.leave(family)
+
+    def leave(self, family: list[psutil.Process]) -> None:
+        """Wait until these processes have ended, whether or not somebody buries them."""
+        try:
+            eventually(lambda: all(gone(process.pid) for process in family), "the children's end")
+        finally:
+            for process in family:
+                if not gone(process.pid):
+                    process.kill()
 
 
 @pytest.fixture
@@ -261,10 +275,8 @@ def server(base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     running = Running(base, make_config(base))
     try:
         yield running
-    except BaseException:
-        print(running.log(), file=sys.stderr)
-        raise
     finally:
+        print(running.log())  # shown by pytest when the test fails
         running.end()
 
 

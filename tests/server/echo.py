@@ -48,6 +48,7 @@ class EchoSession:
             b"HANG": self.hang,
             b"MUCH": self.much,
             b"SWALLOW": self.swallow,
+            b"NOTE": self.note,
             b"QUIT": self.quit,
         }
 
@@ -115,6 +116,12 @@ class EchoSession:
         while left:
             left -= len(self.reader.chunk(60.0, left))
         return "swallowed"
+
+    def note(self, rest: str) -> str:
+        """``NOTE mailbox doing``"""
+        mailbox, doing = rest.split()
+        self.services.board.note(self.record, doing, mailbox)
+        return "noted"
 
     def quit(self, rest: str) -> str:
         self.ending = Ending.CLOSED
