@@ -27,7 +27,7 @@ $(VENV)/.runtime: pyproject.toml tools/system-packages
 	@tools/system-packages "$(PYTHON)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what pymaild needs into $(VENV)"
-	@$(PIP) install 'setuptools>=70' 'cython>=3.0'
+	@$(PIP) install 'setuptools>=77' 'cython>=3.0'
 	@$(BIN)/python tools/requirements.py | $(PIP) install -r /dev/stdin
 	@touch $@
 
@@ -96,7 +96,8 @@ install: build ## Install below DESTDIR and prefix
 	$(PIP) install --no-build-isolation --upgrade --target $(DESTDIR)$(libdir) .
 	rm -rf $(DESTDIR)$(libdir)/bin
 	for name in daemon:pymaild control:pymailctl; do \
-	  $(BIN)/python tools/launcher.py $(libdir) $${name%:*} > $(DESTDIR)$(sbindir)/$${name#*:}; \
+	  $(BIN)/python tools/launcher.py $(libdir) $(sysconfdir)/pymaild/pymaild.toml $${name%:*} \
+	    > $(DESTDIR)$(sbindir)/$${name#*:}; \
 	  chmod 755 $(DESTDIR)$(sbindir)/$${name#*:}; \
 	done
 	sed 's|/usr/sbin|$(sbindir)|g; s|/etc/pymaild|$(sysconfdir)/pymaild|g' etc/init.d/pymaild \

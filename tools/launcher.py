@@ -1,4 +1,4 @@
-"""Prints an installed command: `launcher.py LIBRARY MODULE`.
+"""Prints an installed command: `launcher.py LIBRARY CONFIG MODULE`.
 
 The interpreter is the one below the virtual environment, which compiled the extensions. It runs
 isolated (-I): nothing from the caller's environment or home directory is imported.
@@ -6,13 +6,16 @@ isolated (-I): nothing from the caller's environment or home directory is import
 
 import sys
 
-library, module = sys.argv[1:]
+library, config, module = sys.argv[1:]
 interpreter = getattr(sys, "_base_executable", sys.executable)
 print(
     f"""#!{interpreter} -I
+import os
 import sys
 
 sys.path.insert(0, {library!r})
+os.environ.setdefault("PYMAILD_CONFIG", {config!r})
+
 from pymaild.admin.{module} import main
 
 sys.exit(main())"""

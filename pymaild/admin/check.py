@@ -60,6 +60,9 @@ def _checks(config: Config) -> Iterator[Check]:
         yield ("server", "group"), lambda: identity.find_group(server.group)
         yield ("server", "tls_user"), lambda: identity.find(server.tls_user)
         yield ("server", "auth_user"), lambda: identity.find(server.auth_user)
+    for number, listener in enumerate(config.listeners):
+        if listener.tls and not tls.certificates:
+            yield ("listener", number, "tls"), _no_certificate
     for number, certificate in enumerate(tls.certificates):
         place: Place = ("tls", "certificate", number)
         cert, key = certificate.files
@@ -71,6 +74,10 @@ def _checks(config: Config) -> Iterator[Check]:
         yield ("auth", "passwd_file"), lambda: os.stat(config.auth.passwd_file)
     if config.log.to == "file":
         yield ("log", "file"), lambda: os.stat(os.path.dirname(config.log.file))
+
+
+def _no_certificate() -> None:
+    raise ConfigError("needs a [[tls.certificate]], and there is none")
 
 
 def _load(cert: str, key: str) -> None:

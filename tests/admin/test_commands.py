@@ -79,6 +79,9 @@ def test_check_config_names_every_problem(programs: Programs) -> None:
     assert done.returncode == 78
     found = [(p["line"], p["key"]) for p in json.loads(done.stdout)["problems"]]
     assert (2, "tls.certificate.cert") in found
+    bad.write_text('[[listener]]\naddress = "127.0.0.1:0"\ntls = true\n')
+    done = programs.run("pymaild", "check-config", "-c", bad)
+    assert f"{bad}:3: listener.tls: needs a [[tls.certificate]], and" in done.stdout.decode()
 
 
 def test_serve_refuses_a_broken_configuration_in_one_line(programs: Programs) -> None:
