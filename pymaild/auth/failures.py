@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 
 #: The message for fail2ban; only reasons that a guesser causes. In a filter it stands behind
-#: what the log puts in front, as in ``failregex = ^.*pymaild\.auth: <this>``.
+#: what the log puts in front, as in ``^\s*(?:\S+ )?pymaild\[\d+\]:? warning: auth: ``.
 FAILREGEX = (
     r"auth failure: user=<[^<> ]*> address=<HOST> protocol=\w+ mechanism=[\w-]+ "
     r"reason=(?:unknown-user|password|malformed)(?: |$)"

@@ -71,7 +71,7 @@ def parse(text: str, settings: AuthSettings) -> Table:
 
 
 class PasswdFile:
-    """A passwd-file that is read again when it has changed; ``path`` "" has no users."""
+    """A passwd-file that is read again when it has changed; ``passwd_file`` "" has no users."""
 
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings

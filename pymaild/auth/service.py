@@ -32,11 +32,10 @@ from pymaild.auth.cache import Cache
 from pymaild.auth.exchanges import MECHANISMS, Claim, Exchange, Malformed, Prompt
 from pymaild.auth.failures import Reason, log_failure
 from pymaild.auth.names import prepare_name, prepare_password
-from pymaild.auth.passwd_file import PasswdFile
 from pymaild.auth.penalty import Penalties
 from pymaild.auth.settings import AuthSettings
-from pymaild.auth.system import SystemUsers
-from pymaild.auth.users import Directory, Entry, Source, SourceUnavailable
+from pymaild.auth.sources import open_directory
+from pymaild.auth.users import Entry, SourceUnavailable
 from pymaild.core.errors import Code
 
 log = logging.getLogger("pymaild.auth")
@@ -111,12 +110,9 @@ class Service:
     """The auth role's knowledge. Not thread-safe, except for Check.run."""
 
     def __init__(self, settings: AuthSettings, key: bytes) -> None:
-        sources: list[Source] = [PasswdFile(settings)]
-        if settings.system_users:
-            sources.append(SystemUsers(settings))
         self._settings = settings
         self._key = key
-        self._directory = Directory(settings, sources)
+        self._directory = open_directory(settings)
         self._cache = Cache(settings)
         self._penalties = Penalties(settings)
         self._operations: dict[str, Callable[[dict[str, Any], Conversation], Reply | Check]] = {

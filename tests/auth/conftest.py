@@ -17,6 +17,7 @@ from pymaild.auth.client import AuthClient, Facts
 from pymaild.auth.schemes import make_hash
 from pymaild.auth.server import serve
 from pymaild.auth.settings import AuthSettings
+from pymaild.server.logs import LineFormatter
 
 KEY = b"k" * 32
 FACTS = Facts("imap", "192.0.2.7", True, "5e55")
@@ -93,7 +94,7 @@ class Role:
                 with contextlib.suppress(OSError):
                     os.close(fd)  # ends of pipes and sockets that are the test's
             handler = logging.FileHandler(self.log_path)
-            handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+            handler.setFormatter(LineFormatter(stamped=False))
             logging.getLogger("pymaild").handlers = [handler]
             serve(self.listener, self.settings, KEY, stop)
             status = 0

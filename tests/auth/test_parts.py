@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import select
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,11 @@ from pymaild.auth.answers import BadFrame, Challenge, Found, Rejected, Reply
 from pymaild.auth.cache import Cache
 from pymaild.auth.hashing import Hashing
 from pymaild.auth.penalty import Penalties, network
+from pymaild.auth.schemes import make_hash
 from pymaild.auth.service import Check, Conversation, Service, Verdict
 from pymaild.auth.settings import AuthSettings
+from pymaild.auth.sources import open_directory
+from pymaild.auth.users import Directory, SourceUnavailable
 from pymaild.core.errors import Code, ConfigError
 from pymaild.core.session import User
 
@@ -176,7 +180,8 @@ json_values = st.recursive(
     max_leaves=8,
 )
 keys = st.sampled_from(["mechanism", "facts", "initial", "data", "user", "password", "name"])
-facts = st.just(["imap", "192.0.2.1", True, "x"])
+FACTS_LIST = ["imap", "192.0.2.1", True, "x"]
+likely = st.just(FACTS_LIST) | st.sampled_from(["PLAIN", "LOGIN", "YQ=="])
 
 
 @given(
@@ -184,7 +189,8 @@ facts = st.just(["imap", "192.0.2.1", True, "x"])
         st.tuples(
             st.sampled_from(["begin", "respond", "password", "lookup"]) | json_values,
             st.dictionaries(
-                keys, json_values | facts | st.sampled_from(["PLAIN", "LOGIN", "YQ=="])
+                keys,
+                json_values | st.just(FACTS_LIST) | st.sampled_from(["PLAIN", "LOGIN", "YQ=="]),
             ),
         ),
         max_size=4,
@@ -221,11 +227,44 @@ class TestSettings:
         assert AuthSettings(mechanisms=()).mechanisms == ()
 
 
-def test_the_host_has_what_system_users_need() -> None:
-    """This process can be root or not; the role says UNAVAILABLE when it may not read."""
-    settings = AuthSettings(passwd_file="", system_users=True, shadow_file="/nonexistent/shadow")  # type: ignore[arg-type]
-    service = Service(settings, b"k" * 32)
-    answer = service.ask({"ask": "lookup", "name": "nobody"}, Conversation())
-    assert isinstance(answer, Rejected)
-    assert answer.code is Code.UNAVAILABLE
-    assert os.path.exists("/etc/passwd")
+class TestUnknownUsers:
+    """Names that do not exist take the time of some that do."""
+
+    def directory(self, tmp_path: Path, text: str) -> Directory:
+        (tmp_path / "users").write_text(text)
+        return open_directory(AuthSettings(passwd_file=str(tmp_path / "users")))  # type: ignore
+
+    def test_the_decoy_is_one_of_the_stored_passwords(self, tmp_path: Path) -> None:
+        stored = [f"{{PLAIN}}p{number}" for number in range(20)]
+        lines = (f"user{number}:{text}\n" for number, text in enumerate(stored))
+        directory = self.directory(tmp_path, "".join(lines) + "locked:\n")
+        decoys = [directory.decoy(f"nobody{number}") for number in range(200)]
+        assert decoys == [directory.decoy(f"nobody{number}") for number in range(200)]
+        assert set(decoys) <= set(stored)
+        assert len(set(decoys)) > 10
+
+    def test_without_users_it_is_like_a_new_password(self, tmp_path: Path) -> None:
+        decoy = self.directory(tmp_path, "").decoy("nobody")
+        assert decoy.startswith("{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=4$")
+
+    @pytest.mark.parametrize(
+        ("stored", "slow"), [("{PLAIN}secret", False), (make_hash(b"secret", 65536, 1, 1), True)]
+    )
+    def test_both_are_checked_the_same_way(self, tmp_path: Path, stored: str, slow: bool) -> None:
+        (tmp_path / "users").write_text(f"alice:{stored}\n")
+        settings = AuthSettings(passwd_file=str(tmp_path / "users"))  # type: ignore[arg-type]
+        service = Service(settings, b"k" * 32)
+        for name in ("alice", "nobody"):
+            answer = service.ask(
+                {"ask": "password", "user": name, "password": "eA==", "facts": FACTS_LIST},
+                Conversation(),
+            )
+            assert isinstance(answer, Check) is slow
+
+
+def test_sources_that_are_not_there() -> None:
+    nowhere = AuthSettings(passwd_file="")  # type: ignore[arg-type]
+    assert open_directory(nowhere).find("alice") is None
+    unreadable = replace(nowhere, system_users=True, shadow_file="/nonexistent/shadow")  # type: ignore[arg-type]
+    with pytest.raises(SourceUnavailable):
+        open_directory(unreadable).find("alice")

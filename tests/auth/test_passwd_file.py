@@ -125,11 +125,6 @@ class TestReading:
         os.rename(tmp_path / "away", settings.passwd_file)
         assert source.find("alice")
 
-    def test_no_file_is_configured(self) -> None:
-        source = PasswdFile(AuthSettings(passwd_file=""))  # type: ignore[arg-type]
-        assert source.find("alice") is None
-        assert source.stored() == []
-
     def test_undecodable_octets_hide_no_line(self, tmp_path: Path) -> None:
         text = b"# caf\xe9\nalice:{PLAIN}a:::\xe9:::\n".decode("utf-8", "surrogateescape")
         assert PasswdFile(settings_for(tmp_path, text)).find("alice")

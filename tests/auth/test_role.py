@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -234,7 +235,7 @@ class TestFailures:
         client.begin("LOGIN", b"eve", replace(FACTS, address="2001:db8::1", protocol="pop3"))
         client.respond(b"wrong")
         client.password("eve", b"wrong", replace(FACTS, address="", session=""))
-        where = "WARNING pymaild.auth: auth failure:"
+        where = "warning: auth: auth failure:"
         assert role.log() == [
             f"{where} user=<alice> address=192.0.2.7 protocol=imap mechanism=PLAIN "
             "reason=password session=5e55",
@@ -267,6 +268,20 @@ class TestFailures:
         hosts = [found["host"] for line in lines for found in regex.finditer(line)]
         assert set(hosts) == {"192.0.2.7"}
         assert len(hosts) >= 5
+
+    def test_the_filter_for_fail2ban(self, role: Role) -> None:
+        """The filter in etc has the documented expression, and finds the line in both logs."""
+        text = (Path(__file__).parents[2] / "etc/fail2ban/filter.d/pymaild.conf").read_text()
+        [failregex] = re.findall(r"^failregex = (.*)$", text, re.MULTILINE)
+        assert failregex.endswith(FAILREGEX)
+        regex = re.compile(failregex.replace("<HOST>", r"(?P<host>[\w.:]+)"))
+        role.client().password("alice", b"wrong", FACTS)
+        [line] = role.log()
+        for before in (" pymaild[4711] ", "mail pymaild[4711]: "):  # the date is cut off
+            found = regex.search(before + line)
+            assert found
+            assert found["host"] == "192.0.2.7"
+            assert not regex.search(f"{before}info: imap: {before}{line}")
 
     def test_what_is_no_guess_bans_nobody(self, start: Start) -> None:
         role = start("alice:{PLAIN}a::::::nologin\nbob:{PLAIN}b\ncarol:{SHA512-CRYPT}$6$\n")
