@@ -47,7 +47,7 @@ class Client(Imap):
         self.running.supervisor.leave(text)  # type: ignore[attr-defined]
 
     def told(self, answer: Answer) -> list[str]:
-        """The untagged replies of an answer, as text without CRLF."""
+        """The untagged replies of an answer, as text without "* " and CRLF."""
         return [reply.raw[2:-2].decode() for reply in answer.untagged]
 
 
