@@ -123,12 +123,13 @@ class Worker:
             record = self._sessions.begin(sock, name, listener)
         except Refusal as refusal:
             log.info("connection refused: %s", refusal)
+            self._sessions.over()
             return
         ending = self._sessions.run(sock, record)
+        self._sessions.over()  # before the client can notice, so that it is not counted twice
         self._handoff.give(ending, sock, record)
 
     def _finish(self) -> None:
-        self._sessions.over()
         self._left -= 1
         if self._left == 0:
             self._supervisor.retire()
