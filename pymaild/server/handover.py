@@ -13,15 +13,18 @@ __all__ = ["Parcel", "examined"]
 def examined(message: Message, fds: list[int], key: bytes) -> Parcel:
     """Return the session in a worker's message, if the auth role vouches for its user.
 
-    A worker is not believed: the ticket must be the auth role's, for this very user, and the
-    user must not be root. Raises ValueError.
+    A worker is not believed: the ticket must be the auth role's, for this very user and
+    purpose (one for a delivery opens no mailbox to a client), and the user must not be root.
+    Raises ValueError.
     """
     data = str(message.get("record", "")).encode()
-    user = decode_record(data).user
+    record = decode_record(data)
+    user = record.user
     if len(fds) != 1:
         raise ValueError("no descriptor came with it")
     if user is None or user.uid <= 0 or user.gid <= 0:
         raise ValueError("it is not that of a system user")
-    if not ticket.verify(key, decode_record(data).ticket, user):
+    purpose: ticket.Purpose = "delivery" if record.protocol == "lmtp" else "login"
+    if not ticket.verify(key, record.ticket, user, purpose=purpose):
         raise ValueError(f"no valid ticket for user {user.name!r}")
     return Parcel(fds[0], data)

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from pymaild.auth.client import AuthClient
-from pymaild.core.errors import Disconnected, Leave, TimedOut
-from pymaild.core.session import Ending, Peer, SessionRecord
+from pymaild.core.errors import Code, Disconnected, Leave, Refused, TimedOut
+from pymaild.core.session import Ending, Peer, SessionRecord, Stream
 from pymaild.mail.account import Account
 from pymaild.mail.services import Services
 from pymaild.net import proxy
@@ -117,8 +117,22 @@ class Sessions:
             open_account=lambda user: Account(user, config.mail),
             hostname=self._hostname,
             spool=config.server.spool,
+            become=self._become,
             starttls=bool(config.tls.certificates),
         )
+
+    def _become(self, record: SessionRecord) -> Stream:
+        """Have the master run a session in a process of its system user; we are its client.
+
+        Raises Refused where nobody takes it.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            message = {"verb": "user", "record": record.encode().decode("ascii")}
+            if not self._supervisor.channel.send(message, (theirs.fileno(),)):
+                ours.close()
+                raise Refused(Code.UNAVAILABLE, "Try again later", "the master takes nothing")
+        return SocketStream(ours, self._supervisor, self._config.server.write_timeout)
 
 
 def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord:

@@ -85,7 +85,9 @@ class EchoSession:
 
     def login(self, rest: str) -> str:
         self.record.user = User(name=rest)
-        return "welcome" if self.services.board.admit(self.record) else "too many"
+        welcome = self.services.board.admit(self.record)
+        self.services.board.note(self.record)
+        return "welcome" if welcome else "too many"
 
     def become(self, rest: str) -> str:
         """``BECOME uid ticket``"""
