@@ -63,9 +63,10 @@ Answer = Challenge | Accepted | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer to a lookup."""
+    """The answer to a lookup; ``ticket`` lets the master deliver to a system user."""
 
     user: User | None
+    ticket: str = ""
 
 
 Reply = Answer | Found
@@ -163,11 +164,11 @@ _PACK: dict[type, Callable[[Any], dict[str, Any]]] = {
     Challenge: lambda a: {"is": "challenge", "data": pack_octets(a.data)},
     Accepted: lambda a: {"is": "accepted", "user": _pack_user(a.user), "ticket": a.ticket},
     Rejected: lambda a: {"is": "rejected", "code": a.code, "text": a.text, "delay": a.delay},
-    Found: lambda a: {"is": "found", "user": _pack_user(a.user)},
+    Found: lambda a: {"is": "found", "user": _pack_user(a.user), "ticket": a.ticket},
 }
 _TAKE: dict[str, Callable[[dict[str, Any]], Reply]] = {
     "challenge": lambda m: Challenge(take_octets(m, "data")),
     "accepted": lambda m: Accepted(User(**take(m, "user", dict)), take(m, "ticket", str)),
     "rejected": _take_rejected,
-    "found": lambda m: Found(User(**m["user"]) if m.get("user") else None),
+    "found": lambda m: Found(User(**m["user"]) if m.get("user") else None, take(m, "ticket", str)),
 }

@@ -91,10 +91,14 @@ class AuthClient:
 
     def lookup(self, name: str) -> User | None:
         """Return a user without any password, for delivery; None when there is none."""
+        return self.vouched(name)[0]
+
+    def vouched(self, name: str) -> tuple[User | None, str]:
+        """Return a user as :meth:`lookup` does, and a ticket to deliver to a system user."""
         reply = self._ask({"ask": "lookup", "name": name})
         if isinstance(reply, Found):
-            return reply.user
-        raise _unavailable(f"lookup was answered {reply!r}")
+            return reply.user, reply.ticket
+        raise _unavailable(f"lookup was answered {type(reply).__name__}")
 
     def close(self) -> None:
         """Close the connection; the next question opens another."""

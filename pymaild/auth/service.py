@@ -176,7 +176,10 @@ class Service:
             entry = self._directory.find(prepare_name(name))
         except ValueError:
             return Found(None)
-        return Found(entry.user if entry else None)
+        if entry is None:
+            return Found(None)
+        allowed = ticket.issue(self._key, entry.user, purpose="delivery")
+        return Found(entry.user, allowed if entry.user.system else "")
 
     def _refusal(self, mechanism: str, facts: Facts) -> Rejected | None:
         """Refuse what the settings do not allow, before any password is looked at."""

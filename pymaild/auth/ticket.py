@@ -1,8 +1,8 @@
-"""Tickets: the auth role's word, to the master, that a user has logged in.
+"""Tickets: the auth role's word, to the master, that a user has logged in or has mail.
 
 A worker cannot make one. The master forks a process that becomes a system user only for a
-ticket of that very user which is younger than a minute. HMAC-SHA256 (RFC 2104) over the user,
-the time of expiry on the clock that all processes of the host share, and a nonce.
+ticket of that very user and purpose which is younger than a minute. HMAC-SHA256 (RFC 2104) over
+both, the time of expiry on the clock that all processes of the host share, and a nonce.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import struct
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import fields
+from typing import Literal
 
 from pymaild.core.session import User
+
+Purpose = Literal["login", "delivery"]
 
 LIFETIME = 60.0  # seconds
 KEY_SIZE = 32  # octets
@@ -30,15 +33,20 @@ def make_key() -> bytes:
     return os.urandom(KEY_SIZE)
 
 
-def issue(key: bytes, user: User, now: float | None = None) -> str:
-    """Return a ticket for ``user``; ``now`` is a time of :func:`clock`."""
+def issue(key: bytes, user: User, now: float | None = None, purpose: Purpose = "login") -> str:
+    """Return a ticket for ``user``; ``now`` is a time of :func:`clock`.
+
+    A "delivery" needs no password, so its ticket is good for nothing else.
+    """
     expiry = (clock() if now is None else now) + LIFETIME
     head = _HEAD.pack(expiry, os.urandom(16))
-    return urlsafe_b64encode(head + _digest(key, head, user)).decode()
+    return urlsafe_b64encode(head + _digest(key, head, user, purpose)).decode()
 
 
-def verify(key: bytes, ticket: str, user: User, now: float | None = None) -> bool:
-    """Tell whether ``ticket`` was issued with ``key`` for exactly ``user`` and is still good."""
+def verify(
+    key: bytes, ticket: str, user: User, now: float | None = None, purpose: Purpose = "login"
+) -> bool:
+    """Tell whether ``ticket`` was issued with ``key`` for exactly this, and is still good."""
     try:
         raw = urlsafe_b64decode(ticket.encode())
     except ValueError:
@@ -46,7 +54,7 @@ def verify(key: bytes, ticket: str, user: User, now: float | None = None) -> boo
     if len(raw) != _HEAD.size + _DIGEST_SIZE:
         return False
     head, digest = raw[: _HEAD.size], raw[_HEAD.size :]
-    genuine = hmac.compare_digest(digest, _digest(key, head, user))
+    genuine = hmac.compare_digest(digest, _digest(key, head, user, purpose))
     expiry: float = _HEAD.unpack(head)[0]
     left = expiry - (clock() if now is None else now)
     return genuine and 0 < left <= LIFETIME
@@ -57,6 +65,6 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-def _digest(key: bytes, head: bytes, user: User) -> bytes:
-    facts = json.dumps([getattr(user, name) for name in _FIELDS]).encode()
+def _digest(key: bytes, head: bytes, user: User, purpose: Purpose) -> bytes:
+    facts = json.dumps([purpose, *(getattr(user, name) for name in _FIELDS)]).encode()
     return hmac.digest(key, head + facts, "sha256")

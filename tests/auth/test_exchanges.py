@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymaild.auth.exchanges import MECHANISMS, Claim, Exchange, Login, Malformed, Plain, Prompt
@@ -67,6 +67,7 @@ def test_login_malformed() -> None:
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
+@settings(deadline=None)
 @given(responses=st.lists(st.none() | st.binary(max_size=30), max_size=4))
 def test_no_response_breaks_an_exchange(name: str, responses: list[bytes | None]) -> None:
     exchange: Exchange = MECHANISMS[name].begin()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymaild.auth.names import expand, prepare_name, prepare_password, split_name
@@ -58,6 +58,7 @@ def test_invalid_names(name: str) -> None:
         prepare_name(name)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_prepared_names_are_stable_and_safe_in_paths(name: str) -> None:
     try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymaild.auth import penalty, ticket
@@ -55,6 +55,7 @@ class TestTickets:
             forged = issued[:position] + letter + issued[position + 1 :]
             assert not ticket.verify(self.KEY, forged, ALICE)
 
+    @settings(deadline=None)
     @given(st.text())
     def test_no_text_is_one(self, text: str) -> None:
         assert not ticket.verify(self.KEY, text, ALICE)
@@ -184,6 +185,7 @@ FACTS_LIST = ["imap", "192.0.2.1", True, "x"]
 likely = st.just(FACTS_LIST) | st.sampled_from(["PLAIN", "LOGIN", "YQ=="])
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

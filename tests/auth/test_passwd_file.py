@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymaild.auth import passwd_edit
@@ -99,6 +99,7 @@ class TestParsing:
         assert len(found.problems) == 2
         assert not any(word in p.text for p in found.problems for word in ("frperg", "secret"))
 
+    @settings(deadline=None)
     @given(st.text(max_size=200))
     def test_no_text_breaks_it(self, text: str) -> None:
         found = table(text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 import struct
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def accepted(answer: Answer) -> str:
     return answer.user.name
 
 
-def refused(answer: Answer) -> Code:
+def refused(answer: Reply) -> Code:
     assert isinstance(answer, Rejected), answer
     return answer.code
 
@@ -353,13 +353,15 @@ class TestSystemUsers:
 
 
 def ask(connection: socket.socket, data: bytes, answers: int = 1) -> list[Reply]:
-    """Send octets; returns the answers that come."""
-    connection.sendall(data)
+    """Send octets and read at the same time; returns the answers that come."""
+    sender = threading.Thread(target=connection.sendall, args=(data,))
+    sender.start()
     with connection.makefile("rb") as file:
         found: list[Reply] = []
         for _ in range(answers):
             (size,) = struct.unpack(">I", file.read(4))
             found.append(take_reply(parse(file.read(size))))
+    sender.join()
     return found
 
 
@@ -422,11 +424,22 @@ class TestFrames:
 
     def test_many_at_once(self, role: Role) -> None:
         """Questions in one piece, quick and slow ones, are answered in their order."""
-        secret = json.loads(json.dumps(["imap", "192.0.2.7", True, "x"]))
-        slow = frame({"ask": "password", "user": "alice", "password": "eA==", "facts": secret})
+        facts = ["imap", "192.0.2.7", True, "x"]
+        slow = frame({"ask": "password", "user": "alice", "password": "eA==", "facts": facts})
         with role.connect() as bare:
             found = ask(bare, (LOOKUP + slow) * 40 + LOOKUP, 81)
         assert [isinstance(answer, Found) for answer in found] == [True, False] * 40 + [True]
+
+    def test_more_than_fits_behind_a_slow_one(self, start: Start) -> None:
+        """While a password is checked its connection is not read."""
+        role = start(users(alice=make_hash(b"secret", 64 * 1024 * 1024, 1, 1)))
+        slow = {"ask": "password", "user": "alice", "password": "eA=="}
+        count = 3 * LARGEST_FRAME // len(LOOKUP)
+        with role.connect() as bare:
+            facts = ["imap", "192.0.2.7", True, "x"]
+            found = ask(bare, frame({**slow, "facts": facts}) + LOOKUP * count, count + 1)
+        assert refused(found[0]) is Code.AUTHENTICATIONFAILED
+        assert found[1:] == [Found(None)] * count
 
     def test_a_client_that_does_not_read(self, role: Role) -> None:
         """It is not read from either, and nobody else notices."""
@@ -534,6 +547,9 @@ class TestUnreachable:
         with pytest.raises(Refused) as caught:
             client.password("alice", b"secret", Facts("imap", "", True, ""))
         assert caught.value.code is Code.UNAVAILABLE
+        role.listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # it did not ask again: that would add to the load
+            role.listener.accept()
 
     def test_nonsense_is_answered(self, tmp_path: os.PathLike[str]) -> None:
         path = os.path.join(tmp_path, "auth")

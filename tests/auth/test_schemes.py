@@ -10,7 +10,7 @@ from pathlib import Path
 import argon2
 import bcrypt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymaild.auth import schemes
@@ -74,6 +74,7 @@ def test_damaged_hashes_match_nothing(stored: str) -> None:
     assert stored not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.binary(min_size=1, max_size=20))
 def test_no_stored_text_breaks_the_check(text: str, password: bytes) -> None:
     for stored in (text, "{CRYPT}" + text, "{BLF-CRYPT}$2b$" + text, "{ARGON2ID}$argon2id$" + text):
