@@ -8,7 +8,8 @@ from pymaild.imap import names
 
 def mailbox(args: Arguments) -> str:
     """mailbox (RFC 3501 §9): the name as a client means it, INBOX in any case."""
-    return names.decode(args.astring())
+    name = names.decode(args.astring())
+    return "INBOX" if name.upper() == "INBOX" else name
 
 
 def flag_list(args: Arguments) -> list[str]:

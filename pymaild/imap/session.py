@@ -50,9 +50,9 @@ class ImapSession:
         self.write = stream.write
         self.tag = b"*"
         self.ending: Ending | None = None
+        self.last_words = ""  # of a BYE behind the tagged NO to come
         self.selection: Selection | None = None
         self._account: Account | None = None
-        self._literal_open = False
         self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
 
     def run(self) -> Ending:
@@ -313,6 +313,8 @@ class ImapSession:
         self._log_refusal(error)
         self.record.bad = 0
         self.write(b"%b NO %b\r\n" % (self.tag, refusal(error)))
+        if self.last_words:
+            self.bye(self.last_words)
 
     def _log_refusal(self, error: Refused) -> None:
         if isinstance(error, StorageFailure):

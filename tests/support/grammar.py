@@ -25,7 +25,7 @@ class Reply(Rule):
         '"FLAGS" SP "(" [old-flag *(SP old-flag)] ")"',
         'id-params = nil / "(" [string SP nstring *(SP string SP nstring)] ")"',
         'old-flag = flag / "\\Recent"',
-        'old-status = status-att-val / "RECENT" SP number',
+        'old-status = status-att-val / ("RECENT" / "APPENDLIMIT") SP number',
         'old-item = msg-att-dynamic / msg-att-static / "RFC822" [".HEADER" / ".TEXT"] SP nstring',
         'old-line = "*" SP old-data CRLF',
         "any-line = old-line / response-data / response-done / continue-req",

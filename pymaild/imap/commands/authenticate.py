@@ -124,7 +124,7 @@ def _reject(session: ImapSession, answer: Rejected) -> Refused:
     session.record.auth_failures += 1
     session.stream.pause(answer.delay)
     if session.record.auth_failures >= session.settings.max_auth_failures:
-        session.bye("Too many failed logins")
+        session.last_words = "Too many failed logins"
     return Refused(answer.code, answer.text)
 
 

@@ -33,15 +33,16 @@ RETURNS: dict[bytes, Callable[[Entry], str]] = {
 def list_mailboxes(session: ImapSession, args: Arguments) -> None:
     """LIST (RFC 3501 §6.3.8), with the options of SPECIAL-USE (RFC 6154 §2)."""
     args.sp()
-    selections = _options(args, SELECTIONS) if args.peek() == LIST_BEGIN else []
-    if selections:
+    extended = args.peek() == LIST_BEGIN
+    selections = _options(args, SELECTIONS) if extended else []
+    if extended:
         args.sp()
     reference = grammar.mailbox(args)
     args.sp()
     patterns = grammar.patterns(args)
     returns = _returns(args)
     args.end()
-    if patterns == [""] and not selections:
+    if patterns == [""] and not extended:
         _root(session)
         return
     wanted = _matchers(session, reference, patterns)
