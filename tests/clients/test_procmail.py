@@ -21,9 +21,9 @@ DEFAULT=/dev/null
 PYTHONPATH={root}
 :0 w
 * ^Subject: simple 2
-| {python} -m pymaild.admin.daemon deliver -c {config} alice+Lists
+| {python} -m pymaild.admin.daemon deliver -c {config} -d alice -m Lists
 :0 w
-| {python} -m pymaild.admin.daemon deliver -c {config} alice
+| {python} -m pymaild.admin.daemon deliver -c {config} -d alice
 """
 
 
@@ -60,16 +60,9 @@ def test_procmail(server: Instance, home: Path) -> None:
 
 def deliver(server: Instance, home: Path, user: str, message: bytes) -> int:
     """Run the program; returns its exit code."""
-    command: list[str | Path] = [
-        PYTHON,
-        "-m",
-        "pymaild.admin.daemon",
-        "deliver",
-        "-c",
-        server.config,
-        user,
-    ]
-    return run(command, home, message, PYTHONPATH=str(ROOT)).returncode
+    command: list[str | Path] = [PYTHON, "-m", "pymaild.admin.daemon", "deliver"]
+    options = ["-c", server.config, "-d", user]
+    return run([*command, *options], home, message, PYTHONPATH=str(ROOT)).returncode
 
 
 def test_exit_codes(server: Instance, home: Path) -> None:

@@ -194,7 +194,8 @@ def test_expunged_message_of_a_stale_view(shared: Instance) -> None:
             number: values.get("BODY[HEADER.FIELDS (SUBJECT)]")
             for number, values in answer.fetched().items()
         }
-        assert subjects.pop(2, None) in (None, b"")
+        # What the server still has of the expunged message it may tell (RFC 2180 §4.1.1).
+        assert subjects.pop(2, None) in (None, b"", b"Subject: simple 1\r\n\r\n")
         wanted = {n: b"Subject: simple %d\r\n\r\n" % (n - 1) for n in (1, 3, 4)}
         assert subjects == wanted
         assert answer.code in ("EXPUNGEISSUED", "")

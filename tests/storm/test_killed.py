@@ -119,7 +119,7 @@ def test_deliver_program_killed(server: Instance) -> None:
     done = 0
     for number in range(6):
         process = subprocess.Popen(
-            [*command, "alice"],
+            [*command, "-d", "alice"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
