@@ -134,7 +134,7 @@ def _parse_v1(line: bytes) -> Header:
     family, *ends = (part.decode() for part in found.groups())
     kind = ipaddress.IPv4Address if family == "TCP4" else ipaddress.IPv6Address
     try:
-        source, target = str(kind(ends[0])), str(kind(ends[1]))
+        source, target = (address_text(kind(end).packed) for end in ends[:2])
     except ValueError:
         raise ProxyError("malformed address in PROXY line") from None
     ports = int(ends[2]), int(ends[3])
@@ -157,9 +157,17 @@ def _parse_v2(data: bytes) -> Header:
     header = Header(values=dict(_tlvs(rest[size:])))
     if layout is not None:
         source, target, *ports = layout.unpack_from(rest)
-        header.peer = Peer(str(ipaddress.ip_address(source)), ports[0])
-        header.local = Peer(str(ipaddress.ip_address(target)), ports[1])
+        header.peer = Peer(address_text(source), ports[0])
+        header.local = Peer(address_text(target), ports[1])
     return header
+
+
+def address_text(packed: bytes) -> str:
+    """Write an address; IPv4 inside IPv6 (RFC 4291 §2.5.5.2) gets its own form."""
+    address = ipaddress.ip_address(packed)
+    if address.version == 6 and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
 
 
 #: Family and transport -> size of the addresses and their layout (§2.2, "stream" ones).

@@ -26,6 +26,9 @@ from pymaild.server.shared import Shared
 log = logging.getLogger("pymaild.server")
 
 
+AT_ONCE = 64  # messages of one process before the others get their turn
+
+
 class Crew:
     """Keeps the processes of every role as the configuration and the load want them.
 
@@ -163,7 +166,7 @@ class Crew:
     # -- beginning and end of a process ----------------------------------------------------
 
     def _spawn(self, role: Role, parcel: Parcel | None = None) -> None:
-        if not self.family.may_start(role):
+        if role.keep is not Keep.NONE and not self.family.may_start(role):
             return
         try:
             generation = self._generations[role.name]
@@ -196,9 +199,12 @@ class Crew:
     # -- what processes say ----------------------------------------------------------------
 
     def _hear(self, child: Child) -> None:
-        """Take all messages of one child. Its end is SIGCHLD's matter."""
+        """Take messages of one child, and leave time for the others. Its end is SIGCHLD's."""
         try:
-            while (received := child.channel.receive()) is not None:
+            for _ in range(AT_ONCE):
+                received = child.channel.receive()
+                if received is None:
+                    return
                 self._obey(child, *received)
         except ChannelClosed:
             self._forget(child)

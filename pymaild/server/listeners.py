@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pymaild.core.session import Peer
+from pymaild.net.proxy import address_text
 from pymaild.server.failures import CannotStart
 from pymaild.server.settings import IpNetwork, ListenerSettings
 
@@ -62,10 +63,8 @@ def peer_of(sock: socket.socket, name: object) -> Peer:
     """Turn a socket's address into a Peer; IPv4 clients of IPv6 sockets get their own form."""
     if sock.family == socket.AF_UNIX or not isinstance(name, tuple):
         return Peer()
-    address = ipaddress.ip_address(str(name[0]).partition("%")[0])
-    if address.version == 6 and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return Peer(str(address), int(name[1]))
+    packed = socket.inet_pton(sock.family, str(name[0]).partition("%")[0])
+    return Peer(address_text(packed), int(name[1]))
 
 
 def open_listener(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 from dataclasses import replace
@@ -337,3 +338,31 @@ def test_missing_user_is_told(server: Running) -> None:
     server.launch()
     assert server.ended() == EXIT_CONFIG
     assert "no user 'nobody-of-that-name'" in (server.base / "stderr").read_text()
+
+
+def test_out_of_descriptors(server: Running) -> None:
+    """EMFILE leaves the connection in the queue; it is served when there is room again."""
+    server.start()
+    workers = server.pids()
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers}
+    for pid in workers:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[pid][1]))
+    waiting = Line(server.raw())
+    server.lines.append(waiting)
+    server.logged("no connection can be accepted: [Errno 24]")
+    for pid in workers:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before[pid])
+    assert waiting.read() == "hello"
+    assert server.log().count("no connection can be accepted") <= len(workers)
+
+
+def test_children_without_room_do_not_stop_the_master(server: Running) -> None:
+    """When fork needs descriptors that there are not, the master goes on and tries again."""
+    server.start()
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    server_pid = server.pid
+    os.kill(server_pid, signal.SIGTTIN)
+    server.logged("no worker process can be started: [Errno 24]")
+    resource.prlimit(server_pid, resource.RLIMIT_NOFILE, before)
+    eventually(lambda: len(server.pids()) == 3)
