@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class EchoSession:
             b"MUCH": self.much,
             b"SWALLOW": self.swallow,
             b"NOTE": self.note,
+            b"NOFILE": self.nofile,
             b"QUIT": self.quit,
         }
 
@@ -124,6 +126,12 @@ class EchoSession:
         mailbox, doing = rest.split()
         self.services.board.note(self.record, doing, mailbox)
         return "noted"
+
+    def nofile(self, rest: str) -> str:
+        """Let this process open no more files."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(rest), hard))
+        return "limited"
 
     def quit(self, rest: str) -> str:
         self.ending = Ending.CLOSED
