@@ -293,3 +293,19 @@ def test_a_literal_that_does_not_fit_is_refused_with_its_command() -> None:
     assert source.too_long
     assert source.refusal
     assert source.next() == COMMAND
+
+
+@pytest.mark.parametrize(
+    "start", [b"a APPEND x {100000000+}\r\n", b"a \x01", b'a "', b"a " + b"x" * 200, b"a {9+}\r\n"]
+)
+def test_what_is_thrown_away_is_not_kept(start: bytes) -> None:
+    """Memory is bounded, however much comes behind a refused command."""
+    source = Tokenizer(100, 50)
+    source.feed(start)
+    for _ in range(100):
+        if source.next() == LITERAL:
+            source.discard()
+            source.next()
+        source.feed(b"y" * 65536)
+    assert source.next() == NEED_MORE
+    assert len(source.unread()) < 100
