@@ -176,10 +176,9 @@ class Service:
             entry = self._directory.find(prepare_name(name))
         except ValueError:
             return Found(None)
-        if entry is None:
-            return Found(None)
-        allowed = ticket.issue(self._key, entry.user, purpose="delivery")
-        return Found(entry.user, allowed if entry.user.system else "")
+        if entry is None or not entry.user.system:
+            return Found(entry.user if entry else None)
+        return Found(entry.user, ticket.issue(self._key, entry.user, purpose="delivery"))
 
     def _refusal(self, mechanism: str, facts: Facts) -> Rejected | None:
         """Refuse what the settings do not allow, before any password is looked at."""

@@ -51,8 +51,8 @@ def verify(
         raw = urlsafe_b64decode(ticket.encode())
     except ValueError:
         return False
-    if len(raw) != _HEAD.size + _DIGEST_SIZE:
-        return False
+    if len(raw) != _HEAD.size + _DIGEST_SIZE or urlsafe_b64encode(raw).decode() != ticket:
+        return False  # base64 that another text decodes to as well is no ticket
     head, digest = raw[: _HEAD.size], raw[_HEAD.size :]
     genuine = hmac.compare_digest(digest, _digest(key, head, user, purpose))
     expiry: float = _HEAD.unpack(head)[0]

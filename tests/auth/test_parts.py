@@ -39,6 +39,15 @@ class TestTickets:
         assert not ticket.verify(ticket.make_key(), issued, ALICE, now=100.0)
         assert ticket.issue(self.KEY, ALICE, now=100.0) != issued
 
+    def test_good_for_one_purpose(self) -> None:
+        """Whoever may deliver mail to a user may not read what the user has."""
+        login = ticket.issue(self.KEY, ALICE)
+        delivery = ticket.issue(self.KEY, ALICE, purpose="delivery")
+        assert ticket.verify(self.KEY, login, ALICE)
+        assert ticket.verify(self.KEY, delivery, ALICE, purpose="delivery")
+        assert not ticket.verify(self.KEY, delivery, ALICE)
+        assert not ticket.verify(self.KEY, login, ALICE, purpose="delivery")
+
     @pytest.mark.parametrize("field", ["name", "uid", "gid", "home", "mail", "system"])
     def test_every_fact_counts(self, field: str) -> None:
         issued = ticket.issue(self.KEY, ALICE)
@@ -50,6 +59,7 @@ class TestTickets:
 
     def test_every_octet_counts(self) -> None:
         issued = ticket.issue(self.KEY, ALICE)
+        assert not ticket.verify(self.KEY, issued + "\n", ALICE)
         for position in range(len(issued)):
             letter = "A" if issued[position] != "A" else "B"
             forged = issued[:position] + letter + issued[position + 1 :]

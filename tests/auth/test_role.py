@@ -330,6 +330,11 @@ class TestSystemUsers:
         assert refused(client.password("nobody", b"wrong", FACTS)) is Code.AUTHENTICATIONFAILED
         assert accepted(client.password("bob", b"hidden", FACTS)) == "bob"
         assert client.lookup("nobody") == user
+        found, allowed = client.vouched("nobody")
+        assert found == user
+        assert ticket.verify(KEY, allowed, user, purpose="delivery")
+        assert not ticket.verify(KEY, allowed, user)
+        assert client.vouched("bob")[1] == ""
 
     @pytest.mark.parametrize("stored", ["", "*", "!", f"!{STORED}"])
     def test_locked(self, start: Start, stored: str) -> None:
@@ -547,6 +552,7 @@ class TestUnreachable:
         with pytest.raises(Refused) as caught:
             client.password("alice", b"secret", Facts("imap", "", True, ""))
         assert caught.value.code is Code.UNAVAILABLE
+        role.listener.setblocking(False)
         role.listener.accept()[0].close()
         with pytest.raises(BlockingIOError):  # it did not ask again: that would add to the load
             role.listener.accept()
