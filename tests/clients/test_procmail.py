@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ RECIPE = """
 SHELL=/bin/sh
 VERBOSE=on
 LOGFILE={home}/procmail.log
-DEFAULT=/dev/null
+DEFAULT={home}/undelivered
 PYTHONPATH={root}
 :0 w
 * ^Subject: simple 2
@@ -39,6 +40,8 @@ def test_procmail(server: Instance, home: Path) -> None:
     """One message to the INBOX, one by address detail to a folder."""
     text = RECIPE.format(home=home, root=ROOT, python=PYTHON, config=server.config)
     recipe = write(home / "procmailrc", text)
+    for path in (home, recipe):  # procmail reads only what is its user's own
+        os.chown(path, become(PYTHON).get("user", os.getuid()), -1)
     for number in (1, 2):
         message = corpus.simple(number).replace(b"\r\n", b"\n")
         # Whoever can start the server's Python runs procmail.
@@ -52,6 +55,7 @@ def test_procmail(server: Instance, home: Path) -> None:
             **become(PYTHON),
         )
         assert result.returncode == 0, (home / "procmail.log").read_text()
+        assert not (home / "undelivered").exists(), (home / "procmail.log").read_text()
     with server.client("alice") as imap:
         assert imap.ok("SELECT INBOX").one("EXISTS").number == MESSAGES + 1
         imap.ok("SELECT Lists")
