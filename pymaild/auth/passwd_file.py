@@ -136,9 +136,8 @@ def _take(table: Table, number: int, fields: list[str], settings: AuthSettings) 
     home = fields[_HOME]
     user = User(name=name, home=home)
     entry, ignored = _with_extras(Entry(user, fields[1]), fields[_EXTRA])
-    if not entry.user.mail:
-        user = replace(user, mail=mail_path(settings, name, home))
-        entry = replace(entry, user=user)
+    if not user.mail:
+        user.mail = mail_path(settings, name, home)
     table.entries[name] = entry
     trouble = schemes.problem(entry.stored)
     if not trouble:
@@ -167,7 +166,8 @@ def _mail(entry: Entry, value: str) -> Entry:
         path = entry.user.home + path[1:]
     if kind != "maildir" or not path.startswith("/") or "%" in path:
         raise ValueError("userdb_mail must be maildir: and an absolute path without variables")
-    return replace(entry, user=replace(entry.user, mail=path))
+    entry.user.mail = path
+    return entry
 
 
 def _nologin(entry: Entry, value: str) -> Entry:
