@@ -1,9 +1,5 @@
 from typing import final
 
-from pymaild.mime._crlf import crlf_size as crlf_size
-from pymaild.mime._crlf import is_wire as is_wire
-from pymaild.mime._crlf import to_crlf as to_crlf
-from pymaild.mime._crlf import to_lf as to_lf
 from pymaild.mime.octets import Octets
 
 @final

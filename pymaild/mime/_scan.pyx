@@ -24,7 +24,6 @@ from pymaild.mime._fields cimport line_break
 from pymaild.mime._lexer cimport CR, LF, SPACE, TAB
 from pymaild.mime._parameters cimport parameters
 
-from pymaild.mime._crlf import crlf_size, is_wire, to_crlf, to_lf  # noqa: F401
 from pymaild.mime.content import MESSAGE_TYPES, parameter
 
 cdef enum:
