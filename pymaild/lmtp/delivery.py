@@ -13,6 +13,7 @@ from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut
 from pymaild.core.session import User
 from pymaild.lmtp import replies
 from pymaild.lmtp.address import Address, candidates
+from pymaild.lmtp.forward import forward
 from pymaild.lmtp.replies import Reply
 from pymaild.mail.delivery import deliver
 from pymaild.mail.spool import Spool
@@ -42,7 +43,13 @@ def resolve(session: LmtpSession, address: Address) -> Recipient | None:
 
 
 def find_user(session: LmtpSession, name: str) -> User | None:
-    """Ask the auth role, once in a transaction for each name."""
+    """Ask the auth role, once in a transaction for each name.
+
+    A process that has become a system user delivers to nobody else.
+    """
+    own = session.record.user
+    if own is not None:
+        return own if own.name == name else None
     if name not in session.users:
         session.users[name] = session.services.auth.lookup(name)
     return session.users[name]
@@ -98,6 +105,8 @@ def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
     user = find_user(session, name)
     if user is None:
         return replies.NO_SUCH_USER
+    if user.system and session.record.user is None:
+        return forward(session, recipient, spool)
     account = session.services.open_account(user)
     pieces = chain([trace(session, address)], _beating(session, spool))
     mailbox, uid = deliver(account, pieces, folder or None)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from pymaild.core.errors import Code, Refused
+from pymaild.core.errors import Code, Refused, from_oserror
 from pymaild.index import IN_NEW, Index
 from pymaild.mail import cache
 from pymaild.mime import headers, parts, text
@@ -114,9 +114,12 @@ class Message:
         return os.fsdecode(without_uid(self._index.name(self._row)))
 
     def data(self) -> memoryview:
-        """Return the file as stored. Raises Refused (EXPUNGEISSUED) when it is gone."""
+        """Return the file as stored. Raises Refused: EXPUNGEISSUED when it is gone."""
         if self._data is None:
-            self._data = self._read()
+            try:
+                self._data = self._read()
+            except OSError as error:
+                raise from_oserror(error) from error
         return self._data
 
     def _read(self) -> memoryview:

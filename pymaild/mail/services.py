@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pymaild.core.session import Board, User
+from pymaild.core.session import Board, SessionRecord, Stream, User
 
 if TYPE_CHECKING:
     from pymaild.auth.client import AuthClient
@@ -27,4 +27,5 @@ class Services(Generic[Settings]):
     open_account: Callable[[User], Account]
     hostname: str
     spool: str
+    become: Callable[[SessionRecord], Stream] | None = None  # runs a session as its system user
     starttls: bool = True  # a tls role stands by: STARTTLS and STLS may be offered
