@@ -116,7 +116,7 @@ class Ports:
 
     def change(self, config: Config) -> Change:
         """Open what a new configuration adds, and return how to go on."""
-        _check(config)
+        check(config)
         old = {_key(listener.settings): listener for listener in self._shared.listening()}
         change = Change(self._shared, self._given, self._private(config))
         try:
@@ -190,7 +190,7 @@ class Change:
             close_listener(self._private)
 
 
-def _check(config: Config) -> None:
+def check(config: Config) -> None:
     """Find what cannot work before anything is opened. Raises ConfigError."""
     seen: set[str] = set()
     for settings in config.listeners:

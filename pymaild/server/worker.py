@@ -74,15 +74,20 @@ class Worker:
         self._listeners = {}
 
     def loop(self) -> None:
-        """Take connections until told to leave."""
+        """Take connections until told to leave.
+
+        The connection comes before the order: the kernel woke nobody else for it, and it would
+        stay in the queue unnoticed if this process left without it.
+        """
         self._be_idle()
         while self._epoll is not None and not self._supervisor.retiring:
             self._supervisor.beat()
-            for fd, _ in self._epoll.poll(SLICE):
-                if fd == self._supervisor.fileno():
-                    self._supervisor.attend()
-                elif fd in self._listeners and not self._supervisor.retiring:
+            ready = [fd for fd, _ in self._epoll.poll(SLICE)]
+            for fd in ready:
+                if fd in self._listeners and not self._supervisor.retiring:
                     self._take(self._listeners[fd])
+            if self._supervisor.fileno() in ready:
+                self._supervisor.attend()
 
     def _be_idle(self) -> None:
         set_title("worker idle")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pymaild.server.config import load_config
 from tests.support import certs
 from tests.support.place import group_name, user_name
 
-from .conftest import Running, eventually
+from .conftest import Line, Running, eventually
 
 
 def text(base: Path, server: str = "", listener: str = "127.0.0.1:0", rest: str = "") -> str:
@@ -207,3 +208,41 @@ def test_reload_while_drained(server: Running, write: Write) -> None:
     server.control("resume")
     assert server.connect("new").ask("ECHO new") == "new"
     eventually(lambda: len(server.pids()) >= 3)
+
+
+def test_no_connection_is_lost(server: Running, write: Write) -> None:
+    """Clients come all the time while workers are replaced, added and removed."""
+    server.start()
+    served: list[int] = []
+    failures: list[str] = []
+    over = threading.Event()
+
+    def client() -> None:
+        count = 0
+        while not over.is_set():
+            try:
+                with Line(server.raw()) as line:
+                    greeting, answer = line.read(), line.ask("ECHO x")
+                    if (greeting, answer) != ("hello", "x"):
+                        failures.append(f"{greeting!r} {answer!r}")
+            except OSError as error:
+                failures.append(repr(error))
+            count += 1
+        served.append(count)
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(12):
+        generation = set(server.pids())
+        write(f"workers_min = {2 + number % 3}")
+        server.control("reload")
+        server.signal(signal.SIGTTIN)
+        server.signal(signal.SIGTTOU)
+        eventually(lambda old=generation: not old & set(server.pids()), "the change")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert all(served)
+    assert server.status()["totals"]["crashes"] == 0
