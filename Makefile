@@ -81,7 +81,7 @@ asan: dev ## Run the tests of the extensions under AddressSanitizer
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONMALLOC=malloc $(BIN)/python -m pytest $(ASAN_TESTS)
 
-ASAN_TESTS = tests/mime tests/index tests/storage tests/imap
+ASAN_TESTS = $(wildcard tests/mime tests/index tests/storage tests/imap tests/mail)
 
 clean: ## Remove what was built; ./var stays
 	rm -rf build dist $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
