@@ -11,12 +11,14 @@ ENVELOPE: int
 BODYSTRUCTURE: int
 BODY: int
 MODSEQ: int
+FIELDS: int
 
 def write(
     view: View,
     seqs: array[int],
     start: int,
     items: bytes,
+    fields: tuple[tuple[bytes, tuple[bytes, ...]], ...],
     keywords: Sequence[bytes],
     recent: Sequence[Sequence[int]],
     limit: int,

@@ -8,7 +8,7 @@ from cpython.array cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
 
 from pymaild.index._index cimport Index
 from pymaild.index._layout cimport Record, pm_check
@@ -23,11 +23,13 @@ cdef enum:
     OP_BODYSTRUCTURE = 6
     OP_BODY = 7
     OP_MODSEQ = 8
+    OP_FIELDS = 9          # BODY[HEADER.FIELDS (...)] of fields that the cache keeps
     FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
     ENTRY_HEAD = 32        # check, length, six part lengths: pymaild.mail.cache
 
 UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
 ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ
+FIELDS = OP_FIELDS
 
 cdef const char** _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun",
                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -181,6 +183,73 @@ cdef const unsigned char* _entry(Index index, Record* record) except? NULL:
     return octets
 
 
+cdef inline bint _same_name(const unsigned char* text, bytes name, Py_ssize_t length) noexcept:
+    """Compare a field's name with one in upper case (RFC 5322 §1.2.2: case does not matter)."""
+    cdef const unsigned char* wanted = <const unsigned char*>PyBytes_AS_STRING(name)
+    cdef Py_ssize_t place
+    cdef unsigned char letter
+    for place in range(length):
+        letter = text[place]
+        if c"a" <= letter <= c"z":
+            letter -= 32
+        if letter != wanted[place]:
+            return False
+    return True
+
+
+cdef bint _wanted(const unsigned char* line, Py_ssize_t length, tuple names) except -1:
+    """Say whether a header line is one of these fields'."""
+    cdef const unsigned char* colon = <const unsigned char*>memchr(line, c":", length)
+    cdef Py_ssize_t end
+    cdef bytes name
+    if colon == NULL:
+        return False
+    end = colon - line
+    while end and (line[end - 1] == c" " or line[end - 1] == c"\t"):
+        end -= 1
+    for name in names:
+        if len(name) == end and _same_name(line, name, end):
+            return True
+    return False
+
+
+cdef int _select(Out* out, const unsigned char* blob, Py_ssize_t size, tuple names) except -1:
+    """Append the header lines of these fields, and the empty line where there is one."""
+    cdef Py_ssize_t place = 0, length
+    cdef const unsigned char* newline
+    cdef bint keep = False
+    while place < size:
+        newline = <const unsigned char*>memchr(blob + place, c"\n", size - place)
+        length = (newline - blob) + 1 - place if newline != NULL else size - place
+        if length == 2 and blob[place] == c"\r":
+            keep = True
+        elif blob[place] != c" " and blob[place] != c"\t":
+            keep = _wanted(blob + place, length, names)
+        if keep:
+            _put(out, <const char*>blob + place, length)
+        place += length
+    return 0
+
+
+cdef int _fields(_Writer writer, const unsigned char* entry, tuple field) except -1:
+    """Append label, size and lines; the size is known when the lines have been written."""
+    cdef const uint32_t* lengths = <const uint32_t*>(entry + 8)
+    cdef uint32_t start = ENTRY_HEAD + lengths[0] + lengths[1] + lengths[2] + lengths[3]
+    cdef Out* out = &writer.out
+    cdef Out lines
+    cdef bytes label = field[0]
+    writer.reserve(2 * lengths[4] + len(label) + FIXED_ROOM)
+    _put(out, PyBytes_AS_STRING(label), len(label))
+    _put(out, " {", 2)
+    lines.data = out.data + out.used + 32 + lengths[4]
+    lines.used, lines.room = 0, lengths[4]
+    _select(&lines, entry + start, lengths[4], field[1])
+    _number(out, lines.used)
+    _put(out, "}\r\n", 3)
+    _put(out, lines.data, lines.used)
+    return 0
+
+
 cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned char* entry,
                bint recent) except -1:
     """Append one item; 0 when this row cannot be answered here."""
@@ -220,10 +289,12 @@ cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned
     return 1
 
 
-def write(View view, array seqs, Py_ssize_t start, bytes items, keywords, recent, size_t limit):
+def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, keywords, recent,
+          size_t limit):
     """Write FETCH responses for ``seqs[start:]``; returns (octets, place of the first undone).
 
-    ``items``: one octet for each item, in the order asked. ``keywords``: names in bit order.
+    ``items``: one octet for each item, in the order asked; ``fields``: (label, names in upper
+    case) for each FIELDS among them. ``keywords``: names in bit order.
     ``recent``: ranges of UIDs that are \\Recent to this session. Stops behind ``limit`` octets.
     """
     cdef _Writer writer = _Writer(keywords)
@@ -234,8 +305,10 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, keywords, recent
     cdef uint32_t* numbers = <uint32_t*>seqs.data.as_uints
     cdef size_t before
     cdef int64_t row
+    cdef Py_ssize_t field
     cdef Record* record
-    cdef bint from_cache = any(OP_ENVELOPE <= op <= OP_BODY for op in items), complete, is_recent
+    cdef bint from_cache = any(
+        OP_ENVELOPE <= op <= OP_BODY or op == OP_FIELDS for op in items), complete, is_recent
     while place < end and writer.out.used < limit:
         row = view.row_of(numbers[place])
         if row < 0:
@@ -251,11 +324,14 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, keywords, recent
         _put(&writer.out, "* ", 2)
         _number(&writer.out, numbers[place])
         _put(&writer.out, " FETCH (", 8)
-        complete = True
+        complete, field = True, 0
         for number in range(count):
             if number:
                 _put(&writer.out, " ", 1)
-            if not _item(writer, ops[number], view, record, entry, is_recent):
+            if ops[number] == OP_FIELDS:
+                _fields(writer, entry, fields[field])
+                field += 1
+            elif not _item(writer, ops[number], view, record, entry, is_recent):
                 complete = False
                 break
         if not complete:

@@ -122,10 +122,14 @@ class Fetch:
         """Copy what rows and cache hold; what they do not hold is answered the long way."""
         selection = self._selection
         view, keywords = selection.selected.view, selection.keyword_octets
-        recent, items = selection.recent_spans(), self._plan.row_items
+        recent, items, fields = (
+            selection.recent_spans(),
+            self._plan.row_items,
+            self._plan.row_fields,
+        )
         place = 0
         while place < len(seqs):
-            octets, place = _rows.write(view, seqs, place, items, keywords, recent, _CHUNK)
+            octets, place = _rows.write(view, seqs, place, items, fields, keywords, recent, _CHUNK)
             self._session.write(octets)
             if place < len(seqs) and len(octets) < _CHUNK:
                 self._one(seqs[place], self._plan.items)

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pymaild._parser import ATOM, LIST_BEGIN, Arguments, BadSyntax
+from pymaild._parser import ATOM, LIST_BEGIN, BadSyntax
 from pymaild.imap import _rows
+from pymaild.imap._arguments import Arguments
+from pymaild.mail.cache import FIELDS as CACHED
 
 if TYPE_CHECKING:
     from pymaild.mail.message import What
@@ -36,10 +38,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The items in the order of the answer; ``row_items``: their operations, if all are rows'."""
+    """The items in the order of the answer.
+
+    ``row_items``: their operations, if rows and cache hold them all; ``row_fields``: label and
+    names of each FIELDS among these.
+    """
 
     items: tuple[Item, ...]
     row_items: bytes
+    row_fields: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     marks: bool
 
 
@@ -109,12 +116,22 @@ def _compile(items: list[Item], by_uid: bool) -> Plan:
     if by_uid or uid in items:
         items = [uid, *items]
     ordered = tuple(dict.fromkeys(items))
-    in_rows = all(item.op < SECTION for item in ordered)
+    operations = [_row_operation(item) for item in ordered]
+    fields = [item for item in ordered if item.op == FIELDS]
     return Plan(
         ordered,
-        bytes(item.op for item in ordered) if in_rows else b"",
+        bytes(operations) if all(operations) else b"",
+        tuple((item.label, tuple(sorted(item.names))) for item in fields),
         any(item.marks for item in ordered),
     )
+
+
+def _row_operation(item: Item) -> int:
+    """The operation that answers an item from row and cache, 0 when none does."""
+    if item.op < SECTION:
+        return item.op
+    cached = item.op == FIELDS and not item.path and not item.negate and item.names <= CACHED
+    return _rows.FIELDS if cached and item.offset < 0 and not item.marks else 0
 
 
 def _read(args: Arguments) -> list[Item]:

@@ -26,6 +26,7 @@ R = TypeVar("R")
 
 SUBSCRIPTIONS = "pymaild.subscriptions"
 KEPT_OPEN = 8  # mailboxes
+SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
 GONE = "..pymaild-gone-"  # a deleted folder on its way out
 
 
@@ -61,6 +62,7 @@ class Account:
         self.separator: str = settings.separator
         self.prefix = settings.prefix
         self._open: dict[str, Mailbox] = {}  # for STATUS, the one asked for last at the end
+        self._listed: tuple[int, list[Entry]] | None = None
         self._names = Names(settings.separator, settings.prefix)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self._lock = FileLock(lock, settings.lock_timeout)
@@ -131,18 +133,42 @@ class Account:
             self._open.popitem()[1].close()
 
     def _existing(self) -> list[str]:
-        found = [INBOX] if self.exists(INBOX) else []
+        return self._survey()[0]
+
+    def _survey(self) -> tuple[list[str], bool]:
+        """Return the mailboxes' names, and whether every folder there is a whole one."""
+        found, whole = [INBOX] if self.exists(INBOX) else [], True
         with suppress(FileNotFoundError):
             for directory in os.listdir(self.root):
                 name = self._names.name(directory)
-                if name is not None and os.path.isdir(os.path.join(self.root, directory, "cur")):
+                if name is None:
+                    continue
+                if os.path.isdir(os.path.join(self.root, directory, "cur")):
                     found.append(name)
-        return found
+                else:
+                    whole = False
+        return found, whole
 
     @_guarded
     def entries(self) -> list[Entry]:
-        """Return all mailboxes and the names above them, sorted, INBOX first."""
-        existing = set(self._existing())
+        """Return all mailboxes and the names above them, sorted, INBOX first.
+
+        What was found is remembered while the Maildir's own directory does not change: folders
+        come and go there, and subscriptions are replaced there.
+        """
+        try:
+            stamp = os.stat(self.root).st_mtime_ns
+        except FileNotFoundError:
+            return []
+        if self._listed is not None and self._listed[0] == stamp:
+            return self._listed[1]
+        names, whole = self._survey()
+        entries = self._entries(set(names))
+        settled = time.time_ns() - stamp > SETTLED
+        self._listed = (stamp, entries) if whole and settled else None
+        return entries
+
+    def _entries(self, existing: set[str]) -> list[Entry]:
         implied = {parent for name in existing for parent in self._names.parents(name)}
         inner = {self._names.parents(name)[-1] for name in existing if self.separator in name}
         inner |= {self._names.parents(name)[-1] for name in implied if self.separator in name}

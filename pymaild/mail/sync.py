@@ -121,11 +121,9 @@ def _surviving_validity(box: Mailbox) -> int:
 def rebuild(box: Mailbox) -> Index:
     """Make index, log and cache from the Maildir; UIDs and flags stand in the file names."""
     held, adopted = _control(box)
-    first = adopted.uidnext if adopted else held.reserved_uid
     old = _superseded(box)
-    index = Index.create(
-        box.directory, held.uidvalidity, first, held.reserved_modseq, held.keywords
-    )
+    first, snapshot = _floors(held, adopted, old)
+    index = Index.create(box.directory, held.uidvalidity, first, snapshot, held.keywords)
     if old is not None:
         old.supersede()
     box.control = held
@@ -136,6 +134,18 @@ def rebuild(box: Mailbox) -> Index:
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return index
+
+
+def _floors(
+    held: control_file.Control, adopted: takeover.Adopted | None, old: Index | None
+) -> tuple[int, int]:
+    """UIDNEXT and transaction number to go on with: those of a sound index, else what was
+    reserved, since every number below may have been used."""
+    if adopted:
+        return adopted.uidnext, held.reserved_modseq
+    if old is not None and not old.interrupted and old.uidvalidity == held.uidvalidity:
+        return old.uidnext, old.snapshot
+    return held.reserved_uid, held.reserved_modseq
 
 
 def _superseded(box: Mailbox) -> Index | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from pymaild._parser import LIST_BEGIN, Arguments, BadSyntax
+from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.imap import grammar, names
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.patterns import Match, matcher
 from pymaild.imap.responses import string
 
@@ -137,9 +139,12 @@ def _attributes(entry: Entry) -> list[str]:
 
 
 def _line(session: ImapSession, label: bytes, name: str, attributes: list[str]) -> bytes:
-    return b"* %b (%b) %b %b\r\n" % (
-        label,
-        " ".join(attributes).encode("ascii"),
-        string(session.account.separator.encode()),
-        names.encode(name),
-    )
+    return _told(label, name, " ".join(attributes), session.account.separator)
+
+
+@lru_cache(maxsize=512)
+def _told(label: bytes, name: str, attributes: str, separator: str) -> bytes:
+    """The line: clients list the same mailboxes again and again."""
+    attribute_octets = attributes.encode("ascii")
+    divider, shown = string(separator.encode()), names.encode(name)
+    return b"* %b (%b) %b %b\r\n" % (label, attribute_octets, divider, shown)
