@@ -1,7 +1,25 @@
-"""The IMAP tokenizer and the cursor over its tokens, for other Cython modules."""
+"""The IMAP tokenizer: what it is made of, and what other Cython modules read from it."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+# ---- what it finds -------------------------------------------------------------------------
+
+cdef enum Met:
+    MET_NEED_MORE
+    MET_COMMAND
+    MET_LITERAL
+    MET_REFUSED
+    MET_FAILURE             # never leaves the tokenizer
+
+cdef enum Kind:
+    KIND_NONE
+    KIND_ATOM               # a run of octets that are not special, brackets and wildcards too
+    KIND_QUOTED
+    KIND_LITERAL
+    KIND_ANNOUNCED          # a literal the caller has not decided about
+    KIND_STREAMED           # a literal whose octets the caller took
+    KIND_LIST_BEGIN
+    KIND_LIST_END
 
 cdef struct Token:
     uint32_t start      # first octet, from the start of the command
@@ -10,6 +28,67 @@ cdef struct Token:
     uint16_t depth      # parentheses open around it
     uint8_t kind        # one of the token kinds
     uint8_t flag        # QUOTED: holds escapes; LITERAL: is a literal8
+
+# ---- classes of octets ---------------------------------------------------------------------
+
+cdef enum Class:
+    CLASS_RUN               # part of an atom run
+    CLASS_SPACE
+    CLASS_OPEN
+    CLASS_CLOSE
+    CLASS_QUOTE
+    CLASS_BRACE
+    CLASS_CR
+    CLASS_LF
+    CLASS_CONTROL
+
+cdef enum May:              # RFC 3501 §9: what an octet may be part of; 8-bit is let through
+    MAY_ATOM = 1            # ATOM-CHAR
+    MAY_ASTRING = 2         # ASTRING-CHAR, and octets of raw UTF-8
+    MAY_LIST = 4            # list-char, and octets of raw UTF-8
+    MAY_TAG = 8             # ASTRING-CHAR except "+"
+    MAY_WORD = 16           # any octet of a run
+
+cdef uint8_t MAY[256]           # bits of May for each octet
+
+# ---- how it works --------------------------------------------------------------------------
+
+cdef enum Where:
+    IN_GAP                  # between tokens
+    IN_ATOM
+    IN_QUOTED
+    IN_ESCAPE               # behind a backslash in a quoted string
+    IN_SIZE                 # the digits of "{5}"
+    IN_SIZE_PLUS            # behind the plus of "{5+}"
+    IN_SIZE_END             # behind "}", CRLF must follow
+    IN_SIZE_CR
+    IN_LITERAL              # a kept literal is being filled
+    IN_DECISION             # announced, the caller has not decided
+    IN_STREAM               # the caller takes the octets
+    IN_CR                   # LF must follow
+    IN_SKIP                 # octets of a refused literal
+    IN_DRAIN                # rest of a refused line
+    IN_DRAINED              # nothing to throw away: the client waits
+
+cdef enum Failure:
+    FAIL_NONE
+    FAIL_CHARACTER
+    FAIL_QUOTED
+    FAIL_ESCAPE
+    FAIL_SIZE
+    FAIL_NESTING
+    FAIL_UNOPENED
+    FAIL_UNCLOSED
+    FAIL_LONG
+    FAIL_LITERAL_LONG
+    FAIL_MEMORY
+
+cdef enum Sizes:
+    SMALL_BUFFER = 4096
+    LARGE_BUFFER = 262144       # an empty buffer above this is given back
+    SOME_TOKENS = 64
+    TAIL = 32                   # holds "{" 19 digits "+}" CRLF
+    MAX_DIGITS = 18
 
 
 cdef class Tokenizer:
@@ -61,44 +140,3 @@ cdef class Tokenizer:
     cdef bytes find_tag(self)
     cpdef void feed(self, bytes data) except *
     cpdef int next(self) except -1
-
-
-cdef class Arguments:
-    cdef Tokenizer source
-    cdef uint32_t index         # next token
-    cdef uint32_t last          # octet behind what was read
-    cdef bint opened            # what was read last is a list's parenthesis
-
-    cdef const uint8_t *octets(self) noexcept nogil
-    cdef Token *here(self, int kind) noexcept nogil
-    cdef Token *text_token(self) noexcept nogil
-    cdef bytes take(self, Token *token)
-    cdef bytes run(self, int allowed, str expected)
-    cdef void step(self, Token *token) noexcept nogil
-
-    cpdef void rewind(self)
-    cpdef void sp(self) except *
-    cpdef void end(self) except *
-    cpdef bint more(self)
-    cpdef int peek(self)
-    cpdef bint ahead(self, bytes word)
-    cpdef int first(self)
-    cpdef bint glued(self)
-    cpdef void open(self) except *
-    cpdef bint item(self) except -1
-    cpdef bytes tag(self)
-    cpdef bytes atom(self)
-    cpdef bytes name(self)
-    cpdef bytes word(self)
-    cpdef bytes flag(self)
-    cpdef bytes string(self)
-    cpdef bytes astring(self)
-    cpdef bytes list_mailbox(self)
-    cpdef object nstring(self)
-    cpdef void message(self) except *
-    cpdef bytes rest(self)
-    cpdef void finish(self)
-    cpdef object number(self, unsigned long long largest=*)
-    cpdef list sequence_set(self)
-    cpdef object date(self)
-    cpdef object date_time(self)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments
+from pymaild.imap._arguments import Arguments
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession

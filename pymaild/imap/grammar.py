@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pymaild._parser import LIST_BEGIN, Arguments, BadSyntax
+from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.imap import names
+from pymaild.imap._arguments import Arguments
 
 
 def mailbox(args: Arguments) -> str:

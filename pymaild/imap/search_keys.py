@@ -6,9 +6,10 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pymaild._parser import ATOM, LIST_BEGIN, Arguments, BadSyntax
+from pymaild._parser import ATOM, LIST_BEGIN, BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import search
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN

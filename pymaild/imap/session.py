@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from pymaild._parser import COMMAND, LITERAL, NEED_MORE, REFUSED, Arguments, BadSyntax, Tokenizer
+from pymaild._parser import COMMAND, LITERAL, NEED_MORE, REFUSED, BadSyntax, Tokenizer
 from pymaild.core.errors import (
     Code,
     Disconnected,
@@ -19,6 +19,7 @@ from pymaild.core.errors import (
 )
 from pymaild.core.session import Ending, Stream
 from pymaild.imap import capability
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN
 from pymaild.imap.record import ImapRecord

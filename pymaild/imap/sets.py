@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
+from pymaild.imap._arguments import Arguments
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession

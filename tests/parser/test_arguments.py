@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymaild._parser import COMMAND, LITERAL, NEED_MORE, Arguments, BadSyntax, Tokenizer
+from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax, Tokenizer
+from pymaild.imap._arguments import Arguments
 
 
 def arguments(line: bytes) -> Arguments:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymaild import __version__
-from pymaild._parser import LIST_BEGIN, Arguments, BadSyntax
+from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.core.session import Ending
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.capability import announced
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import ANNOUNCED, LIST_BEGIN, QUOTED, Arguments, BadSyntax
+from pymaild._parser import ANNOUNCED, LIST_BEGIN, QUOTED, BadSyntax
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.imap import grammar
+from pymaild.imap._arguments import Arguments
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession

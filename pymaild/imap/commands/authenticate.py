@@ -7,10 +7,11 @@ import os
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
 from pymaild.auth.client import Accepted, Answer, Challenge, Facts, Rejected
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import Ending, User
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.capability import announced
 from pymaild.imap.states import State
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import grammar
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.append import open_target
 from pymaild.imap.sets import messages
 

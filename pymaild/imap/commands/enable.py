@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.capability import ENABLED_BY_NAME
 
 if TYPE_CHECKING:

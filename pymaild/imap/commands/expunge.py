@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments
+from pymaild.imap._arguments import Arguments
 from pymaild.mail.flags import DELETED
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments
 from pymaild.core.errors import Code
 from pymaild.imap import items
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.fetch import Fetch
 from pymaild.imap.sets import messages
 

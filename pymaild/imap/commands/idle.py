@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
 from pymaild.core.session import Event
+from pymaild.imap._arguments import Arguments
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.responses import numbers, sequence_set
 from pymaild.imap.search import Scope, evaluate
 from pymaild.imap.search_keys import Reader, charset

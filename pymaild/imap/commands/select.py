@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments
 from pymaild.imap import grammar
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.expunge import remove_deleted
 from pymaild.imap.selection import Selection
 from pymaild.mail.selected import Selected

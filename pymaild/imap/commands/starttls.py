@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
 from pymaild.core.session import Ending
+from pymaild.imap._arguments import Arguments
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession

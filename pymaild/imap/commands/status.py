@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
 from pymaild.imap import grammar, names
+from pymaild.imap._arguments import Arguments
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pymaild._parser import Arguments, BadSyntax
+from pymaild._parser import BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import grammar
+from pymaild.imap._arguments import Arguments
 from pymaild.imap.sets import messages
 
 if TYPE_CHECKING:
