@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pymaild.core.errors import Refused
 
@@ -17,7 +17,12 @@ class Index:
     def open(directory: str, sealed: bool = True) -> Index: ...
     @staticmethod
     def create(
-        directory: str, uidvalidity: int, uidnext: int, snapshot: int, keywords: Sequence[str]
+        directory: str,
+        uidvalidity: int,
+        uidnext: int,
+        snapshot: int,
+        keywords: Sequence[str],
+        replace: Callable[[str, bytes], None],
     ) -> Index: ...
     def condemn(self) -> None: ...
     def seal(self) -> None: ...

@@ -124,10 +124,12 @@ cdef class Index:
         return self
 
     @staticmethod
-    def create(str directory, uint32_t uidvalidity, uint32_t uidnext, uint64_t snapshot, keywords):
+    def create(str directory, uint32_t uidvalidity, uint32_t uidnext, uint64_t snapshot, keywords,
+               replace):
         """Put an empty index in place of what is there, and open it.
 
-        ``keywords``: their names in bit order. The caller holds the mailbox lock, fills the
+        ``keywords``: their names in bit order. ``replace(path, octets)`` puts a file in place of
+        another. The caller holds the mailbox lock, fills the
         index and seals it: one that was left half filled is not taken for the mailbox.
         """
         cdef Header head
@@ -148,9 +150,9 @@ cdef class Index:
             place = KEYWORD_OFFSET + number * KEYWORD_SIZE
             raw = name.encode()
             page[place:place + len(raw)] = raw
-        _replace(directory, CACHE_FILE, _file_head(CACHE_FILE, head.generation))
-        _replace(directory, LOG_FILE, _file_head(LOG_FILE, head.generation))
-        _replace(directory, INDEX_FILE, bytes(page))
+        replace(os.path.join(directory, CACHE_FILE), _file_head(CACHE_FILE, head.generation))
+        replace(os.path.join(directory, LOG_FILE), _file_head(LOG_FILE, head.generation))
+        replace(os.path.join(directory, INDEX_FILE), bytes(page))
         return Index.open(directory, sealed=False)
 
     def seal(self):
@@ -591,16 +593,6 @@ cdef class Index:
                        record.save_date, record.size, record.wire_size,
                        self._cached_octets(record.name_offset, record.name_length),
                        record.modseq)
-
-
-cdef _replace(str directory, str name, bytes octets):
-    path = os.path.join(directory, name)
-    fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        _write_all(fd, octets)
-    finally:
-        os.close(fd)
-    os.rename(path + ".tmp", path)
 
 
 cdef _write_all(int fd, octets):

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index, Unusable
+from pymaild.storage import atomic, takeover
 from pymaild.storage import control as control_file
 from pymaild.storage import maildir as maildir_file
-from pymaild.storage import takeover
 from pymaild.storage._names import parse, without_uid
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def rebuild(box: Mailbox) -> Index:
     held, adopted = _control(box)
     old = _superseded(box)
     first, snapshot = _floors(held, adopted, old)
-    index = Index.create(box.directory, held.uidvalidity, first, snapshot, held.keywords)
+    index = Index.create(box.directory, held.uidvalidity, first, snapshot, held.keywords, _replace)
     if old is not None:
         old.supersede()
     box.control = held
@@ -134,6 +134,11 @@ def rebuild(box: Mailbox) -> Index:
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return index
+
+
+def _replace(path: str, octets: bytes) -> None:
+    """An index is not synced: what a power failure takes of it is made anew."""
+    atomic.replace(path, octets, durable=False)
 
 
 def _floors(
@@ -303,7 +308,12 @@ def compact_if_due(box: Mailbox, index: Index) -> None:
 def compact(box: Mailbox, index: Index) -> Index:
     """Replace the three files by ones that hold what lives, under the same snapshot."""
     fresh = Index.create(
-        box.directory, index.uidvalidity, index.uidnext, index.snapshot - 1, index.keyword_names()
+        box.directory,
+        index.uidvalidity,
+        index.uidnext,
+        index.snapshot - 1,
+        index.keyword_names(),
+        _replace,
     )
     entries = []
     for row, uid, flags, keywords, date, saved, size, wire, name, modseq in index.living():

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pymaild.index import Index, Unusable, View
+from pymaild.storage import atomic
 
 STEPS = st.lists(
     st.one_of(
@@ -24,7 +25,7 @@ STEPS = st.lists(
 def fresh(path: Path) -> Index:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    index = Index.create(str(path), 7, 1, 1, [])
+    index = Index.create(str(path), 7, 1, 1, [], atomic.replace)
     index.seal()
     return index
 
@@ -173,6 +174,6 @@ def test_keywords_live_in_the_header(tmp_path: Path) -> None:
 
 
 def test_a_half_filled_index_is_not_taken_for_the_mailbox(tmp_path: Path) -> None:
-    Index.create(str(tmp_path), 7, 1, 1, [])
+    Index.create(str(tmp_path), 7, 1, 1, [], atomic.replace)
     with pytest.raises(Unusable):
         Index.open(str(tmp_path))
