@@ -171,6 +171,11 @@ cdef class Index:
         self.rows = <Record*>(&self._octets[0] + HEADER_SIZE)
         self.capacity = (stat.st_size - HEADER_SIZE) // sizeof(Record)
 
+    @property
+    def superseded(self):
+        """Whether another index is known to have taken this one's place."""
+        return self.head.superseded != 0
+
     def current(self):
         """Say whether this is still the file at its place (deleted, rebuilt: no)."""
         if self.head.superseded:

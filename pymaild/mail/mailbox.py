@@ -95,7 +95,7 @@ class Mailbox:
 
         Raises NoSuchMailbox when it has been deleted.
         """
-        if not self.index.current() or self.index.interrupted:
+        if self.index.superseded or self.index.interrupted:
             self._reopen()
         if not self._unchanged(self._window()):
             with self.lock:

@@ -1,3 +1,5 @@
+def stamps(new: bytes, cur: bytes) -> tuple[int, int]: ...
+
 class Watch:
     """inotify on the directories of a mailbox; descriptor -1 where the kernel has no more."""
 

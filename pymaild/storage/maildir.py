@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pymaild.storage import atomic
 from pymaild.storage._names import info, parse, with_uid
+from pymaild.storage._watch import stamps
 
 DIRECTORIES = ("tmp", "new", "cur")
 STALE_TMP = 36 * 3600.0  # seconds after which a file in tmp/ is nobody's (Maildir specification)
@@ -69,6 +70,7 @@ class Maildir:
         self.durable = durable
         self.new = os.path.join(path, "new")
         self.cur = os.path.join(path, "cur")
+        self._octets = (os.fsencode(self.new), os.fsencode(self.cur))
         self._found: tuple[tuple[int, int], dict[bytes, str]] | None = None
 
     def create(self, folder: bool) -> None:
@@ -88,7 +90,7 @@ class Maildir:
 
     def stamp(self) -> tuple[int, int]:
         """Return the mtimes of new/ and cur/ in nanoseconds. Raises FileNotFoundError."""
-        return os.stat(self.new).st_mtime_ns, os.stat(self.cur).st_mtime_ns
+        return stamps(*self._octets)
 
     def listing(self) -> list[tuple[bool, bytes]]:
         """Return (in new/?, file name) of every message file."""
