@@ -24,6 +24,7 @@ from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, text
+from pymaild.imap.resume import resume
 from pymaild.imap.selection import Gone, Selection
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
@@ -349,7 +350,7 @@ class ImapSession:
             record.unread = b""
         record.state = record.state or State.NOT_AUTHENTICATED
         try:
-            self._resume()
+            resume(self)
         except Refused as error:
             self._log_refusal(error)
             self.bye(refusal(error).decode("ascii"))
@@ -360,41 +361,6 @@ class ImapSession:
         self.note()
         if record.idling:
             self._idle_on()
-
-    def _resume(self) -> None:
-        """Take up the account and the mailbox that the record names. Raises Refused."""
-        record = self.record
-        if record.user is None:
-            return
-        mailbox = record.mailbox if record.state == State.SELECTED else ""
-        account = self.services.open_account(record.user)
-        if record.ticket:  # the login was in another process, which could not open it
-            record.ticket = ""
-            account.prepare()
-        self.enter(account)
-        if mailbox:
-            self._reselect(mailbox)
-
-    def _reselect(self, mailbox: str) -> None:
-        record = self.record
-        selected = Selected.resume(
-            self.account,
-            mailbox,
-            record.read_only,
-            record.uidvalidity,
-            record.snapshot,
-            record.recent,
-        )
-        if selected is None:
-            raise Refused(None, "The selected mailbox was deleted or renumbered")
-        self.select(selected)
-
-    def follow_rename(self, mailbox: str) -> None:
-        """Go on in the selected mailbox under its new name (RFC 3501 §6.3.5)."""
-        self.save()
-        selection, self.selection = self.current, None
-        selection.selected.close()
-        self._reselect(mailbox)
 
     def _idle_on(self) -> None:
         self.tag, self.record.idling = self.record.idling.encode(), ""

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 import pytest
 
+from pymaild.auth.client import AuthClient
 from pymaild.core.errors import Code, StorageFailure
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
@@ -47,6 +48,28 @@ def test_cancelled_or_not_base64_is_bad(imap: ImapBench, line: bytes) -> None:
     client.send(line + b"\r\n")
     assert client.finish("a").status == "BAD"
     client.ok("LOGIN alice secret")
+
+
+def test_cancelling_gives_the_exchange_up(imap: ImapBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 3501 §6.2.2: the auth role is told, so that nothing goes on from half an exchange."""
+    told: list[str] = []
+    cancel = AuthClient.cancel
+
+    def noted(self: AuthClient) -> None:
+        told.append("cancel")
+        cancel(self)
+
+    monkeypatch.setattr(AuthClient, "cancel", noted)
+    client = imap.connect()
+    client.send(b"a AUTHENTICATE LOGIN\r\n")
+    assert client.read().tag == "+"
+    client.send(b64encode(b"alice") + b"\r\n")
+    assert client.read().tag == "+"
+    client.send(b"*\r\n")
+    assert client.finish("a").status == "BAD"
+    assert told == ["cancel"]
+    client.ok(b"AUTHENTICATE PLAIN " + PLAIN)
+    assert told == ["cancel"]
 
 
 def test_a_response_without_end_is_thrown_away(imap: ImapBench) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from pymaild.core.errors import Code, StorageFailure
 from pymaild.core.session import Ending
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.message import Source
+from pymaild.storage.maildir import Maildir
 from tests.imap.conftest import MESSAGES, ImapBench
 
 HEADER, _, TEXT = MESSAGES[0].partition(b"\r\n\r\n")
@@ -224,6 +227,30 @@ def test_a_message_whose_file_went_away(mail: ImapBench, monkeypatch: pytest.Mon
     assert [reply.number for reply in answer.named("FETCH")] == [1, 3]
     answer = client.ok("UID FETCH 1:3 (BODY.PEEK[TEXT])")
     assert [reply.number for reply in answer.named("FETCH")] == [1, 3]
+
+
+def test_a_message_that_cannot_be_read_does_not_end_fetch(
+    mail: ImapBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are told; the reply is NO, with the cause in the log only."""
+    client = mail.select()
+    open_file = Maildir.open
+
+    def fail(self: Maildir, base: bytes, *rest: Any) -> int | None:
+        if base == names[1]:
+            raise OSError(errno.EIO, "Input/output error", "/secret")
+        return open_file(self, base, *rest)
+
+    view = client.running.session.current.selected.view
+    names = [view.index.name(view.row(seq)) for seq in (1, 2, 3)]
+    monkeypatch.setattr(Maildir, "open", fail)
+    for command in ("FETCH 1:3 (BODY.PEEK[])", "UID FETCH 1:3 (BODY[TEXT])"):
+        answer = client.no(command)
+        assert answer.code == "UNAVAILABLE"
+        assert "secret" not in answer.tagged.text
+        assert [reply.number for reply in answer.named("FETCH")] == [1, 3]
+    assert "/secret" in caplog.text
+    assert len(client.ok("FETCH 1:3 (ENVELOPE)").named("FETCH")) == 3
 
 
 def test_a_body_that_breaks_off_ends_the_connection(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.resume import follow_rename
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -42,7 +43,7 @@ def rename(session: ImapSession, args: Arguments) -> None:
     account.rename(old, new)
     selected = session.record.mailbox
     if session.selection is not None and not account.exists(selected):
-        session.follow_rename(new.removesuffix(account.separator) + selected[len(old) :])
+        follow_rename(session, new.removesuffix(account.separator) + selected[len(old) :])
 
 
 def subscribe(session: ImapSession, args: Arguments) -> None:

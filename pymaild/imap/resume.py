@@ -1,0 +1,50 @@
+"""From a record to the account and the mailbox that it names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import Refused
+from pymaild.imap.states import State
+from pymaild.mail.selected import Selected
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+
+def resume(session: ImapSession) -> None:
+    """Take up the account and the mailbox that the record names. Raises Refused."""
+    record = session.record
+    if record.user is None:
+        return
+    mailbox = record.mailbox if record.state == State.SELECTED else ""
+    account = session.services.open_account(record.user)
+    if record.ticket:  # the login was in another process, which could not open it
+        record.ticket = ""
+        account.prepare()
+    session.enter(account)
+    if mailbox:
+        _reselect(session, mailbox)
+
+
+def follow_rename(session: ImapSession, mailbox: str) -> None:
+    """Go on in the selected mailbox under its new name (RFC 3501 §6.3.5)."""
+    session.save()
+    selection, session.selection = session.current, None
+    selection.selected.close()
+    _reselect(session, mailbox)
+
+
+def _reselect(session: ImapSession, mailbox: str) -> None:
+    record = session.record
+    selected = Selected.resume(
+        session.account,
+        mailbox,
+        record.read_only,
+        record.uidvalidity,
+        record.snapshot,
+        record.recent,
+    )
+    if selected is None:
+        raise Refused(None, "The selected mailbox was deleted or renumbered")
+    session.select(selected)
