@@ -3,94 +3,126 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import smtplib
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from tests.support import corpus, lmtp, maildir
-from tests.support.imap import Closed, Imap
 from tests.support.instance import Instance
 from tests.support.place import PYTHON, ROOT, become, environment
 
-KILLS = 6
-BETWEEN = 5  # accepted messages between two kills
+KILLS = 4
+BATCH = 8  # commands in one write: the worker is busy with the next when it is killed
+
+Promises = dict[int, int]  # message number to UID, 0 where no UID is told
 
 
-class Writer:
-    """Writes numbered messages and remembers the UIDs it was promised."""
+class Appends:
+    """APPENDs with literals that do not wait (RFC 7888), sent in one write."""
 
     def __init__(self, server: Instance) -> None:
-        self.server = server
-        self.promised: dict[int, int] = {}  # message number to UID (0: not told)
-        self.number = 0
-        self.client: Imap | None = None
+        self.client = server.client("alice")
+        self.protocol = "imap"
 
-    def connected(self) -> Imap:
-        if self.client is None:
-            self.client = self.server.client("alice")
-            self.client.ok("SELECT INBOX")
-        return self.client
+    def wire(self, numbers: range) -> bytes:
+        """All the octets of the batch."""
+        return b"".join(
+            b"n%d APPEND Work {%d+}\r\n%b\r\n" % (number, len(message), message)
+            for number in numbers
+            if (message := corpus.simple(number, 30_000))
+        )
 
-    def lost(self) -> None:
-        if self.client:
-            self.client.close()
-        self.client = None
+    def send(self, numbers: range) -> None:
+        """Send the batch."""
+        self.client.send(self.wire(numbers))
 
-    def append(self) -> None:
-        """One APPEND."""
-        self.number += 1
-        uid = self.connected().appended("Work", corpus.simple(self.number, 30000))
-        self.promised[self.number] = uid
+    def answer(self, number: int) -> int:
+        """Wait for the OK of one; returns the UID it promises."""
+        answer = self.client.finish(f"n{number}")
+        assert answer.status == "OK", answer.tagged.raw
+        return int(answer.tagged.code[-1])
 
-    def copy(self) -> None:
-        """APPEND to INBOX, then COPY of it."""
-        self.number += 1
-        client = self.connected()
-        uid = client.appended("INBOX", corpus.simple(self.number))
-        answer = client.ok(f"UID COPY {uid} Work")
-        self.promised[self.number] = int(answer.tagged.code[3])
-
-    def deliver(self) -> None:
-        """One delivery over LMTP to a folder address."""
-        self.number += 1
-        codes = lmtp.deliver(self.server.lmtp, ["alice+Work"], corpus.simple(self.number))
-        assert codes == {"alice+Work": 250}
-        self.promised[self.number] = 0
+    def close(self) -> None:
+        """Give the connection up."""
+        self.client.close()
 
 
-def storm(writer: Writer, write: Callable[[], None]) -> None:
-    """Write, and kill a worker each time a few more messages were accepted."""
-    kills = 0
-    target = BETWEEN
-    while kills < KILLS:
-        try:
-            write()
-        except (Closed, ConnectionError, OSError, smtplib.SMTPException):
-            writer.lost()
-        if len(writer.promised) >= target:
-            target += BETWEEN
-            kills += 1
-            busy = [row["pid"] for row in writer.server.control("who")]
-            for pid in busy or writer.server.workers()[:1]:
-                os.kill(pid, signal.SIGKILL)
-    writer.lost()
+class Copies(Appends):
+    """Messages appended to INBOX first, then COPYs in one write."""
+
+    def wire(self, numbers: range) -> bytes:
+        """COPY of each message."""
+        self.client.ok("SELECT INBOX")
+        uids = [self.client.appended("INBOX", corpus.simple(number)) for number in numbers]
+        pairs = zip(numbers, uids, strict=True)
+        return b"".join(b"n%d UID COPY %d Work\r\n" % pair for pair in pairs)
 
 
-@pytest.mark.parametrize("kind", ["append", "copy", "deliver"])
+class Deliveries:
+    """LMTP transactions in one write (RFC 2920, RFC 3030)."""
+
+    def __init__(self, server: Instance) -> None:
+        self.lmtp = lmtp.Lmtp(server.lmtp)
+        self.protocol = "lmtp"
+
+    def send(self, numbers: range) -> None:
+        """Each message is one chunk."""
+        for number in numbers:
+            message = corpus.simple(number, 30_000)
+            head = "MAIL FROM:<s@example.org>\r\nRCPT TO:<alice+Work>\r\n"
+            self.lmtp.send(f"{head}BDAT {len(message)} LAST\r\n".encode() + message)
+
+    def answer(self, number: int) -> int:
+        """Wait for three replies: sender, recipient, message."""
+        codes = [self.lmtp.getreply()[0] for _ in range(3)]
+        assert codes == [250, 250, 250]
+        return 0
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self.lmtp.close()
+
+
+KINDS = {"append": Appends, "copy": Copies, "deliver": Deliveries}
+
+
+def storm(server: Instance, kind: str, kills: int = KILLS) -> Promises:
+    """Send batches; kill the worker of each after some answers, while it is at the next one."""
+    drawn = random.Random(kind)
+    promised: Promises = {}
+    for batch in range(kills):
+        numbers = range(batch * BATCH, batch * BATCH + BATCH)
+        writer = KINDS[kind](server)
+        (pid,) = [r["pid"] for r in server.control("who") if r["protocol"] == writer.protocol]
+        last = drawn.randrange(numbers.start, numbers.stop)
+        with suppress(ConnectionError, OSError, smtplib.SMTPException):
+            writer.send(numbers)
+            for number in numbers:
+                promised[number] = writer.answer(number)
+                if number == last:
+                    os.kill(pid, signal.SIGKILL)
+        writer.close()
+    return promised
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_nothing_accepted_is_lost(server: Instance, kind: str) -> None:
     """Every promised message is in Work exactly once, under the promised UID."""
     with server.client("alice") as client:
         client.ok("CREATE Work")
-    writer = Writer(server)
-    storm(writer, getattr(writer, kind))
-    check(server, writer.promised)
+        client.ok("LOGOUT")
+        assert client.ended()
+    promised = storm(server, kind)
+    assert len(promised) >= KILLS
+    check(server, promised)
     for path in server.maildir("alice").rglob("*index*"):
         if path.is_file():
             path.unlink()
-    check(server, writer.promised)
+    check(server, promised)
 
 
 def check(server: Instance, promised: dict[int, int]) -> None:
