@@ -99,6 +99,7 @@ class _Parser(argparse.ArgumentParser):
 def parser(program: Program) -> argparse.ArgumentParser:
     """Build the argument parser of ``program``."""
     top = _Parser(prog=program.name, description=program.description, allow_abbrev=False)
+    _add_common(top)
     below: dict[tuple[str, ...], Any] = {(): _children(top)}
     for command in program.commands:
         group = command.words[:-1]
@@ -120,9 +121,20 @@ def _add(group: Any, command: Command) -> None:
     child = group.add_parser(
         command.words[-1], help=first, description=command.doc, allow_abbrev=False
     )
-    for argument in (*command.arguments, *COMMON):
-        child.add_argument(*argument.names, help=argument.doc.replace("%", "%%"), **argument.more)
+    for argument in command.arguments:
+        _add_argument(child, argument, argument.more)
+    _add_common(child, default=argparse.SUPPRESS)
     child.set_defaults(run=command.run)
+
+
+def _add_argument(to: argparse.ArgumentParser, argument: Argument, more: dict[str, Any]) -> None:
+    to.add_argument(*argument.names, help=argument.doc.replace("%", "%%"), **more)
+
+
+def _add_common(to: argparse.ArgumentParser, **instead: Any) -> None:
+    """Common options may stand before the command or behind it; the one behind wins."""
+    for argument in COMMON:
+        _add_argument(to, argument, argument.more | instead)
 
 
 def main(program: Program, argv: Sequence[str] | None = None) -> int:

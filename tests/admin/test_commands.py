@@ -84,6 +84,22 @@ def test_check_config_names_every_problem(programs: Programs) -> None:
     assert f"{bad}:3: listener.tls: needs a [[tls.certificate]], and" in done.stdout.decode()
 
 
+def test_check_config_compares_listeners(programs: Programs) -> None:
+    bad = programs.base / "bad.toml"
+    bad.write_text(
+        '[server]\ncontrol_group = "group-of-no-name"\n'
+        '[[listener]]\nname = "a"\naddress = "127.0.0.1:1143"\n'
+        '[[listener]]\nname = "b"\naddress = "127.0.0.1:1143"\n'
+        '[[listener]]\nname = "a"\naddress = "127.0.0.1:0"\n'
+    )
+    done = programs.run("pymaild", "check-config", "-c", bad)
+    assert done.returncode == 78
+    lines = done.stdout.decode().splitlines()
+    assert f"{bad}:2: server.control_group: there is no group 'group-of-no-name'" in lines[0]
+    assert f"{bad}:8: listener.address: another listener has the same address" in lines
+    assert f"{bad}:10: listener.name: another listener has the same name" in lines
+
+
 def test_serve_refuses_a_broken_configuration_in_one_line(programs: Programs) -> None:
     bad = programs.base / "bad.toml"
     bad.write_text("[server]\nworkers_min = 0\n")
@@ -99,6 +115,14 @@ def test_a_wrong_command_line(programs: Programs, words: list[str]) -> None:
     code, text = programs.fails("pymailctl", *words)
     assert code == 64
     assert text.startswith("usage: pymailctl")
+
+
+def test_common_options_stand_before_or_behind_the_command(programs: Programs) -> None:
+    rows = programs.json("pymailctl", "user", "list")
+    before = programs.run("pymailctl", "-c", programs.config, "--json", "user", "list")
+    behind = programs.run("pymailctl", "-c", "/none", "user", "list", "-c", programs.config)
+    assert json.loads(before.stdout) == rows
+    assert behind.returncode == 0
 
 
 def test_no_server_is_running(programs: Programs) -> None:
