@@ -83,7 +83,11 @@ class Account:
     # -- looking -----------------------------------------------------------------------------
 
     def _directory(self, name: str) -> str:
-        return os.path.join(self.root, self._names.directory(name))
+        first = os.path.join(self.root, self._names.directory(name))
+        if name.isascii() or os.path.isdir(first):
+            return first
+        others = (os.path.join(self.root, other) for other in self._names.spellings(name))
+        return next(filter(os.path.isdir, others), first)
 
     def exists(self, name: str) -> bool:
         """Say whether a mailbox of this name can be opened."""

@@ -44,6 +44,17 @@ class Names:
             raise Refused(Code.CANNOT, "This name is too long")
         return encoded
 
+    def spellings(self, name: str) -> list[str]:
+        """Return directories that others may have made for a name that is not ASCII.
+
+        Courier since version 5 writes UTF-8; some clients create decomposed Unicode.
+        """
+        forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+        levels = [form.removeprefix(self.prefix).split(self.separator) for form in forms]
+        encoded = [".".join(["", *map(_encode, form)]) for form in levels]
+        plain = [form for form in levels if not {".", "/"} & set("".join(form))]
+        return [*encoded, *(".".join(["", *form]) for form in plain)]
+
     def name(self, directory: str) -> str | None:
         """Return a client's name for a directory below the Maildir; None if it is no folder."""
         if not directory.startswith(".") or directory.startswith(".."):

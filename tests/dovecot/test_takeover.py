@@ -141,6 +141,9 @@ def test_from_courier() -> None:
                 found = known(client, name)
                 assert (found.uidvalidity, found.uidnext) == (validity, uidnext)
                 assert {uid: facts[0] for uid, facts in found.messages.items()} == messages
+            assert client.ok('STATUS "&AOk-t" (MESSAGES)').one("STATUS")
+            client.ok('RENAME "&AOk-t" "&AOk-u"')
+            client.ok('SELECT "&AOk-u"')
 
 
 @pytest.mark.parametrize("lost", ["index", "uidlist"])
@@ -165,3 +168,16 @@ def test_a_second_look_changes_nothing(lost: str) -> None:
             for path in mine.maildir("alice").rglob(pattern):
                 if path.is_file():
                     path.unlink()
+
+
+def test_decomposed_folder_name() -> None:
+    """A folder whose name another server keeps in decomposed Unicode is listed and opened."""
+    with ours() as mine:
+        inbox = maildir.make(mine.maildir("alice"))
+        corpus.save(maildir.make(inbox / ".e&AwE-t"), (corpus.simple(1),))
+        mine.start()
+        with mine.client("alice") as client:
+            names = [reply.values[3] for reply in client.ok('LIST "" "*"').named("LIST")]
+            assert b"e&AwE-t" in names
+            assert client.ok('SELECT "e&AwE-t"').one("EXISTS").number == 1
+            assert client.ok('SELECT "&AOk-t"').one("EXISTS").number == 1

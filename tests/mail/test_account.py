@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pymaild.core.session import User
 from pymaild.mail.account import Account
 from pymaild.mail.delivery import deliver
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.tree import Names
 
 SPECIAL = {"Drafts", "Sent", "Junk", "Trash", "Archive"}
 
@@ -166,3 +168,14 @@ def test_status_follows_a_mailbox_through_deletion_and_rename(tmp_path: Path) ->
     for number in range(20):
         account.create(f"n{number}")
         assert account.status(f"n{number}").messages == 0
+
+
+@pytest.mark.parametrize("name", ["é/cur", "é.cur", "é/../é", "é/new.x"])
+def test_spellings_stay_plain_folders(name: str) -> None:
+    """No other spelling of a name reaches into a folder or out of the Maildir."""
+    tree = Names(".", "")
+    with suppress(Refused):
+        for directory in (tree.directory(name), *tree.spellings(name)):
+            assert "/" not in directory
+            assert directory.startswith(".")
+            assert not directory.startswith("..")

@@ -74,7 +74,13 @@ class Session:
 
 
 class Storm:
-    """Draws commands, runs them, and keeps the model: flags by UID."""
+    """Draws commands, runs them, and keeps the model: flags by UID.
+
+    ``loses``: now and then the files of the index are removed; ``lost`` counts them.
+    """
+
+    loses = False
+    lost = 0
 
     def __init__(self, server: Instance, user: str, seed: int, stack: ExitStack) -> None:
         self.random = random.Random(seed)
@@ -89,11 +95,19 @@ class Storm:
 
     def step(self) -> None:
         """One random command of one random session."""
+        if self.loses and not self.random.randrange(8):
+            self.lose()
         session = self.random.choice(self.sessions)
         writes = (self.append, self.store, self.store, self.uid_store, self.copy, self.drop)
         removes = (self.expunge, self.move)
         reads = (self.fetch, self.search, self.noop)
         self.random.choice((*writes, *removes, *reads))(session)
+
+    def lose(self) -> None:
+        """The index is gone."""
+        for path in self.folder.glob("*index*"):
+            path.unlink()
+            self.lost += 1
 
     def pick(self, session: Session) -> int:
         """The sequence number of a message the session believes in; 0 when it has none."""
@@ -176,6 +190,20 @@ def test_numbers_stay_right(shared: Instance, seed: int) -> None:
         storm = Storm(shared, user, seed, stack)
         for _ in range(100):
             storm.step()
+        for session in storm.sessions:
+            assert session.state() == storm.model
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_index_lost_at_any_moment(shared: Instance, seed: int) -> None:
+    """The same with the files of the index removed now and then."""
+    user = shared.add_user(f"losing{seed}")
+    with ExitStack() as stack:
+        storm = Storm(shared, user, seed, stack)
+        storm.loses = True
+        for _ in range(100):
+            storm.step()
+        assert storm.lost
         for session in storm.sessions:
             assert session.state() == storm.model
 
