@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 KEYWORD_LIMIT = 26  # letters a to z in a file name
 KEYWORD_LENGTH = 120  # octets of a keyword's name
+PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
 DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
@@ -93,13 +94,16 @@ class Mailbox:
     def refresh(self) -> None:
         """Take in what others did to the Maildir; two stat calls when nobody did anything.
 
-        Raises NoSuchMailbox when it has been deleted.
+        Where somebody holds the lock for long, what is published has to do. Raises
+        NoSuchMailbox when the mailbox has been deleted.
         """
         if self.index.superseded or self.index.interrupted:
             self._reopen()
-        if not self._unchanged(self._window()):
-            with self.lock:
+        if not self._unchanged(self._window()) and self.lock.acquire(PATIENCE):
+            try:
                 self._settle(self._window())
+            finally:
+                self.lock.release()
 
     def _window(self) -> int:
         return DIRTY_WINDOW + DIRTY_PER_ROW * self.index.count
@@ -116,8 +120,8 @@ class Mailbox:
         if fresh.uidvalidity != self.uidvalidity:
             fresh.close()
             raise NoSuchMailbox("The mailbox has been deleted and made anew")
-        old, self.index, self.control = self.index, fresh, None
-        old.close()
+        # Views of the old one go on reading from it: it closes with the last of them.
+        self.index, self.control = fresh, None
 
     def _settle(self, window: int) -> None:
         """With the lock held: have the index in place and level with the Maildir."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from types import TracebackType
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 
@@ -23,29 +22,30 @@ class FileLock:
         self._depth = 0
 
     def __enter__(self) -> FileLock:
-        if self._depth == 0:
-            self._acquire()
-        self._depth += 1
+        if not self.acquire(self.timeout):
+            raise Refused(Code.INUSE, "The mailbox is in use, try again later", self.path)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def acquire(self, timeout: float) -> bool:
+        """Take the lock, waiting ``timeout`` seconds at most; false when it stays taken."""
+        deadline = time.monotonic() + timeout
+        wait = FIRST_WAIT
+        while self._depth == 0 and not self._try():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """Let go of the lock, once for each time it was taken."""
         self._depth -= 1
         if self._depth == 0:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    def _acquire(self) -> None:
-        deadline = time.monotonic() + self.timeout
-        wait = FIRST_WAIT
-        while not self._try():
-            if time.monotonic() > deadline:
-                raise Refused(Code.INUSE, "The mailbox is in use, try again later", self.path)
-            time.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
 
     def _try(self) -> bool:
         """Take the lock if it is free, and make sure it is the file at ``path`` that is held."""

@@ -318,3 +318,27 @@ def test_one_maildrop_lock_at_a_time(account: Account) -> None:
         assert refused.value.code == Code.INUSE
         lock.release()
         other.lock_maildrop().release()
+
+
+def test_a_reader_does_not_fail_while_a_writer_holds_the_lock(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymaild.mail.mailbox.PATIENCE", 0.01)
+    with account.open("INBOX") as box, account.open("INBOX") as writer:
+        append(box)
+        with writer.lock:
+            Path(box.maildir.new, "7.x.host").write_bytes(b"Subject: later\n\n")
+            assert box.status().messages == 1
+        assert box.status().messages == 2
+
+
+def test_a_view_outlives_its_index(account: Account) -> None:
+    """Its rows and names stay readable when the index was rebuilt in the same command."""
+    with account.open("INBOX") as box:
+        for _ in range(3):
+            append(box)
+        view = box.view()
+        box.rebuild()
+        box.refresh()
+        assert view.index is not box.index
+        assert box.message(view, 2).header().startswith(b"From: a@example.org")
