@@ -10,8 +10,8 @@ from pymaild.core.config_file import BadConfig, Problem
 from pymaild.core.errors import ConfigError
 from pymaild.core.toml_lines import Path as Place
 from pymaild.core.toml_lines import key_lines
-from pymaild.server import identity
 from pymaild.server.config import Config, load_config
+from pymaild.server.conflicts import conflicts
 
 Check = tuple[Place, Callable[[], object]]
 
@@ -24,8 +24,9 @@ def problems(path: str) -> list[Problem]:
         return list(error.problems)
     with open(path, encoding="utf-8") as file:
         lines = key_lines(file.read())
-    found = (_failing(check, lines) for check in _checks(config))
-    return sorted(problem for problem in found if problem is not None)
+    found = [_problem(place, text, lines) for place, text in conflicts(config)]
+    found += [problem for check in _checks(config) if (problem := _failing(check, lines))]
+    return sorted(found)
 
 
 def _failing(check: Check, lines: dict[Place, int]) -> Problem | None:
@@ -35,9 +36,13 @@ def _failing(check: Check, lines: dict[Place, int]) -> Problem | None:
     except PermissionError:
         return None  # the server may be allowed what the caller is not
     except (OSError, ConfigError) as error:
-        key = ".".join(part for part in place if isinstance(part, str))
-        return Problem(_line(place, lines), key, _reason(error))
+        return _problem(place, _reason(error), lines)
     return None
+
+
+def _problem(place: Place, text: str, lines: dict[Place, int]) -> Problem:
+    key = ".".join(part for part in place if isinstance(part, str))
+    return Problem(_line(place, lines), key, text)
 
 
 def _line(place: Place, lines: dict[Place, int]) -> int:
@@ -54,15 +59,7 @@ def _reason(error: Exception) -> str:
 
 
 def _checks(config: Config) -> Iterator[Check]:
-    server, tls = config.server, config.tls
-    if identity.may_become():
-        yield ("server", "user"), lambda: identity.find(server.user)
-        yield ("server", "group"), lambda: identity.find_group(server.group)
-        yield ("server", "tls_user"), lambda: identity.find(server.tls_user)
-        yield ("server", "auth_user"), lambda: identity.find(server.auth_user)
-    for number, listener in enumerate(config.listeners):
-        if listener.tls and not tls.certificates:
-            yield ("listener", number, "tls"), _no_certificate
+    tls = config.tls
     for number, certificate in enumerate(tls.certificates):
         place: Place = ("tls", "certificate", number)
         cert, key = certificate.files
@@ -74,10 +71,6 @@ def _checks(config: Config) -> Iterator[Check]:
         yield ("auth", "passwd_file"), lambda: os.stat(config.auth.passwd_file)
     if config.log.to == "file":
         yield ("log", "file"), lambda: os.stat(os.path.dirname(config.log.file))
-
-
-def _no_certificate() -> None:
-    raise ConfigError("needs a [[tls.certificate]], and there is none")
 
 
 def _load(cert: str, key: str) -> None:

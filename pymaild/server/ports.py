@@ -11,6 +11,7 @@ from pymaild.auth import ticket
 from pymaild.core.errors import ConfigError
 from pymaild.server import identity, systemd
 from pymaild.server.config import Config
+from pymaild.server.conflicts import check, key_of
 from pymaild.server.failures import CannotStart
 from pymaild.server.listeners import (
     Listener,
@@ -20,7 +21,7 @@ from pymaild.server.listeners import (
     matches,
     open_listener,
 )
-from pymaild.server.roles import AUTH, TLS, USER, WORKER, has_tls
+from pymaild.server.roles import AUTH, TLS, WORKER
 from pymaild.server.scoreboard import Scoreboard
 from pymaild.server.settings import ListenerSettings
 from pymaild.server.shared import Shared, make_poke
@@ -117,11 +118,11 @@ class Ports:
     def change(self, config: Config) -> Change:
         """Open what a new configuration adds, and return how to go on."""
         check(config)
-        old = {_key(listener.settings): listener for listener in self._shared.listening()}
+        old = {key_of(listener.settings): listener for listener in self._shared.listening()}
         change = Change(self._shared, self._given, self._private(config))
         try:
             for settings in config.listeners:
-                listener = old.pop(_key(settings), None)
+                listener = old.pop(key_of(settings), None)
                 if listener is None:
                     listener = self._open(settings, config)
                     change.opened.append(listener)
@@ -139,12 +140,12 @@ class Ports:
             if matches(settings, *given):
                 self._given.remove(given)
                 return adopt(settings, given[1], config.server.backlog)
-        address = self._where.get(_key(settings), settings.address)
+        address = self._where.get(key_of(settings), settings.address)
         group = identity.find_group(settings.group) if settings.group else None
         opened = open_listener(
             replace(settings, address=address), config.server.backlog, owner_of(config), group
         )
-        self._where[_key(settings)] = opened.address
+        self._where[key_of(settings)] = opened.address
         return opened
 
     def _private(self, config: Config) -> Listener:
@@ -188,22 +189,3 @@ class Change:
                 close_listener(listener)
         if self._private is not self._shared.private:
             close_listener(self._private)
-
-
-def check(config: Config) -> None:
-    """Find what cannot work before anything is opened. Raises ConfigError."""
-    seen: set[str] = set()
-    for settings in config.listeners:
-        if settings.tls and not has_tls(config):
-            raise ConfigError(f"listener {settings.title}: tls without a [[tls.certificate]]")
-        if settings.title in seen or _key(settings) in seen:
-            raise ConfigError(f"listener {settings.title}: another one has its name or address")
-        seen |= {settings.title, _key(settings)}
-    for role in (WORKER, TLS, AUTH, USER):
-        role.identity(config)
-
-
-def _key(settings: ListenerSettings) -> str:
-    """What makes two listeners the same socket; any number may ask for port 0."""
-    chosen = settings.address.endswith(":0")
-    return f"{settings.name}@{settings.address}" if chosen else settings.address

@@ -94,10 +94,10 @@ def test_check_config_compares_listeners(programs: Programs) -> None:
     )
     done = programs.run("pymaild", "check-config", "-c", bad)
     assert done.returncode == 78
-    lines = done.stdout.decode().splitlines()
-    assert f"{bad}:2: server.control_group: there is no group 'group-of-no-name'" in lines[0]
-    assert f"{bad}:8: listener.address: another listener has the same address" in lines
-    assert f"{bad}:10: listener.name: another listener has the same name" in lines
+    text = done.stdout.decode()
+    assert f"{bad}:2: server.control_group: there is no group 'group-of-no-name'" in text
+    assert f"{bad}:8: listener.address: another listener has the same address\n" in text
+    assert f"{bad}:10: listener.name: another listener has the same name\n" in text
 
 
 def test_serve_refuses_a_broken_configuration_in_one_line(programs: Programs) -> None:

@@ -319,7 +319,7 @@ def test_impossible_configuration_has_a_code(server: Running) -> None:
     server.config = replace(server.config, listeners=listeners)
     server.launch()
     assert server.ended() == EXIT_CONFIG
-    assert "tls without a [[tls.certificate]]" in (server.base / "stderr").read_text()
+    assert "listener tls: tls: needs a [[tls.certificate]]" in (server.base / "stderr").read_text()
 
 
 def test_second_server_does_not_start(server: Running, base: str) -> None:
