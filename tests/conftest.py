@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import grammar
 from tests.support.dovecot import dovecot
 from tests.support.instance import Instance, instance
 
 USERS = {"alice": "secret", "bob": "hidden"}
+
+# No property is false because the machine has other things to do.
+settings.register_profile(
+    "tests", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
