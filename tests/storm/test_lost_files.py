@@ -11,6 +11,7 @@ import pytest
 from tests.support import corpus, maildir
 from tests.support.imap import Imap
 from tests.support.instance import Instance
+from tests.support.place import give
 
 State = dict[str, object]
 
@@ -46,6 +47,7 @@ def cut(path: Path) -> None:
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[: len(data) // 2])
+    give(path)
 
 
 def state(client: Imap, mailbox: str = "INBOX") -> State:
