@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from typing import TYPE_CHECKING
 
-from pymaild.auth.client import Accepted, Answer, Challenge, Facts, Rejected
+from pymaild.auth import dialogue
+from pymaild.auth.client import Accepted, Facts, Rejected
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import Ending
 from pymaild.pop3.record import State
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def user(session: Pop3Session, arguments: list[bytes]) -> None:
     """Every name is accepted here: whether it exists is PASS's secret (RFC 1939 §13)."""
     _require_plaintext(session)
-    session.record.name = _name(arguments[0])
+    session.record.name = dialogue.user_name(arguments[0])
     session.ok("Send the password")
 
 
@@ -28,7 +28,9 @@ def password(session: Pop3Session, arguments: list[bytes]) -> None:
     name, session.record.name = session.record.name, ""
     if not name:
         raise Refused(None, "USER comes before PASS")
-    settle(session, session.services.auth.password(name, arguments[0], facts(session)))
+    client = session.services.auth
+    answer = client.password(name, arguments[0], facts(session))
+    settle(session, dialogue.verdict(client, answer))
 
 
 def auth(session: Pop3Session, arguments: list[bytes]) -> None:
@@ -50,44 +52,24 @@ def _require_plaintext(session: Pop3Session) -> None:
         raise Refused(Code.PRIVACYREQUIRED, "Passwords are accepted under TLS only")
 
 
-def _name(text: bytes) -> str:
+def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Accepted | Rejected:
+    """RFC 5034 §4: a "*" cancels."""
+
+    def ask(challenge: bytes) -> bytes:
+        session.stream.write(b"+ %b\r\n" % challenge)
+        return session.response_line()
+
     try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise Refused(Code.AUTHENTICATIONFAILED, "That is no user name") from None
+        return dialogue.relay(session.services.auth, mechanism, initial, facts(session), ask)
+    except dialogue.Broken as error:
+        raise Refused(None, str(error)) from None
 
 
-def _initial(text: bytes) -> bytes:
-    """RFC 5034 §4: a lone "=" is a response without content."""
-    return b"" if text == b"=" else _decoded(text)
-
-
-def _decoded(text: bytes) -> bytes:
+def _initial(word: bytes) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise Refused(None, "That is not base64") from None
-
-
-def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Answer:
-    """Relay challenges and responses until there is a verdict (RFC 5034 §4)."""
-    client = session.services.auth
-    answer = client.begin(mechanism, initial, facts(session))
-    try:
-        while isinstance(answer, Challenge):
-            session.stream.write(b"+ " + base64.b64encode(answer.data) + b"\r\n")
-            answer = client.respond(_response(session))
-    except BaseException:
-        client.cancel()  # the next session of this worker must not find it half done
-        raise
-    return answer
-
-
-def _response(session: Pop3Session) -> bytes:
-    line = session.response_line()
-    if line == b"*":
-        raise Refused(None, "Authentication cancelled")
-    return _decoded(line)
+        return dialogue.initial_response(word)
+    except dialogue.Broken as error:
+        raise Refused(None, str(error)) from None
 
 
 def facts(session: Pop3Session) -> Facts:
@@ -96,15 +78,12 @@ def facts(session: Pop3Session) -> Facts:
     return Facts("pop3", record.peer.address, session.tls, record.id)
 
 
-def settle(session: Pop3Session, answer: Answer) -> None:
+def settle(session: Pop3Session, answer: Accepted | Rejected) -> None:
     """Act on the verdict: enter the maildrop, or say no after the delay that it carries."""
     if isinstance(answer, Accepted):
         _accept(session, answer)
-    elif isinstance(answer, Rejected):
-        _reject(session, answer)
     else:
-        session.services.auth.cancel()
-        raise Refused(Code.AUTHENTICATIONFAILED, "The mechanism asks for more than it may")
+        _reject(session, answer)
 
 
 def _reject(session: Pop3Session, answer: Rejected) -> None:

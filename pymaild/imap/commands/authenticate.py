@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
-from pymaild.auth.client import Accepted, Answer, Challenge, Facts, Rejected
+from pymaild.auth import dialogue
+from pymaild.auth.client import Accepted, Facts, Rejected
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import Ending, User
 from pymaild.imap._arguments import Arguments
@@ -29,7 +29,9 @@ def login(session: ImapSession, args: Arguments) -> bytes:
     password = args.astring()
     args.end()
     _require_privacy(session)
-    return _settle(session, session.services.auth.password(_name(user), password, _facts(session)))
+    client = session.services.auth
+    answer = client.password(dialogue.user_name(user), password, _facts(session))
+    return _settle(session, dialogue.verdict(client, answer))
 
 
 def login_literal(session: ImapSession, args: Arguments) -> bool:
@@ -64,45 +66,24 @@ def _no_mechanism(session: ImapSession, mechanism: str) -> Refused:
     return Refused(Code.CANNOT, "Unknown authentication mechanism")
 
 
-def _name(user: bytes) -> str:
+def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Accepted | Rejected:
+    """RFC 3501 §6.2.2: a "*" cancels, and is answered BAD, as is what is not base64."""
+
+    def ask(challenge: bytes) -> bytes:
+        session.write(b"+ %b\r\n" % challenge)
+        return session.read_line()
+
     try:
-        return user.decode()
-    except UnicodeDecodeError:
-        raise Refused(Code.AUTHENTICATIONFAILED, "That is no user name") from None
+        return dialogue.relay(session.services.auth, mechanism, initial, _facts(session), ask)
+    except dialogue.Broken as error:
+        raise BadSyntax(str(error)) from None
 
 
 def _initial(word: bytes) -> bytes:
-    """RFC 4959 §3: a lone "=" is a response without content."""
-    return b"" if word == b"=" else _decoded(word)
-
-
-def _decoded(line: bytes) -> bytes:
     try:
-        return b64decode(line, validate=True)
-    except ValueError:
-        raise BadSyntax("That is not base64") from None
-
-
-def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Answer:
-    """Relay challenges and responses until there is a verdict."""
-    client = session.services.auth
-    answer = client.begin(mechanism, initial, _facts(session))
-    try:
-        while isinstance(answer, Challenge):
-            session.write(b"+ %b\r\n" % b64encode(answer.data))
-            answer = client.respond(_response(session))
-    except BaseException:
-        client.cancel()  # the next session of this worker must not find it half done
-        raise
-    return answer
-
-
-def _response(session: ImapSession) -> bytes:
-    """RFC 3501 §6.2.2: a "*" cancels, and is answered BAD, as is what is not base64."""
-    line = session.read_line()
-    if line == b"*":
-        raise BadSyntax("Authentication was cancelled")
-    return _decoded(line)
+        return dialogue.initial_response(word)
+    except dialogue.Broken as error:
+        raise BadSyntax(str(error)) from None
 
 
 def _facts(session: ImapSession) -> Facts:
@@ -110,14 +91,11 @@ def _facts(session: ImapSession) -> Facts:
     return Facts("imap", record.peer.address, session.tls, record.id)
 
 
-def _settle(session: ImapSession, answer: Answer) -> bytes:
+def _settle(session: ImapSession, answer: Accepted | Rejected) -> bytes:
     """Act on the verdict: log in, or say no after the delay that it carries."""
     if isinstance(answer, Accepted):
         return _accept(session, answer)
-    if isinstance(answer, Rejected):
-        raise _reject(session, answer)
-    session.services.auth.cancel()
-    raise Refused(Code.AUTHENTICATIONFAILED, "The mechanism asks for more than it may")
+    raise _reject(session, answer)
 
 
 def _reject(session: ImapSession, answer: Rejected) -> Refused:
