@@ -5,6 +5,7 @@ behind what it publishes. A writer (its caller holds the mailbox lock) stages it
 does all input and output that can fail, then changes rows and header in memory alone.
 """
 
+import errno
 import mmap
 import os
 
@@ -37,6 +38,10 @@ class Unusable(Refused):
     def __init__(self, str reason):
         text = "The mailbox was damaged and is being repaired, try again"
         super().__init__(Code.UNAVAILABLE, text, reason)
+
+
+class Gap(Exception):
+    """The log does not tell how a view of that age moves on."""
 
 
 class Busy(Refused):
@@ -128,9 +133,9 @@ cdef class Index:
                replace):
         """Put an empty index in place of what is there, and open it.
 
-        ``keywords``: their names in bit order. ``replace(path, octets)`` puts a file in place of
-        another. The caller holds the mailbox lock, fills the
-        index and seals it: one that was left half filled is not taken for the mailbox.
+        ``keywords``: their names in bit order. ``replace([(path, octets), ...])`` puts files in
+        the place of others, all or none. The caller holds the mailbox lock, fills the index and
+        seals it: one that was left half filled is not taken for the mailbox.
         """
         cdef Header head
         cdef bytes octets
@@ -150,9 +155,11 @@ cdef class Index:
             place = KEYWORD_OFFSET + number * KEYWORD_SIZE
             raw = name.encode()
             page[place:place + len(raw)] = raw
-        replace(os.path.join(directory, CACHE_FILE), _file_head(CACHE_FILE, head.generation))
-        replace(os.path.join(directory, LOG_FILE), _file_head(LOG_FILE, head.generation))
-        replace(os.path.join(directory, INDEX_FILE), bytes(page))
+        replace([
+            (os.path.join(directory, CACHE_FILE), _file_head(CACHE_FILE, head.generation)),
+            (os.path.join(directory, LOG_FILE), _file_head(LOG_FILE, head.generation)),
+            (os.path.join(directory, INDEX_FILE), bytes(page)),
+        ])
         return Index.open(directory, sealed=False)
 
     def seal(self):
@@ -361,13 +368,20 @@ cdef class Index:
         return (<const char*>&self._cache_octets[0])[offset:offset + length]
 
     def set_cached(self, uint64_t number, bytes entry, uint64_t wire_size):
-        """Append a cache entry and point the row at it. Needs no lock: entries never change."""
-        cdef Record* record
+        """Append a cache entry and point the row at it. Needs no lock: entries never change.
+
+        Where the disk has no room the row stays without an entry: nothing needs one.
+        """
+        cdef Record* record = self.row(number)
         cdef int64_t end
-        os.write(self._cache, entry)
+        record.wire_size = wire_size
+        try:
+            if os.write(self._cache, entry) != len(entry):
+                return
+        except OSError:
+            return
         end = os.lseek(self._cache, 0, os.SEEK_CUR)
         record = self.row(number)
-        record.wire_size = wire_size
         record.cache_length = len(entry)
         PM_BARRIER()
         record.cache_offset = end - len(entry)
@@ -449,7 +463,7 @@ cdef class Index:
         try:
             self._make_room(self.head.rows + len(self._staged_names))
             offsets, cache_end = self._write_names()
-            log_end = self._write_log(modseq)
+            log_end, log_floor = self._write_log(modseq)
         except BaseException:
             self.forget()
             raise
@@ -459,6 +473,7 @@ cdef class Index:
         for kind, row, _uid, flags, keywords in self._staged:
             self._apply(kind, row, flags, keywords, modseq)
         self.head.log_end, self.head.cache_end = log_end, cache_end
+        self.head.log_floor = log_floor
         self.head.snapshot = modseq
         PM_BARRIER()
         self.head.sequence += 1
@@ -481,7 +496,9 @@ cdef class Index:
         if not self._staged_names:
             return [], self.head.cache_end
         blob = b"".join([staged[7] for staged in self._staged_names])
-        _write_all(self._cache, blob)
+        # In one write: another process may append cache entries at the same time.
+        if os.write(self._cache, blob) != len(blob):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), CACHE_FILE)
         end = os.lseek(self._cache, 0, os.SEEK_CUR)
         offset, offsets = end - len(blob), []
         for staged in self._staged_names:
@@ -502,8 +519,15 @@ cdef class Index:
             blob += (<char*>&change)[:sizeof(change)]
         # What lies behind the published end is an unfinished transaction: it is cut off.
         os.ftruncate(self._log, position)
-        _write_all(self._log, blob)
-        return position + len(blob)
+        try:
+            _write_all(self._log, blob)
+        except OSError:
+            if self._staged_names:
+                raise
+            # Flags are changed and mail is removed on a full disk, too: views find out by
+            # comparing rows what the log does not tell.
+            return position, modseq
+        return position + len(blob), self.head.log_floor
 
     cdef _place_rows(self, list offsets, uint64_t modseq):
         cdef Record* record

@@ -37,7 +37,7 @@ cdef enum:
     SPINS = 10000          # looks at a header in change before the lock is asked
 
 cdef enum:
-    VERSION = 1
+    VERSION = 2
     HEADER_SIZE = 8192
     KEYWORD_OFFSET = 1024
     KEYWORD_SIZE = 128
@@ -89,6 +89,7 @@ cdef packed struct Header:
     int64_t dirty          # time in ns since which an outside change may hide behind our own
     uint32_t keywords      # how many of the slots at KEYWORD_OFFSET are in use
     uint32_t spare
+    uint64_t log_floor     # transactions up to this one may be missing in the log
 
 cdef packed struct Record:
     uint32_t uid

@@ -17,7 +17,7 @@ from pymaild.index._layout cimport (
     SYSTEM_MASK, Change, Header, Record, pm_check,
 )
 
-from pymaild.index._index import Busy, Unusable
+from pymaild.index._index import Busy, Gap, Unusable
 
 cdef array _U32 = array("I", [])
 
@@ -77,6 +77,8 @@ cdef class View:
         cdef uint64_t low = 0, high = self.rows, middle
         cdef Change change
         if snapshot > self.snapshot:
+            return False
+        if snapshot < self.snapshot and snapshot < self.index.head.log_floor:
             return False
         while low < high:
             middle = (low + high) >> 1
@@ -340,8 +342,9 @@ cdef class View:
         told; ``exists``: new number of messages, or None when none came; ``flags``: (sequence
         number in the new view, transaction) of each changed message. Without ``expunge`` the
         view stops short of a transaction that took one of its messages (RFC 3501 §7.4.1).
+        Raises Gap where only a comparison tells (:meth:`successor`).
         """
-        cdef uint64_t snapshot, log_end
+        cdef uint64_t snapshot, log_end, log_floor
         cdef uint32_t before
         cdef Header* head = self.index.head
         cdef int spin
@@ -350,13 +353,15 @@ cdef class View:
         for spin in range(SPINS):
             before = head.sequence
             PM_BARRIER()
-            snapshot, log_end = head.snapshot, head.log_end
+            snapshot, log_end, log_floor = head.snapshot, head.log_end, head.log_floor
             rows = head.rows
             PM_BARRIER()
             if not before & 1 and before == head.sequence:
                 break
         else:
             raise Busy
+        if self.snapshot < log_floor:
+            raise Gap
         self.index.reach(rows)
         return self._replay(snapshot, log_end, expunge)
 
@@ -430,7 +435,7 @@ cdef class View:
         return True
 
     def successor(self, Index index):
-        """Carry the view over to an index that took this one's place.
+        """Carry the view over to an index that took this one's place, or across a gap in its log.
 
         Returns (view, expunged, exists, flags) as :meth:`advance` tells them: found by
         comparing both views, in time proportional to the mailbox.
@@ -444,14 +449,14 @@ cdef class View:
             ours = &self.index.rows[self.row_of(old_seq)]
             theirs = index.row(new.row_of(new_seq)) if new_seq <= new_count else NULL
             if theirs != NULL and not _sound(ours) and self._stands_for(old_seq, theirs.uid):
-                flags.append((new_seq, new.snapshot))
+                flags.append((new_seq, theirs.modseq))
                 kept += 1
                 new_seq += 1
                 old_seq += 1
             elif theirs != NULL and theirs.uid == ours.uid:
                 if (theirs.flags ^ ours.flags) & SYSTEM_MASK or theirs.keywords != ours.keywords \
                         or ours.modseq > self.snapshot:
-                    flags.append((new_seq, new.snapshot))
+                    flags.append((new_seq, theirs.modseq))
                 kept += 1
                 new_seq += 1
                 old_seq += 1

@@ -31,6 +31,9 @@ from pymaild.storage.maildir import Draft, Maildir
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: A message file in its place: base name, whether it is in new/, flags, keywords.
+Placed = tuple[bytes, bool, int, int]
+
 KEYWORD_LIMIT = 26  # letters a to z in a file name
 KEYWORD_LENGTH = 120  # octets of a keyword's name
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
@@ -223,7 +226,8 @@ class Mailbox:
             except BaseException:
                 index.forget()
                 raise
-            index.stamp = (*self.maildir.stamp(), time.time_ns())
+            if index.stamp[:2] != sync.NEVER:
+                index.stamp = (*self.maildir.stamp(), time.time_ns())
             sync.compact_if_due(self, index)
 
     def reserved(self, index: Index) -> control_file.Control:
@@ -270,42 +274,49 @@ class Mailbox:
         with self.changing() as index:
             first = index.uidnext
             self.reserve(index, first + len(drafts))
-            rows = self._place(index, first, drafts)
-            index.commit()
+            with self.placing() as placed:
+                rows = self._place(index, first, drafts, placed)
+                index.commit()
         self._fill_cache(index, rows)
         return list(range(first, first + len(drafts)))
 
-    def _place(
-        self, index: Index, first: int, drafts: Sequence[tuple[Draft, Flags, float | None]]
-    ) -> list[int]:
-        rows, placed, now = [], [], time.time()
+    @contextmanager
+    def placing(self) -> Iterator[list[Placed]]:
+        """Remove the files that are noted here when the change they are for fails."""
+        placed: list[Placed] = []
         try:
-            for uid, (draft, flags, date) in enumerate(drafts, first):
-                when = now if date is None else date
-                os.utime(draft.path, (now, when))
-                new = not flags.system and not flags.keywords
-                base = self.maildir.publish(draft, uid, flags.system, flags.keywords, new)
-                placed.append((base, new, flags.system, flags.keywords))
-                bits = flags.system | (IN_NEW if new else 0)
-                sizes = (draft.size, draft.wire_size)
-                row = index.add(uid, bits, flags.keywords, int(when), int(now), *sizes, base)
-                rows.append(row)
-            self._sync_for(placed)
+            yield placed
         except BaseException:
-            self.take_back(placed)
+            for entry in placed:
+                path = self.maildir.locate(*entry)
+                if path is not None:
+                    os.unlink(path)
             raise
+
+    def _place(
+        self,
+        index: Index,
+        first: int,
+        drafts: Sequence[tuple[Draft, Flags, float | None]],
+        placed: list[Placed],
+    ) -> list[int]:
+        rows, now = [], time.time()
+        for uid, (draft, flags, date) in enumerate(drafts, first):
+            when = now if date is None else date
+            os.utime(draft.path, (now, when))
+            new = not flags.system and not flags.keywords
+            base = self.maildir.publish(draft, uid, flags.system, flags.keywords, new)
+            placed.append((base, new, flags.system, flags.keywords))
+            bits = flags.system | (IN_NEW if new else 0)
+            sizes = (draft.size, draft.wire_size)
+            row = index.add(uid, bits, flags.keywords, int(when), int(now), *sizes, base)
+            rows.append(row)
+        self._sync_for(placed)
         return rows
 
-    def _sync_for(self, placed: Iterable[tuple[bytes, bool, int, int]]) -> None:
+    def _sync_for(self, placed: Iterable[Placed]) -> None:
         directories = {self.maildir.new if new else self.maildir.cur for _, new, *_ in placed}
         self.maildir.sync(*directories)
-
-    def take_back(self, placed: Iterable[tuple[bytes, bool, int, int]]) -> None:
-        """Remove files that were placed for a change that failed: (base, new, flags, keywords)."""
-        for entry in placed:
-            path = self.maildir.locate(*entry)
-            if path is not None:
-                os.unlink(path)
 
     def _fill_cache(self, index: Index, rows: Iterable[int]) -> None:
         """Compute what FETCH will ask for while the message is in memory; not needed for OK."""
@@ -353,12 +364,16 @@ class Mailbox:
         rows = view.rows_in_new() if self.index.counts()[2] else []
         if not rows:
             return []
-        claimed = []
+        claimed: list[int] = []
         with self.changing() as index:
-            for uid in [view.index.fields(row)[0] for row in rows]:
-                row = index.row_of_uid(uid)
-                if row >= 0 and self._claim(index, row):
-                    claimed.append(uid)
+            try:
+                for uid in [view.index.fields(row)[0] for row in rows]:
+                    row = index.row_of_uid(uid)
+                    if row >= 0 and self._claim(index, row):
+                        claimed.append(uid)
+            except OSError as error:  # without room in cur/ mail can still be read
+                if error.errno not in sync.FULL:
+                    raise
             self.publish(index)
         return claimed
 

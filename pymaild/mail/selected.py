@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import NoSuchMailbox, Refused
-from pymaild.index import Unusable, View
+from pymaild.index import Gap, Unusable, View
 from pymaild.mail.mailbox import Mailbox
 from pymaild.storage._watch import Watch
 
@@ -150,12 +150,14 @@ class Selected:
         if index is self.view.index:
             try:
                 return self.view.advance(expunge)
+            except Gap:
+                return self._succeed(expunge)
             except Unusable:
                 self.mailbox.repair()
         return self._succeed(expunge)
 
     def _succeed(self, expunge: bool) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
-        """The index was compacted or rebuilt: find the differences by comparison."""
+        """The index was compacted or rebuilt, or its log has a gap: compare old view and new."""
         found = self.view.successor(self.mailbox.index)
         if found is None:
             raise NoSuchMailbox("The mailbox has been renumbered")

@@ -6,10 +6,11 @@ a crash left behind is found by one procedure, :func:`scan`; the caller holds th
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SYSTEM = 0x1F
 SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NEVER = (0, 0)  # mtimes in the index when the next look at the mailbox must be a scan
 COMPACT_DEAD = 1000  # tombstones, and a quarter of all rows, that start a compaction
 COMPACT_LOG = 4 << 20  # octets of log, and 80 for each row
 
@@ -136,9 +139,9 @@ def rebuild(box: Mailbox) -> Index:
     return index
 
 
-def _replace(path: str, octets: bytes) -> None:
+def _replace(files: Sequence[tuple[str, bytes]]) -> None:
     """An index is not synced: what a power failure takes of it is made anew."""
-    atomic.replace(path, octets, durable=False)
+    atomic.replace_all(files, durable=False)
 
 
 def _floors(
@@ -165,8 +168,17 @@ def scan(box: Mailbox, index: Index, adopted: takeover.Adopted | None = None) ->
     before, started = box.maildir.stamp(), time.time_ns()
     picture = _compare(box, index)
     missing = _missing(box, index, picture)
-    renamed = _take_in(box, index, picture.strangers, adopted)
     box.publish(index)
+    try:
+        renamed = _take_in(box, index, picture.strangers, adopted)
+        box.publish(index)
+    except OSError as error:
+        if adopted is not None or error.errno not in FULL:
+            raise
+        # What is known already can be read and removed; the rest waits for the next scan.
+        index.forget()
+        renamed, before = False, NEVER
+        _log.error("mail in %s is not taken in: %s", box.directory, error)
     for row in missing:
         index.expunge(row)
     box.publish(index)
@@ -302,7 +314,10 @@ def compact_if_due(box: Mailbox, index: Index) -> None:
     rows = index.count
     many_dead = index.dead > COMPACT_DEAD and index.dead * 4 > rows
     if many_dead or index.log_size > COMPACT_LOG + 80 * rows:
-        compact(box, index)
+        try:
+            compact(box, index)
+        except OSError as error:
+            _log.warning("index of %s is not written anew: %s", box.directory, error)
 
 
 def compact(box: Mailbox, index: Index) -> Index:

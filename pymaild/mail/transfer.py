@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pymaild.index import IN_NEW, Index
 
 if TYPE_CHECKING:
-    from pymaild.mail.mailbox import Mailbox
+    from pymaild.mail.mailbox import Mailbox, Placed
 
 SYSTEM = 0x1F
 NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
@@ -22,7 +22,6 @@ class Transfer:
 
     def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
         self.source, self.target, self.move = source, target, move
-        self.placed: list[tuple[bytes, bool, int, int]] = []
         self.cached: list[tuple[int, bytes | None, int]] = []
 
     def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
@@ -30,27 +29,25 @@ class Transfer:
         rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
         self.target.reserve(target, target.uidnext + len(rows))
         mapping = self._keyword_map(rows)
-        pairs = self._take_all(rows, mapping)
-        if self.target is not self.source:
+        with self.target.placing() as placed:
+            pairs = self._take_all(rows, mapping, [] if self.move else placed)
             self.target.publish(target)
         self._finish(target)
         return pairs
 
-    def _take_all(self, rows: Sequence[int], mapping: dict[int, int]) -> list[tuple[int, int]]:
+    def _take_all(
+        self, rows: Sequence[int], mapping: dict[int, int], placed: list[Placed]
+    ) -> list[tuple[int, int]]:
+        """Bring the files over; those to remove should the rest fail are noted in ``placed``."""
         pairs, uid = [], self.target.index.uidnext
-        try:
-            for row in rows:
-                if self._take(row, uid, mapping):
-                    pairs.append((self.source.index.fields(row)[0], uid))
-                    uid += 1
-            self.target.maildir.sync(self.target.maildir.cur)
-        except BaseException:
-            if not self.move:
-                self.target.take_back(self.placed)
-            raise
+        for row in rows:
+            if self._take(row, uid, mapping, placed):
+                pairs.append((self.source.index.fields(row)[0], uid))
+                uid += 1
+        self.target.maildir.sync(self.target.maildir.cur)
         return pairs
 
-    def _take(self, row: int, uid: int, mapping: dict[int, int]) -> bool:
+    def _take(self, row: int, uid: int, mapping: dict[int, int], placed: list[Placed]) -> bool:
         index = self.source.index
         _, bits, keywords, _ = index.fields(row)
         base, system = index.name(row), bits & SYSTEM
@@ -60,7 +57,7 @@ class Transfer:
         stat = os.stat(path)
         words = _translate(keywords, mapping)
         named = self._adopt(path, base, uid, system, words)
-        self.placed.append((named, False, system, words))
+        placed.append((named, False, system, words))
         wire = index.wire_size(row)
         place = self.target.index.add(
             uid, system, words, int(stat.st_mtime), int(time.time()), stat.st_size, wire, named

@@ -7,7 +7,7 @@ The steps go through here alone, so that a test can stop the process at each of 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 observer: Callable[[str, str], None] | None = None
 
@@ -50,13 +50,30 @@ def _write_pieces(fd: int, path: str, pieces: Iterable[bytes]) -> int:
 
 def replace(path: str, data: bytes, durable: bool = True) -> None:
     """Replace a small file: a reader finds the old content or the new, whole. Raises OSError."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    if os.path.exists(temporary):
-        os.unlink(temporary)
-    write_new(temporary, [data], durable)
-    rename(temporary, path)
+    replace_all([(path, data)], durable)
+
+
+def replace_all(files: Sequence[tuple[str, bytes]], durable: bool = True) -> None:
+    """Replace files of one directory that belong together. Raises OSError.
+
+    All are written before the first takes its place: a full disk changes none of them.
+    """
+    waiting: dict[str, str] = {}  # temporary name to final name
+    try:
+        for path, data in files:
+            temporary = f"{path}.{os.getpid()}.tmp"
+            unlink(temporary)
+            write_new(temporary, [data], durable)
+            waiting[temporary] = path
+        for temporary in list(waiting):
+            rename(temporary, waiting[temporary])
+            del waiting[temporary]
+    except BaseException:
+        for temporary in waiting:
+            os.unlink(temporary)
+        raise
     if durable:
-        sync_directory(os.path.dirname(path))
+        sync_directory(os.path.dirname(files[0][0]))
 
 
 def rename(source: str, target: str) -> None:

@@ -25,7 +25,7 @@ STEPS = st.lists(
 def fresh(path: Path) -> Index:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    index = Index.create(str(path), 7, 1, 1, [], atomic.replace)
+    index = Index.create(str(path), 7, 1, 1, [], atomic.replace_all)
     index.seal()
     return index
 
@@ -174,6 +174,6 @@ def test_keywords_live_in_the_header(tmp_path: Path) -> None:
 
 
 def test_a_half_filled_index_is_not_taken_for_the_mailbox(tmp_path: Path) -> None:
-    Index.create(str(tmp_path), 7, 1, 1, [], atomic.replace)
+    Index.create(str(tmp_path), 7, 1, 1, [], atomic.replace_all)
     with pytest.raises(Unusable):
         Index.open(str(tmp_path))
