@@ -69,13 +69,11 @@ class SocketStream:
             self._leave()
         deadline = time.monotonic() + timeout
         while True:
-            for fd, _ in self._poller.poll(min(timeout, SLICE) * 1000):
-                if fd == self._fd:
-                    data = self._receive()
-                    if data is not None:
-                        return data
-                else:
-                    self._attend(idle)
+            ready = {fd for fd, _ in self._poller.poll(min(timeout, SLICE) * 1000)}
+            if self._supervisor.fileno() in ready:  # first: a client that never pauses must not win
+                self._attend(idle)
+            if self._fd in ready and (data := self._receive()) is not None:
+                return data
             self._supervisor.beat()
             timeout = deadline - time.monotonic()
             if timeout <= 0:

@@ -138,6 +138,18 @@ def test_leave_only_when_idle(pair: Pair) -> None:
     assert pair.receive(3) == b"bye"
 
 
+def test_orders_come_before_what_the_client_says(pair: Pair) -> None:
+    """A client that never pauses does not keep the server from stopping its session."""
+    pair.client.sendall(b"a NOOP\r\n" * 100)
+    pair.wishes.wish()
+    assert pair.stream.read(10, idle=False).startswith(b"a NOOP")
+    assert pair.wishes.leaving
+    pair.client.sendall(b"a NOOP\r\n")
+    pair.wishes.wish(urgent=True)
+    with pytest.raises(Disconnected, match="go"):
+        pair.stream.read(10, idle=False)
+
+
 def test_urgent_interrupts_a_command(pair: Pair) -> None:
     pair.wishes.wish(urgent=True)
     with pytest.raises(Disconnected):
