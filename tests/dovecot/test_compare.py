@@ -19,7 +19,7 @@ from tests.support.imap import Imap
 from tests.support.instance import Instance
 
 from .conftest import BASE
-from .differences import explain
+from .differences import TABLE, explain
 
 pytestmark = needs_dovecot
 
@@ -120,3 +120,19 @@ def test_search(pair: tuple[Instance, Dovecot], search: str) -> None:
         if not explain(f"SEARCH {search}", messages[number], number in ours, number in theirs)
     ]
     assert not left, f"(message, found by pymaild): {left[:5]}, {len(left)} in all"
+
+
+@pytest.mark.skipif(not corpus.SHARED.exists(), reason="only the whole corpus has all of them")
+def test_every_reason_is_needed(pair: tuple[Instance, Dovecot]) -> None:
+    """A row of the table that explains nothing any more has to go."""
+    used: set[str] = set()
+    messages = (*corpus.mime_mail(), *corpus.list_mail())
+    mine, other = pair
+    with mine.client("alice", 120) as ours, other.client("alice", 120) as theirs:
+        for items in (ITEMS["structure"], ITEMS["headers"], "(BODY.PEEK[1.1] BODY.PEEK[99])"):
+            answers = read(ours, items), read(theirs, items)
+            for number, message in enumerate(messages):
+                for item, value in answers[1][number].items():
+                    used.update(explain(item, message, answers[0][number][item], value))
+    unused = {row.reason for row in TABLE if not row.items.startswith("SEARCH")} - used
+    assert not unused
