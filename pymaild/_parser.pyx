@@ -505,6 +505,11 @@ cdef class Tokenizer:
         return self.waits
 
     @property
+    def waiting(self):
+        """Whether a literal is announced that the client has not been asked for."""
+        return self.state == IN_DECISION and self.waits
+
+    @property
     def literal_binary(self):
         """Whether the announced literal is a literal8 (RFC 4466 §6)."""
         return self.count > 0 and self.tokens[self.count - 1].flag != 0

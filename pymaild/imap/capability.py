@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
 
+_LARGEST_NUMBER = 0xFFFFFFFF  # RFC 3501 §9
+
+
 @dataclass(frozen=True, slots=True)
 class Capability:
     """One row: the name, the states in which it is announced, and whether it is at all.
@@ -36,8 +39,13 @@ def _login_disabled(session: ImapSession) -> bool:
     return not session.services.auth.plaintext_allowed(session.tls)
 
 
+def append_limit(session: ImapSession) -> int:
+    """The largest message of APPEND, as the number that can be told (RFC 7889 §5)."""
+    return min(session.services.mail.message_size, _LARGEST_NUMBER)
+
+
 def _append_limit(session: ImapSession) -> list[str]:
-    return [f"APPENDLIMIT={session.services.mail.message_size}"]
+    return [f"APPENDLIMIT={append_limit(session)}"]
 
 
 CAPABILITIES: tuple[Capability, ...] = (

@@ -9,7 +9,15 @@ from pymaild.imap._arguments import Arguments
 
 def mailbox(args: Arguments) -> str:
     """mailbox (RFC 3501 §9): the name as a client means it, INBOX in any case."""
-    name = names.decode(args.astring())
+    return _canonical(names.decode(args.astring()))
+
+
+def new_mailbox(wire: bytes) -> str:
+    """mailbox (RFC 3501 §9) where the name is to be made. Raises Refused."""
+    return _canonical(names.decode_new(wire))
+
+
+def _canonical(name: str) -> str:
     return "INBOX" if name.upper() == "INBOX" else name
 
 

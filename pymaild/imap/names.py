@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pymaild._parser import BadSyntax
+from pymaild.core.errors import Code, Refused
 from pymaild.mime import utf7
 
 
@@ -23,6 +24,17 @@ def decode(wire: bytes) -> str:
         return wire.decode("utf-8")
     except UnicodeDecodeError:
         raise BadSyntax("Mailbox name is neither modified UTF-7 nor UTF-8") from None
+
+
+def decode_new(wire: bytes) -> str:
+    """Return the name of a mailbox to be made: strictly modified UTF-7, in its one form.
+
+    RFC 3501 §5.1.3. Raises Refused, not BadSyntax: any error in creation is NO (§6.3.3).
+    """
+    try:
+        return utf7.decode(wire)
+    except ValueError:
+        raise Refused(Code.CANNOT, "Mailbox name is not in modified UTF-7") from None
 
 
 def encode(name: str) -> bytes:

@@ -32,6 +32,7 @@ class Selection:
         self.selected = selected
         self.mailbox = selected.mailbox
         self._wire: dict[int, bytes] = {}
+        self._recent = selected.recent  # as the client was told
         self._take_keywords(self.mailbox.keyword_names())
 
     @property
@@ -100,12 +101,19 @@ class Selection:
             write(b"".join([b"* %d EXPUNGE\r\n" % seq for seq in changes.expunged]))
         if changes.exists is not None:
             write(b"* %d EXISTS\r\n" % changes.exists)
-        if changes.recent is not None:
-            write(b"* %d RECENT\r\n" % changes.recent)
+        if changes.expunged or changes.exists is not None:
+            self._tell_recent(write, changes.exists is not None)
         if changes.keywords:
             self.tell_keywords(write)
         for seq in changes.flags:
             write(self.flags_update(seq))
+
+    def _tell_recent(self, write: Write, grown: bool) -> None:
+        """RFC 3501 §7.3.2: told with new mail, and when an expunge has changed it."""
+        recent = self.selected.recent
+        if grown or recent != self._recent:
+            write(b"* %d RECENT\r\n" % recent)
+        self._recent = recent
 
     def flags_update(self, seq: int, uid: bool = True) -> bytes:
         """An untagged FETCH of a message's flags."""

@@ -216,8 +216,9 @@ class ImapSession:
             self._settle()
             self._bad(str(error))
         except (Refused, OSError) as error:
-            self._settle()
-            self._refuse(row, error if isinstance(error, Refused) else from_oserror(error))
+            received = self._settle()
+            refused = error if isinstance(error, Refused) else from_oserror(error)
+            self._refuse(refused, row.expunge and received)
         except Gone:
             self.bye("The selected mailbox was deleted or renumbered")
         except (Disconnected, TimedOut, Leave):
@@ -271,14 +272,20 @@ class ImapSession:
         if self.tokens.literal_waits:
             self.write(b"+ OK\r\n")
 
-    def _settle(self) -> None:
-        """Throw away what is to come of a command that was answered before its end."""
+    def _settle(self) -> bool:
+        """Throw away what is to come of a command that was answered before its end.
+
+        Returns whether it was received to its end: false where the client waits for a
+        continuation, and the command has never been in progress (RFC 3501 §7.4.1).
+        """
         tokens = self.tokens
         if tokens.complete:
-            return
+            return True
+        whole = not tokens.waiting
         tokens.discard()
         while tokens.next() == NEED_MORE:
             tokens.feed(self.read())
+        return whole
 
     def _count(self) -> None:
         self.record.commands += 1
@@ -299,11 +306,11 @@ class ImapSession:
         if self.record.bad >= self.settings.max_bad:
             self.bye("Too many faulty commands")
 
-    def _refuse(self, row: Command, error: Refused) -> None:
+    def _refuse(self, error: Refused, expunge: bool) -> None:
         """Answer NO behind what there is to tell: a refusal may be due to an expunge."""
         try:
             if self.selection is not None:
-                self.selection.tell(self.write, row.expunge)
+                self.selection.tell(self.write, expunge)
         except Gone:
             self.bye("The selected mailbox was deleted or renumbered")
             return

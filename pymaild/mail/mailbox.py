@@ -334,14 +334,24 @@ class Mailbox:
         uids = [(seq, view.uid(seq)) for seq in seqs]
         gone = []
         with self.changing() as index:
+            stirred = self._stirred(view, index, uids)
             for seq, uid in uids:
                 row = index.row_of_uid(uid)
                 if row < 0 or not self._set(index, row, how, flags):
                     gone.append(seq)
             if index.staged:
                 self.publish(index)
-                self.own.add(index.snapshot)
+                if not stirred:
+                    self.own.add(index.snapshot)
         return gone
+
+    def _stirred(self, view: View, index: Index, messages: list[tuple[int, int]]) -> bool:
+        """Say whether others changed one of these behind the view: then its flags are news."""
+        if index is not view.index:
+            return True
+        seen, own = view.snapshot, self.own
+        modseqs = (view.modseq(seq) for seq, _ in messages if not view.expunged(seq))
+        return any(modseq > seen and modseq not in own for modseq in modseqs)
 
     def _set(self, index: Index, row: int, how: str, given: Flags) -> bool:
         """Rename one message's file and stage the change; false when the file is gone."""

@@ -27,7 +27,7 @@ def test_no_expunge_while_numbers_are_in_use(pair: tuple[Client, Client], comman
     assert not client.ok(command).named("EXPUNGE")
     client.command("FETCH 2 FLAGS")
     assert client.told(client.ok("FETCH 3 UID")) == ["3 FETCH (UID 3)"]
-    assert client.told(client.ok("NOOP")) == ["2 EXPUNGE"]
+    assert client.told(client.ok("NOOP")) == ["2 EXPUNGE", "2 RECENT"]
     assert client.told(client.ok("FETCH 2 UID")) == ["2 FETCH (UID 3)"]
 
 
@@ -77,16 +77,42 @@ def test_expunge_removes_what_is_marked(mail: ImapBench) -> None:
     client = mail.select()
     client.ok("STORE 1,3 +FLAGS.SILENT (\\Deleted)")
     told = client.told(client.ok("EXPUNGE"))
-    assert told in (["1 EXPUNGE", "2 EXPUNGE"], ["3 EXPUNGE", "1 EXPUNGE"])
+    numbers, recent = told[:2], told[2:]
+    assert numbers in (["1 EXPUNGE", "2 EXPUNGE"], ["3 EXPUNGE", "1 EXPUNGE"])
+    assert recent == ["1 RECENT"]
     assert client.told(client.ok("FETCH 1 UID")) == ["1 FETCH (UID 2)"]
     assert client.told(client.ok("EXPUNGE")) == []
+
+
+def test_recent_shrinks_with_the_mailbox(mail: ImapBench) -> None:
+    """RFC 3501 §7.3.2: RECENT is told when the size of the mailbox changes it."""
+    client, other = mail.select(), mail.select()
+    client.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+    assert client.told(client.ok("EXPUNGE")) == ["1 EXPUNGE", "2 RECENT"]
+    assert other.told(other.ok("NOOP")) == ["1 EXPUNGE"]
+
+
+def test_logout_ends_with_bye_and_ok(pair: tuple[Client, Client]) -> None:
+    """RFC 3501 §6.1.3: nothing comes between the two, what is left unsaid neither."""
+    client, _ = pair
+    assert [reply.name for reply in client.ok("LOGOUT").untagged] == ["BYE"]
+    assert client.ended()
+
+
+def test_no_expunge_before_a_command_is_complete(pair: tuple[Client, Client]) -> None:
+    """RFC 3501 §7.4.1: a command is not in progress while its literal is negotiated."""
+    client, _ = pair
+    assert not client.command(b"APPEND nowhere {10}").untagged
+    assert not client.command(b"APPEND INBOX (\\Seen {10}").untagged
+    answer = client.no(b"APPEND nowhere {3+}\r\nabc")
+    assert client.told(answer) == ["2 EXPUNGE", "2 RECENT"]
 
 
 def test_uid_expunge_removes_only_what_is_named(mail: ImapBench) -> None:
     """RFC 4315 §2.1."""
     client = mail.select()
     client.ok("STORE 1:2 +FLAGS.SILENT (\\Deleted)")
-    assert client.told(client.ok("UID EXPUNGE 2:3")) == ["2 EXPUNGE"]
+    assert client.told(client.ok("UID EXPUNGE 2:3")) == ["2 EXPUNGE", "2 RECENT"]
     assert client.told(client.ok("UID SEARCH ALL")) == ["SEARCH 1 3"]
 
 
@@ -141,7 +167,7 @@ def test_move(mail: ImapBench) -> None:
     """RFC 6851 §4.3: COPYUID comes before EXPUNGE."""
     client = mail.select()
     answer = client.ok("UID MOVE 1,3 Trash")
-    assert [reply.name for reply in answer.untagged] == ["OK", "EXPUNGE", "EXPUNGE"]
+    assert [reply.name for reply in answer.untagged] == ["OK", "EXPUNGE", "EXPUNGE", "RECENT"]
     assert answer.untagged[0].code[0] == "COPYUID"
     assert client.told(client.ok("UID SEARCH ALL")) == ["SEARCH 2"]
     client.ok("SELECT Trash")
@@ -153,4 +179,4 @@ def test_transfer_of_messages_that_are_gone(pair: tuple[Client, Client], verb: s
     client, _ = pair
     answer = client.no(f"{verb} 2 Archive")
     assert answer.code == "EXPUNGEISSUED"
-    assert client.told(answer) == ["2 EXPUNGE"]
+    assert client.told(answer) == ["2 EXPUNGE", "2 RECENT"]

@@ -318,6 +318,18 @@ def test_own_changes_are_not_told_twice(mail: ImapBench) -> None:
     assert client.told(client.ok("NOOP")) == []
 
 
+def test_silent_store_tells_what_others_changed(mail: ImapBench) -> None:
+    """RFC 3501 §6.4.6, note: after it the client knows the flags all the same."""
+    client, other = mail.select(), mail.select()
+    other.ok("STORE 1:2 +FLAGS (\\Flagged)")
+    told = client.told(client.ok("STORE 1 +FLAGS.SILENT (\\Seen)"))
+    assert "1 FETCH (UID 1 FLAGS (\\Flagged \\Seen \\Recent))" in told
+    assert "2 FETCH (UID 2 FLAGS (\\Flagged \\Recent))" in told
+    assert client.told(client.ok("STORE 1:3 +FLAGS.SILENT (\\Answered)")) == []
+    assert client.told(client.ok("UID STORE 1 -FLAGS.SILENT (\\Answered)")) == []
+    assert client.told(client.ok("NOOP")) == []
+
+
 def test_store_of_a_message_expunged_by_others(mail: ImapBench) -> None:
     """RFC 5530 §3, EXPUNGEISSUED; the number stays until EXPUNGE may be told."""
     client, other = mail.select(), mail.select()
@@ -327,4 +339,4 @@ def test_store_of_a_message_expunged_by_others(mail: ImapBench) -> None:
     answer = client.no("STORE 1:3 +FLAGS (\\Flagged)")
     assert answer.code == "EXPUNGEISSUED"
     assert [reply.number for reply in answer.named("FETCH")] == [1, 3]
-    assert client.told(client.ok("NOOP")) == ["2 EXPUNGE"]
+    assert client.told(client.ok("NOOP")) == ["2 EXPUNGE", "2 RECENT"]

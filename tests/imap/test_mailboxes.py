@@ -104,6 +104,17 @@ def test_subscriptions(tree: Client) -> None:
     assert listed(tree, 'LSUB "" e') == {}
 
 
+def test_lsub_tells_names_above_for_percent_only(tree: Client) -> None:
+    """RFC 3501 §6.3.9: a name that is not subscribed itself is told where "%" ends the pattern."""
+    tree.ok("CREATE a/b")
+    tree.ok("SUBSCRIBE a/b/c")
+    assert listed(tree, 'LSUB "" a/%') == {"a/b": {"\\Noselect"}}
+    assert listed(tree, 'LSUB "a/b" ""') == {}
+    for pattern in ("a", "a/b", '"%/b"', "*b"):
+        assert listed(tree, f'LSUB "" {pattern}') == {}
+    assert listed(tree, 'LSUB "" *c') == {"a/b/c": {"\\HasNoChildren"}}
+
+
 def test_namespace(imap: ImapBench) -> None:
     """RFC 2342 §5."""
     client = imap.login()
@@ -124,6 +135,40 @@ def test_create(tree: Client) -> None:
     assert tree.no('CREATE "x//y"').code == "CANNOT"
     assert tree.no('CREATE ""').status == "NO"
     assert tree.no("CREATE " + "x" * 5000).code == "CANNOT"
+
+
+NAMES_WRONG = [
+    b'"a&b"',
+    b'"&Jjo!"',
+    b'"&U,BTFw-&ZeVnLIqe-"',
+    b'"x&AGE-y"',
+    b'"&"',
+    b'"&AAE"',
+    '"\u00e4"'.encode(),
+    "\u00e4".encode(),
+    b'"\xff"',
+    b'"a\tb"',
+    b'"x&AAE-y"',
+]
+
+
+@pytest.mark.parametrize("name", NAMES_WRONG)
+def test_new_names_are_modified_utf7(tree: Client, name: bytes) -> None:
+    """RFC 3501 §5.1, §5.1.3: 8-bit names and other forms of a name are not created."""
+    for command in (b"CREATE " + name, b"RENAME e " + name, b"RENAME e x/" + name.strip(b'"')):
+        answer = tree.command(command)
+        assert answer.status in ("NO", "BAD")
+        assert answer.status == "BAD" or answer.code == "CANNOT"
+    assert tree.command(b"CREATE " + name).code == "CANNOT"
+    assert set(listed(tree, 'LIST "" *')) == {"INBOX", "a", "a/b", "a/b/c", "a/d", "e"}
+
+
+def test_names_keep_their_form(tree: Client) -> None:
+    """RFC 3501 §5.1.3: what was created in modified UTF-7 is told in the same octets."""
+    for name in ("&U,BTF2XlZyyKng-", "Entw&APw-rfe", "R&-D", "~peter/&U,BTFw-"):
+        tree.ok(f'CREATE "{name}"')
+        assert name in listed(tree, f'LIST "" "{name}"')
+        tree.ok(f'SELECT "{name}"')
 
 
 def test_delete(tree: Client) -> None:
@@ -221,6 +266,32 @@ def test_status(mail: ImapBench) -> None:
         f'STATUS "INBOX" (MESSAGES 3 RECENT 3 UIDNEXT 4 UNSEEN 3 DELETED 0 SIZE {size} '
         f"APPENDLIMIT {limit})"
     )
+
+
+def test_status_of_the_selected_mailbox(mail: ImapBench) -> None:
+    """RFC 3501 §6.3.10: messages that are \\Recent to this session have that flag."""
+    client = mail.select()
+    assert client.told(client.ok("STATUS inbox (RECENT)")) == ['STATUS "INBOX" (RECENT 3)']
+    mail.put("alice", b"Subject: new\r\n\r\n")
+    assert "RECENT 4 MESSAGES 4" in client.told(client.ok("STATUS INBOX (RECENT MESSAGES)"))[0]
+    assert client.told(client.ok("STATUS Archive (RECENT)")) == ['STATUS "Archive" (RECENT 0)']
+    other = mail.login()
+    assert other.told(other.ok("STATUS INBOX (RECENT)")) == ['STATUS "INBOX" (RECENT 0)']
+    mail.put("alice", b"Subject: new\r\n\r\n")
+    other.ok("EXAMINE INBOX")
+    assert other.told(other.ok("STATUS INBOX (RECENT)")) == ['STATUS "INBOX" (RECENT 1)']
+
+
+def test_append_limit_is_a_number_of_32_bits(mail: ImapBench) -> None:
+    """RFC 7889 §5, RFC 3501 §9 (number)."""
+    mail.mail = MailSettings(fsync=False, message_size=2**40)  # type: ignore[arg-type]
+    client = mail.login()
+    told = (
+        client.told(client.ok("CAPABILITY"))[0]
+        + client.told(client.ok("STATUS INBOX (APPENDLIMIT)"))[0]
+    )
+    assert "APPENDLIMIT=4294967295" in told
+    assert "(APPENDLIMIT 4294967295)" in told
 
 
 def sizes(mail: ImapBench) -> list[str]:

@@ -29,8 +29,9 @@ def noop(session: ImapSession, args: Arguments) -> None:
 
 
 def logout(session: ImapSession, args: Arguments) -> None:
-    """LOGOUT (RFC 3501 §6.1.3)."""
+    """LOGOUT (RFC 3501 §6.1.3): the mailbox is left, so that nothing is told behind BYE."""
     args.end()
+    session.deselect()
     session.bye("Logging out")
     session.ending = Ending.CLOSED
 

@@ -68,7 +68,8 @@ def lsub(session: ImapSession, args: Arguments) -> None:
     match = _matchers(session, reference, patterns)[0]
     account = session.account
     entries = {entry.name: entry for entry in account.entries()}
-    found = _subscribed(account.subscriptions(), match, account.separator)
+    above = patterns[0].endswith("%")
+    found = _subscribed(account.subscriptions(), match, account.separator if above else "")
     for name in sorted(found, key=lambda name: (name != "INBOX", name)):
         entry = entries.get(name)
         attributes = _attributes(entry) if entry and found[name] else ["\\Noselect"]
@@ -117,13 +118,16 @@ def _root(session: ImapSession) -> None:
 
 
 def _subscribed(subscribed: list[str], match: Match, separator: str) -> dict[str, bool]:
-    """Return the names to be told; true for those that are subscribed themselves."""
+    """Return the names to be told; true for those that are subscribed themselves.
+
+    Names above them are found where there is a ``separator``.
+    """
     found: dict[str, bool] = {}
     for name in subscribed:
         if match(name):
             found[name] = True
             continue
-        levels = name.split(separator)
+        levels = name.split(separator) if separator else [name]
         for depth in range(1, len(levels)):
             above = separator.join(levels[:depth])
             if match(above):

@@ -21,7 +21,10 @@ def _one_name(args: Arguments) -> str:
 
 def create(session: ImapSession, args: Arguments) -> None:
     """CREATE (RFC 3501 §6.3.3)."""
-    session.account.create(_one_name(args))
+    args.sp()
+    wire = args.astring()
+    args.end()
+    session.account.create(grammar.new_mailbox(wire))
 
 
 def delete(session: ImapSession, args: Arguments) -> None:
@@ -37,8 +40,9 @@ def rename(session: ImapSession, args: Arguments) -> None:
     args.sp()
     old = grammar.mailbox(args)
     args.sp()
-    new = grammar.mailbox(args)
+    wire = args.astring()
     args.end()
+    new = grammar.new_mailbox(wire)
     account = session.account
     account.rename(old, new)
     selected = session.record.mailbox

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
 from pymaild.imap import grammar, names
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.capability import append_limit
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -22,7 +24,7 @@ ITEMS: dict[bytes, Callable[[ImapSession, Status], int]] = {
     b"UNSEEN": lambda session, status: status.unseen,
     b"DELETED": lambda session, status: status.deleted,
     b"SIZE": lambda session, status: status.size,
-    b"APPENDLIMIT": lambda session, status: session.services.mail.message_size,  # RFC 7889 §3.1
+    b"APPENDLIMIT": lambda session, status: append_limit(session),  # RFC 7889 §3.1
 }
 
 
@@ -37,5 +39,12 @@ def status(session: ImapSession, args: Arguments) -> None:
     if unknown:
         raise BadSyntax("Unknown status item")
     found = session.account.status(name, size=b"SIZE" in items)
+    if name == session.record.mailbox:
+        found = replace(found, recent=found.recent + _claimed(session))
     values = [b"%b %d" % (item, ITEMS[item](session, found)) for item in dict.fromkeys(items)]
     session.write(b"* STATUS %b (%b)\r\n" % (names.encode(name), b" ".join(values)))
+
+
+def _claimed(session: ImapSession) -> int:
+    """How many messages are \\Recent to this session and no longer to any other."""
+    return 0 if session.record.read_only else session.current.selected.recent
