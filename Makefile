@@ -105,8 +105,9 @@ install: build ## Install below DESTDIR and prefix
 	chmod 755 $(DESTDIR)$(sysconfdir)/init.d/pymaild
 	sed 's|/usr/sbin|$(sbindir)|g; s|/etc/pymaild|$(sysconfdir)/pymaild|g' \
 	  etc/systemd/pymaild.service > $(DESTDIR)$(unitdir)/pymaild.service
-	test -e $(DESTDIR)$(sysconfdir)/pymaild/pymaild.toml || \
-	  install -m 644 etc/pymaild.toml $(DESTDIR)$(sysconfdir)/pymaild/pymaild.toml
+	test -e $(DESTDIR)$(sysconfdir)/pymaild/pymaild.toml || { umask 022; \
+	  sed 's|^#\(passwd_file = "\)/etc/|\1$(sysconfdir)/|' etc/pymaild.toml \
+	    > $(DESTDIR)$(sysconfdir)/pymaild/pymaild.toml; }
 	test -e $(DESTDIR)$(sysconfdir)/pymaild/users || \
 	  install -m 600 /dev/null $(DESTDIR)$(sysconfdir)/pymaild/users
 	install -m 644 etc/logrotate.d/pymaild $(DESTDIR)$(sysconfdir)/logrotate.d/pymaild
