@@ -8,7 +8,7 @@ import smtplib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 
@@ -66,9 +66,17 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+@dataclass
+class Mta:
+    """A Postfix: its SMTP port, and what it logged."""
+
+    port: int
+    log: str = ""
+
+
 @contextmanager
-def postfix(lmtp: int) -> Iterator[tuple[int, Path]]:
-    """A Postfix in a folder of its own; yields its SMTP port and its log."""
+def postfix(lmtp: int) -> Iterator[Mta]:
+    """A Postfix in a folder of its own; its log is whole once it has ended."""
     with place("pf") as base:
         smtp = free_port()
         (base / "etc").mkdir()
@@ -81,27 +89,25 @@ def postfix(lmtp: int) -> Iterator[tuple[int, Path]]:
         command = ["/usr/sbin/postfix", "-c", str(base / "etc")]
         subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
         try:
-            yield smtp, base / "mail.log"
+            yield (mta := Mta(smtp))
         finally:
             subprocess.run([*command, "stop"], check=True, capture_output=True, timeout=60)
+            mta.log = (base / "mail.log").read_text()
 
 
 def test_delivered_while_the_client_idles(server: Served) -> None:
     """Postfix delivers through LMTP and the idling client is told of it."""
     assert isinstance(server.lmtp, tuple)
-    with server.client("carol@example.org") as imap, postfix(server.lmtp[1]) as (port, log):
+    with server.client("carol@example.org") as imap, postfix(server.lmtp[1]) as mta:
         imap.ok("SELECT INBOX")
         tag = imap.idle()
-        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example") as smtp:
+        with smtplib.SMTP("127.0.0.1", mta.port, local_hostname="client.example") as smtp:
             smtp.sendmail("sender@example.org", ["carol@example.org"], corpus.simple(42))
-        try:
-            imap.until("EXISTS")
-        except TimeoutError as error:
-            raise AssertionError(log.read_text()) from error
+        imap.until("EXISTS")
         imap.done(tag)
         found = imap.ok('SEARCH SUBJECT "simple 42"').one("SEARCH").values[1:]
         fetched = imap.ok(f"FETCH {found[0]} BODY.PEEK[HEADER]").fetched()
         header = next(iter(fetched.values()))["BODY[HEADER]"]
         assert header.startswith(b"Return-Path: <sender@example.org>\r\n")
         assert b"\r\nDelivered-To: carol@example.org\r\n" in b"\r\n" + header
-        assert "status=sent" in log.read_text()
+    assert "status=sent" in mta.log

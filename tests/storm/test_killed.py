@@ -97,7 +97,8 @@ def storm(server: Instance, kind: str, kills: int = KILLS) -> Promises:
     for batch in range(kills):
         numbers = range(batch * BATCH, batch * BATCH + BATCH)
         writer = KINDS[kind](server)
-        (pid,) = [r["pid"] for r in server.control("who") if r["protocol"] == writer.protocol]
+        rows = [row for row in server.control("who") if row["protocol"] == writer.protocol]
+        pid = max(rows, key=lambda row: row["since"])["pid"]  # one just killed may be listed yet
         last = drawn.randrange(numbers.start, numbers.stop)
         with suppress(ConnectionError, OSError, smtplib.SMTPException):
             writer.send(numbers)
