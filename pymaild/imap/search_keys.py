@@ -12,6 +12,8 @@ from pymaild.imap import search
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
+from pymaild.imap.sets import beyond
+from pymaild.imap.settings import ImapSettings
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from pymaild.mime.headers import codec
 from pymaild.mime.text import fold
@@ -22,11 +24,11 @@ _LARGEST_SIZE = (1 << 62) - 1
 
 @dataclass
 class Reader:
-    """Reads search keys. ``charset`` is a Python codec; ``depth`` bounds their nesting."""
+    """Reads search keys. ``charset`` is a Python codec; ``depth`` is how deep they are nested."""
 
     args: Arguments
     selection: Selection
-    most: int
+    settings: ImapSettings
     charset: str = ""
     depth: int = 0
 
@@ -41,7 +43,7 @@ class Reader:
 
     def key(self) -> Key:
         """Read one key."""
-        if self.depth >= self.most:
+        if self.depth >= self.settings.nesting:
             raise Refused(Code.LIMIT, "Search keys are nested too deeply")
         self.depth += 1
         try:
@@ -56,7 +58,7 @@ class Reader:
         if args.peek() != ATOM:
             raise BadSyntax("Expected a search key")
         if args.first() in _SET_BEGINS:
-            return search.Numbers(args.sequence_set(), by_uid=False)
+            return self._numbers()
         read = KEYS.get(args.name())
         if read is None:
             raise BadSyntax("Unknown search key")
@@ -71,6 +73,13 @@ class Reader:
             raise BadSyntax("Expected a search key")
         return keys[0] if len(keys) == 1 else search.And(keys)
 
+    def _numbers(self) -> Key:
+        ranges = self.args.sequence_set()
+        count = len(self.selection.selected.view)
+        if not self.settings.absent_numbers and beyond(ranges, count):
+            raise BadSyntax("The set names a message that does not exist")
+        return search.Numbers(ranges, by_uid=False)
+
     # -- arguments -----------------------------------------------------------------------------
 
     def next_key(self) -> Key:
@@ -83,10 +92,19 @@ class Reader:
         self.args.sp()
         octets = self.args.astring()
         try:
-            text = octets.decode(self.charset) if self.charset else _guess(octets)
+            text = octets.decode(self.charset) if self.charset else self._guess(octets)
         except (UnicodeDecodeError, ValueError):
             raise Refused(None, "A search string does not fit the character set") from None
         return fold(text)
+
+    def _guess(self, octets: bytes) -> str:
+        """Without CHARSET strings are ASCII; clients send what they like."""
+        if not self.settings.raw_search:
+            return octets.decode("ascii")
+        try:
+            return octets.decode()
+        except UnicodeDecodeError:
+            return octets.decode("latin-1")
 
     def day(self) -> int:
         """Read a date behind a space; seconds from 1970 to its midnight."""
@@ -111,14 +129,6 @@ class Reader:
 
 
 _SET_BEGINS = frozenset(b"0123456789*")
-
-
-def _guess(octets: bytes) -> str:
-    """Without CHARSET strings are ASCII; clients send what they like."""
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
 
 
 def charset(name: bytes) -> str:

@@ -20,8 +20,11 @@ def messages(session: ImapSession, args: Arguments, by_uid: bool) -> array[int]:
     """
     ranges = args.sequence_set()
     view = session.current.selected.view
-    if not by_uid:
-        count = len(view)
-        if not count or any(low > count or high > count for low, high in ranges):
-            raise BadSyntax("The set names a message that does not exist")
+    if not by_uid and beyond(ranges, len(view)):
+        raise BadSyntax("The set names a message that does not exist")
     return view.resolve(ranges, by_uid)
+
+
+def beyond(ranges: list[tuple[int, int]], count: int) -> bool:
+    """Whether a set names messages that a mailbox of ``count`` has not (RFC 3501 §9)."""
+    return not count or any(low > count or high > count for low, high in ranges)

@@ -46,6 +46,16 @@ class ImapSettings:
     )
     max_bad: int = setting(20, "Faulty commands in a row before the connection is closed.", low=1)
     max_auth_failures: int = setting(10, "Failed logins before the connection is closed.", low=1)
+    absent_numbers: bool = setting(
+        True,
+        "SEARCH for the numbers of messages that do not exist finds nothing. RFC 3501 §9 "
+        "(seq-number) would have an error, but clients search in ranges they remember (2026-11).",
+    )
+    raw_search: bool = setting(
+        True,
+        "Search strings beyond ASCII without CHARSET are read as UTF-8, and where they are not, "
+        "as Latin-1. RFC 3501 §6.4.4 knows ASCII only, but clients leave CHARSET out (2026-11).",
+    )
     id: Literal["full", "name", "nothing"] = setting(
         "name",
         "What the ID command tells of this server: name and version, the name, or nothing.",

@@ -30,7 +30,7 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     args.sp()
     options = _return_options(args)
     selection = session.current
-    reader = Reader(args, selection, session.settings.nesting)
+    reader = Reader(args, selection, session.settings)
     reader.charset = _charset(args)
     key = reader.program()
     found = evaluate(key, Scope(selection, session.services.board.beat))
