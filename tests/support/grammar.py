@@ -11,6 +11,9 @@ from abnf.parser import Rule
 
 LONGEST = 600  # octets of a reply that is checked; the parser backtracks
 MOST = 2500  # replies of one run
+_LITERAL = re.compile(rb"\{([0-9]+)\}\r\n")
+_QUOTED = re.compile(rb'(INTERNALDATE "[^"]*")|"(?:[^"\\]|\\.)*"')
+_PLAIN = re.compile(rb'[^"\\\x00-\x1f\x7f]+')
 
 
 class Reply(Rule):
@@ -44,10 +47,26 @@ seen: dict[bytes, bytes] = {}
 
 
 def note(raw: bytes) -> None:
-    """Remember a reply, one of each shape: numbers and words of the text do not make another."""
+    """Remember a reply, one of each shape."""
     if len(raw) <= LONGEST and len(seen) < MOST and raw.isascii():
-        shape = re.sub(rb"[0-9]+", b"0", raw)
-        seen.setdefault(shape, raw)
+        seen.setdefault(shape(raw), raw)
+
+
+def shape(raw: bytes) -> bytes:
+    """What the grammar tells apart: not one number from another, nor one plain text in quotes.
+
+    Quotes, escapes, controls, empty strings and dates stay, and so does what is in no string.
+    """
+    pieces = []
+    while literal := _LITERAL.search(raw):
+        end = literal.end() + int(literal[1])
+        pieces += [_strings(raw[: literal.start()]), b"{}" if raw[literal.end() : end] else b"{0}"]
+        raw = raw[end:]
+    return re.sub(rb"[0-9]+", b"0", b"".join([*pieces, _strings(raw)]))
+
+
+def _strings(text: bytes) -> bytes:
+    return _QUOTED.sub(lambda found: found[1] or _PLAIN.sub(b"a", found[0]), text)
 
 
 def unlawful() -> list[bytes]:
