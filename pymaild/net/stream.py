@@ -22,6 +22,12 @@ MOST_PIECES = 512  # of one sendmsg; half of the kernel's IOV_MAX
 SMALL_FILE = 32 * 1024  # octets; below, copying is cheaper than another system call
 SLICE = 5.0  # seconds between two signs of life
 
+SMALL_REPLY = 4096  # octets; below, joining pieces is cheaper than describing them to the kernel
+
+# Numbers, not flags: combining flags costs as much as a small reply does.
+_SEND = int(socket.MSG_NOSIGNAL)
+_SEND_MORE = int(socket.MSG_NOSIGNAL | socket.MSG_MORE)
+
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -151,7 +157,9 @@ class SocketStream:
     def flush(self, more: bool = False) -> None:
         """See :meth:`Stream.flush`. ``more`` says that a file follows at once."""
         queue = self._queue
-        flags = socket.MSG_NOSIGNAL | (socket.MSG_MORE if more else 0)
+        flags = _SEND_MORE if more else _SEND
+        if len(queue) > 1 and self._queued <= SMALL_REPLY:
+            queue[:] = [b"".join(queue)]
         while queue:
             try:
                 if len(queue) == 1:
