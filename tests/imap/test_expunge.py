@@ -151,6 +151,17 @@ def test_copy_tells_the_uids(mail: ImapBench) -> None:
     assert client.told(client.ok("FETCH 2 (INTERNALDATE)"))[0].partition(" ")[2] == before
 
 
+def test_copies_are_no_new_mail(mail: ImapBench) -> None:
+    """RFC 3501 §6.4.7 recommends \\Recent, RFC 9051 §6.4.7 does not: nobody announces a copy."""
+    client = mail.select()
+    client.ok("COPY 1:2 Archive")
+    client.ok("MOVE 3 Archive")
+    answer = client.ok("SELECT Archive")
+    assert (answer.one("EXISTS").number, answer.one("RECENT").number) == (3, 0)
+    folder = mail.folder / "mail" / "alice" / "Maildir" / ".Archive"
+    assert not list((folder / "new").iterdir())
+
+
 def test_copy_into_the_selected_mailbox(mail: ImapBench) -> None:
     client = mail.select()
     answer = client.ok("COPY 1:3 INBOX")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def copy(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
-    """COPY (RFC 3501 §6.4.7), answered with the UIDs (RFC 4315 §3)."""
+    """COPY (RFC 3501 §6.4.7), answered with the UIDs (RFC 4315 §3).
+
+    Copies are not \\Recent, as §6.4.7 recommends and RFC 9051 no longer does: they would lie
+    in new/, where other programs announce them as mail that has just come (2026-11).
+    """
     code = _transfer(session, args, by_uid, move=False)
     return b"%b COPY completed" % code if code else None
 
