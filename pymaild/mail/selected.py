@@ -130,9 +130,9 @@ class Selected:
         """
         try:
             self.mailbox.refresh()
+            moved = self._advance(expunge)
         except NoSuchMailbox:
             return Changes(gone=True)
-        moved = self._advance(expunge)
         if moved is None:
             return Changes(keywords=True) if self._new_keywords() else _NOTHING
         gone, exists, flags = moved

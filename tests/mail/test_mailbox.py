@@ -342,3 +342,17 @@ def test_a_view_outlives_its_index(account: Account) -> None:
         box.refresh()
         assert view.index is not box.index
         assert box.message(view, 2).header().startswith(b"From: a@example.org")
+
+
+def test_a_renumbered_mailbox_is_gone_for_its_sessions(account: Account) -> None:
+    """A UID that a view never showed cannot stand between those it did."""
+    with account.open("INBOX") as box:
+        first, second, third = (append(box) for _ in range(3))
+        box.expunge([second])
+        selected = Selected.open(account, "INBOX", False)
+        name = next(name for name in os.listdir(box.maildir.cur) if f"U={third}" in name)
+        os.link(Path(box.maildir.cur, name), Path(box.maildir.cur, f"9.a.b,U={second}:2,"))
+        box.rebuild()
+        assert uids(box) == [first, second, third]
+        assert selected.changes(expunge=True).gone
+        selected.close()
