@@ -18,6 +18,15 @@ CYTHON  := $(shell find pymaild -name '*.pyx' -o -name '*.pxd')
 JOBS    := $(shell nproc 2>/dev/null || echo 1)
 BUILD    = $(BIN)/python setup.py --quiet build_ext --inplace -j $(JOBS)
 
+# The extensions of a special build lie where those of a release do, and look newer: the next
+# ordinary build makes all of them again.
+SPECIAL := $(VENV)/.special
+define special
+@rm -f $(VENV)/.built
+@touch $(SPECIAL)
+PYMAILD_BUILD=$(1) $(BUILD) --force
+endef
+
 .PHONY: help build dev run test check bench docs debug asan clean install
 
 help: ## Show this list
@@ -38,7 +47,8 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 $(VENV)/.built: $(VENV)/.runtime setup.py $(CYTHON)
 	@echo "Compiling the extensions"
-	@$(BUILD)
+	@$(BUILD) $(if $(wildcard $(SPECIAL)),--force)
+	@rm -f $(SPECIAL)
 	@touch $@
 
 build: $(VENV)/.built
@@ -71,13 +81,11 @@ bench: dev ## Measure, beside a Debian Dovecot serving the same mail
 docs: build ## Generate the sample configuration and the manual pages
 	$(BIN)/python -m pymaild.admin.generate
 
-debug: dev ## Build annotated, linetraced extensions (build/cython-debug)
-	PYMAILD_BUILD=debug $(BUILD) --force
-	@rm -f $(VENV)/.built
+debug: $(VENV)/.dev ## Build annotated, linetraced extensions (build/cython-debug)
+	$(call special,debug)
 
-asan: dev ## Run the tests of the extensions under AddressSanitizer
-	PYMAILD_BUILD=asan $(BUILD) --force
-	@rm -f $(VENV)/.built
+asan: $(VENV)/.dev ## Run the tests of the extensions under AddressSanitizer
+	$(call special,asan)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONMALLOC=malloc $(BIN)/python -m pytest $(ASAN_TESTS)
 
