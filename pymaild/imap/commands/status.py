@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
@@ -28,21 +28,57 @@ ITEMS: dict[bytes, Callable[[ImapSession, Status], int]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one STATUS asks for; ``reply`` takes the values of ``items``."""
+
+    name: str
+    items: tuple[Callable[[ImapSession, Status], int], ...]
+    size: bool
+    reply: bytes
+
+
+#: Clients ask for the same few mailboxes again and again: their plans are kept by their text.
+_PLANS: dict[bytes, Plan] = {}
+_MOST_PLANS = 256
+_LONGEST_KEPT = 256  # octets
+
+
 def status(session: ImapSession, args: Arguments) -> None:
     """STATUS (RFC 3501 §6.3.10)."""
+    plan = _plan(args)
+    found = session.account.status(plan.name, plan.size)
+    if plan.name == session.record.mailbox:
+        found = replace(found, recent=found.recent + _claimed(session))
+    session.write(plan.reply % tuple([item(session, found) for item in plan.items]))
+
+
+def _plan(args: Arguments) -> Plan:
+    text = args.rest()
+    plan = _PLANS.get(text)
+    if plan is not None:
+        args.finish()
+        return plan
+    plan = _read(args)
+    if len(text) <= _LONGEST_KEPT:
+        if len(_PLANS) >= _MOST_PLANS:
+            _PLANS.clear()
+        _PLANS[text] = plan
+    return plan
+
+
+def _read(args: Arguments) -> Plan:
     args.sp()
     name = grammar.mailbox(args)
     args.sp()
-    items = grammar.names_list(args)
+    items = dict.fromkeys(grammar.names_list(args))
     args.end()
-    unknown = [item for item in items if item not in ITEMS]
-    if unknown:
+    if not items.keys() <= ITEMS.keys():
         raise BadSyntax("Unknown status item")
-    found = session.account.status(name, size=b"SIZE" in items)
-    if name == session.record.mailbox:
-        found = replace(found, recent=found.recent + _claimed(session))
-    values = [b"%b %d" % (item, ITEMS[item](session, found)) for item in dict.fromkeys(items)]
-    session.write(b"* STATUS %b (%b)\r\n" % (names.encode(name), b" ".join(values)))
+    shown = names.encode(name).replace(b"%", b"%%")
+    values = b" ".join([b"%b %%d" % item for item in items])
+    reply = b"* STATUS %b (%b)\r\n" % (shown, values)
+    return Plan(name, tuple(ITEMS[item] for item in items), b"SIZE" in items, reply)
 
 
 def _claimed(session: ImapSession) -> int:
