@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable
@@ -44,8 +45,14 @@ class Draft:
         atomic.unlink(self.path)
 
 
-class _LineEnds:
-    """Turns CRLF into LF piece by piece and counts what the wire form will have."""
+_CRLF = re.compile(rb"(?<!\r)\r\n")
+
+
+class LineEnds:
+    """Turns CRLF into LF piece by piece and counts the octets that the wire form has more.
+
+    Behind another CR a CRLF stays as it is: CR LF would be taken for a line end when it is read.
+    """
 
     def __init__(self) -> None:
         self.lines = 0
@@ -54,8 +61,13 @@ class _LineEnds:
         held = b""
         for piece in pieces:
             data = held + piece if held else piece
-            held = b"\r" if data.endswith(b"\r") else b""
-            data = data[: len(data) - len(held)].replace(b"\r\n", b"\n")
+            held = b"\r\r" if data.endswith(b"\r\r") else b"\r" if data.endswith(b"\r") else b""
+            data = data[: len(data) - len(held)]
+            if b"\r\r\n" in data:
+                data = _CRLF.sub(b"\n", data)
+                self.lines -= data.count(b"\r\n")
+            else:
+                data = data.replace(b"\r\n", b"\n")
             self.lines += data.count(b"\n")
             yield data
         if held:
@@ -101,7 +113,7 @@ class Maildir:
     def write(self, pieces: Iterable[bytes]) -> Draft:
         """Write a message to tmp/ with LF line ends, durably. Raises OSError."""
         path = os.path.join(self.path, "tmp", unique_name())
-        ends = _LineEnds()
+        ends = LineEnds()
         size = atomic.write_new(path, ends.convert(pieces), self.durable)
         return Draft(path, size, size + ends.lines)
 
