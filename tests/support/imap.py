@@ -74,14 +74,23 @@ class Imap:
         for i in range(len(data)):
             self.socket.sendall(data[i : i + 1])
 
-    def _more(self) -> None:
+    def _receive(self) -> bytes:
         try:
             data = self.socket.recv(262144)
         except ConnectionError as error:
             raise Closed(str(error)) from error
         if not data:
             raise Closed("end of file")
-        self.buffer += data
+        return data
+
+    def _more(self, size: int = 0) -> None:
+        """Read until the buffer has ``size`` octets; once in any case."""
+        pieces = [self.buffer, self._receive()]
+        missing = size - sum(map(len, pieces))
+        while missing > 0:
+            pieces.append(self._receive())
+            missing -= len(pieces[-1])
+        self.buffer = b"".join(pieces)
 
     def _line(self, start: int) -> int:
         """The position after the next CRLF at or behind ``start``."""
@@ -95,8 +104,8 @@ class Imap:
         end = self._line(0)
         while match := _LITERAL.search(self.buffer, 0, end):
             after = end + int(match[1])
-            while len(self.buffer) < after:
-                self._more()
+            if len(self.buffer) < after:
+                self._more(after)
             end = self._line(after)
         raw, self.buffer = self.buffer[:end], self.buffer[end:]
         return raw
