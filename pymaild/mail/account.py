@@ -298,10 +298,17 @@ class Account:
             raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
         # Every new name is checked before the first directory moves.
         pairs = [(self._directory(a), self._new_directory(b)) for a, b in moves]
-        for source, target in pairs:
-            atomic.rename(source, target)
-        if self.settings.fsync:
-            atomic.sync_directory(self.root)
+        done: list[tuple[str, str]] = []
+        try:
+            for source, target in pairs:
+                atomic.rename(source, target)
+                done.append((source, target))
+            if self.settings.fsync:
+                atomic.sync_directory(self.root)
+        except OSError:
+            for source, target in reversed(done):
+                atomic.rename(target, source)
+            raise
 
     # -- subscriptions -------------------------------------------------------------------------
 

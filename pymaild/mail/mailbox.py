@@ -23,8 +23,8 @@ from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.transfer import Transfer
+from pymaild.storage import atomic, takeover
 from pymaild.storage import control as control_file
-from pymaild.storage import takeover
 from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.maildir import Draft, Maildir
 
@@ -290,7 +290,7 @@ class Mailbox:
             for entry in placed:
                 path = self.maildir.locate(*entry)
                 if path is not None:
-                    os.unlink(path)
+                    atomic.unlink(path)
             raise
 
     def _place(
@@ -415,7 +415,7 @@ class Mailbox:
     def _unlink(self, base: bytes, bits: int, keywords: int) -> None:
         path = self.maildir.locate(base, bool(bits & IN_NEW), bits & sync.SYSTEM, keywords)
         if path is not None:
-            os.unlink(path)
+            atomic.unlink(path)
 
     @guarded
     def copy(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
+from pymaild.storage import atomic
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox, Placed
@@ -79,7 +80,7 @@ class Transfer:
         os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
         named = maildir.publish(draft, uid, system, words, False)
         if self.move:
-            os.unlink(path)
+            atomic.unlink(path)
         return named
 
     def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:

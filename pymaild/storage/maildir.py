@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pymaild.storage import atomic
@@ -86,15 +87,34 @@ class Maildir:
         self._found: tuple[tuple[int, int], dict[bytes, str]] | None = None
 
     def create(self, folder: bool) -> None:
-        """Make the directories; ``folder`` marks a Maildir++ folder below an INBOX."""
-        for name in DIRECTORIES:
-            os.makedirs(os.path.join(self.path, name), mode=0o700, exist_ok=True)
-        if folder:
-            with open(os.path.join(self.path, "maildirfolder"), "ab"):
-                pass
-        if self.durable:
-            atomic.sync_directory(self.path)
-            atomic.sync_directory(os.path.dirname(self.path))
+        """Make the directories; ``folder`` marks a new Maildir++ folder below an INBOX.
+
+        A folder that cannot be made whole is not there at all. Raises OSError.
+        """
+        try:
+            for name in DIRECTORIES:
+                os.makedirs(os.path.join(self.path, name), mode=0o700, exist_ok=True)
+            if folder:
+                with open(os.path.join(self.path, "maildirfolder"), "ab"):
+                    pass
+            if self.durable:
+                atomic.sync_directory(self.path)
+                atomic.sync_directory(os.path.dirname(self.path))
+        except OSError:
+            if folder:
+                self._unmake()
+            raise
+
+    def _unmake(self) -> None:
+        """Remove the folder if it is empty; cur/ first, without which it is none."""
+        with suppress(OSError):
+            os.rmdir(self.cur)
+            os.rmdir(self.new)
+        with suppress(OSError):
+            os.rmdir(os.path.join(self.path, "tmp"))
+            atomic.unlink(os.path.join(self.path, "maildirfolder"))
+        with suppress(OSError):
+            os.rmdir(self.path)
 
     def exists(self) -> bool:
         """Say whether this is a mailbox: cur/ tells (Maildir++)."""
