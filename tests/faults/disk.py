@@ -56,12 +56,13 @@ class SmallDisk:
             return False
 
     def take_inodes(self) -> None:
-        """Use up all inodes."""
+        """Use up all inodes but one."""
         folder = self.path / f"{BALLAST}-inodes"
         folder.mkdir()
         with suppress(OSError):
             for number in range(100_000):
                 (folder / str(number)).touch()
+        (folder / "0").unlink()
 
     def free(self) -> None:
         """Give everything back."""

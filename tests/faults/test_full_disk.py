@@ -201,6 +201,7 @@ def test_failed_rebuild_keeps_the_index(disk: SmallDisk, account: Account, inbox
 def test_create_without_inodes(disk: SmallDisk, account: Account) -> None:
     """CREATE is refused and leaves nothing that would be in the way of the next."""
     disk.take_inodes()
+    disk.fill()
     names = {entry.name for entry in account.entries()}
     fails_full(lambda: account.create("Work"))
     assert {entry.name for entry in account.entries()} == names
