@@ -8,6 +8,7 @@ does all input and output that can fail, then changes rows and header in memory 
 import errno
 import mmap
 import os
+import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
@@ -237,12 +238,20 @@ cdef class Index:
     def stamp(self, tuple value):
         self.head.new_stamp, self.head.cur_stamp, self.head.dirty = value
 
-    def unchanged(self, int64_t new_stamp, int64_t cur_stamp, int64_t now, int64_t window):
-        """Say that directories with these mtimes need no scan."""
+    def level(self, tuple stamp, int64_t window, int64_t per_row):
+        """Say that the index is in order and directories with these mtimes need no scan.
+
+        ``window`` and ``per_row``: for how many nanoseconds an outside change may stay hidden
+        behind our own, and how many more for each row.
+        """
         cdef Header* head = self.head
-        if head.new_stamp != new_stamp or head.cur_stamp != cur_stamp:
+        cdef int64_t new_stamp = stamp[0], cur_stamp = stamp[1]
+        if head.superseded or head.sequence & 1 or head.new_stamp != new_stamp \
+                or head.cur_stamp != cur_stamp:
             return False
-        return head.dirty == 0 or now - head.dirty < window
+        if memcmp(head.boot, <const char*>_BOOT, 16) != 0:
+            return False
+        return head.dirty == 0 or time.time_ns() - head.dirty < window + per_row * <int64_t>head.rows
 
     @property
     def interrupted(self):

@@ -100,23 +100,22 @@ class Mailbox:
         Where somebody holds the lock for long, what is published has to do. Raises
         NoSuchMailbox when the mailbox has been deleted.
         """
-        if self.index.superseded or self.index.interrupted:
+        if self._level():
+            return
+        if self.index.superseded:
             self._reopen()
-        if not self._unchanged(self._window()) and self.lock.acquire(PATIENCE):
+        if self.lock.acquire(PATIENCE):
             try:
-                self._settle(self._window())
+                self._settle()
             finally:
                 self.lock.release()
 
-    def _window(self) -> int:
-        return DIRTY_WINDOW + DIRTY_PER_ROW * self.index.count
-
-    def _unchanged(self, window: int) -> bool:
+    def _level(self) -> bool:
         try:
-            new, cur = self.maildir.stamp()
+            stamp = self.maildir.stamp()
         except FileNotFoundError as error:
             raise NoSuchMailbox("The mailbox has been deleted") from error
-        return self.index.unchanged(new, cur, time.time_ns(), window)
+        return self.index.level(stamp, DIRTY_WINDOW, DIRTY_PER_ROW)
 
     def _reopen(self) -> None:
         fresh = self._load()
@@ -126,11 +125,11 @@ class Mailbox:
         # Views of the old one go on reading from it: it closes with the last of them.
         self.index, self.control = fresh, None
 
-    def _settle(self, window: int) -> None:
+    def _settle(self) -> None:
         """With the lock held: have the index in place and level with the Maildir."""
         if not self.index.current() or self.index.interrupted:
             self._reopen()
-        if not self._unchanged(window):
+        if not self._level():
             sync.scan(self, self.index)
             if not self.index.current():
                 self._reopen()
@@ -198,7 +197,7 @@ class Mailbox:
         if len(name.encode()) > KEYWORD_LENGTH:
             raise Refused(Code.LIMIT, "This keyword is too long")
         with self.lock:
-            self._settle(self._window())
+            self._settle()
             known = [known.upper() for known in self.index.keyword_names()]
             if name.upper() in known:
                 return known.index(name.upper())
@@ -219,7 +218,7 @@ class Mailbox:
     def changing(self) -> Iterator[Index]:
         """Hold the lock on a mailbox that is level with its Maildir; remember what we did."""
         with self.lock:
-            self._settle(self._window())
+            self._settle()
             index = self.index
             try:
                 yield index
