@@ -23,7 +23,7 @@ cdef class Index:
     cdef uint64_t _device
 
     cdef void _close_descriptors(self) noexcept
-    cdef bytes _cached_octets(self, uint64_t offset, uint64_t length)
+    cdef bytes _name(self, Record* record)
     cdef bint _reach_cache(self, uint64_t offset, uint64_t length) except -1
     cdef _make_room(self, uint64_t rows)
     cdef _write_names(self)

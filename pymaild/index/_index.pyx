@@ -24,6 +24,11 @@ def checksum(bytes data):
     return pm_check(<const char*>data, len(data) // 8)
 
 
+cdef uint32_t _name_check(bytes name):
+    cdef bytes padded = name + bytes((8 - len(name) % 8) % 8)
+    return pm_check(<const char*>padded, len(padded) // 8)
+
+
 cdef enum:
     GROWTH = 256           # rows a new index has room for
 
@@ -347,13 +352,19 @@ cdef class Index:
 
     def name(self, uint64_t number):
         """The message's file name in the Maildir without its info part, as bytes."""
-        cdef Record* record = self.row(number)
-        return self._cached_octets(record.name_offset, record.name_length)
+        return self._name(self.row(number))
 
-    cdef bytes _cached_octets(self, uint64_t offset, uint64_t length):
-        if not self._reach_cache(offset, length):
+    cdef bytes _name(self, Record* record):
+        cdef uint64_t offset = record.name_offset
+        cdef bytes name
+        if not self._reach_cache(offset, record.name_length):
+            self.condemn()
             raise Unusable("the cache is cut short")
-        return (<const char*>&self._cache_octets[0])[offset:offset + length]
+        name = (<const char*>&self._cache_octets[0])[offset:offset + record.name_length]
+        if _name_check(name) != record.name_check:
+            self.condemn()
+            raise Unusable("a name in the cache is damaged")
+        return name
 
     cdef bint _reach_cache(self, uint64_t offset, uint64_t length) except -1:
         cdef uint64_t mapped = 0 if self._cache_map is None else len(self._cache_map)
@@ -428,7 +439,7 @@ cdef class Index:
         """Stage a new message. UIDs are added in ascending order. Returns its row."""
         row = self.head.rows + len(self._staged_names)
         self._staged_names.append((uid, flags, keywords, date, saved, size, wire_size, name,
-                                   modseq))
+                                   modseq, _name_check(name)))
         self._staged.append((ADD, row, uid, flags, keywords))
         return row
 
@@ -548,6 +559,7 @@ cdef class Index:
             record.date, record.save_date, record.size = staged[3], staged[4], staged[5]
             record.wire_size = staged[6]
             record.name_offset, record.name_length = offset, len(staged[7])
+            record.name_check = staged[9]
             record.created = modseq
             record.modseq = staged[8] or modseq
             record.check = pm_check(record, CHECKED_WORDS)
@@ -629,7 +641,7 @@ cdef class Index:
             if not record.expunged:
                 yield (number, record.uid, record.flags, record.keywords, record.date,
                        record.save_date, record.size, record.wire_size,
-                       self._cached_octets(record.name_offset, record.name_length),
+                       self._name(record),
                        record.modseq)
 
 

@@ -37,7 +37,7 @@ cdef enum:
     SPINS = 10000          # looks at a header in change before the lock is asked
 
 cdef enum:
-    VERSION = 2
+    VERSION = 3
     HEADER_SIZE = 8192
     KEYWORD_OFFSET = 1024
     KEYWORD_SIZE = 128
@@ -103,7 +103,7 @@ cdef packed struct Record:
     uint64_t size          # octets of the file
     uint64_t name_offset   # in the cache file
     uint32_t name_length
-    uint32_t spare
+    uint32_t name_check    # over the name, zeros added up to a multiple of 8
     uint64_t previous_dead # row + 1 of the tombstone before this one
     uint32_t check         # over all above
     uint32_t cache_length
