@@ -49,6 +49,18 @@ def eventually(condition: Callable[[], Any], what: str = "it") -> Any:
     raise AssertionError(f"{what} did not happen in time")
 
 
+def may_look_into_others() -> bool:
+    """Whether processes that gave up root can be looked into: a container's root may not be."""
+    status = Path("/proc/self/status").read_text()
+    (effective,) = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")]
+    return os.getuid() != 0 or bool(int(effective, 16) >> 19 & 1)  # CAP_SYS_PTRACE
+
+
+needs_a_look_into_others = pytest.mark.skipif(
+    not may_look_into_others(), reason="processes of others cannot be looked into"
+)
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended."""
     try:

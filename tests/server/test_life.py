@@ -15,7 +15,7 @@ import pytest
 from pymaild.server.failures import EXIT_BOOT, EXIT_CONFIG
 from pymaild.server.settings import ListenerSettings
 
-from .conftest import Line, Running, eventually, gone
+from .conftest import Line, Running, eventually, gone, needs_a_look_into_others
 
 
 def test_serves_and_stops(server: Running) -> None:
@@ -33,6 +33,7 @@ def test_serves_and_stops(server: Running) -> None:
     assert not os.path.exists(server.config.server.pid_file)
 
 
+@needs_a_look_into_others
 def test_children_hold_only_their_own_descriptors(server: Running) -> None:
     """A worker knows no other child's channel, and not the control socket."""
     server.start()

@@ -16,7 +16,7 @@ import pytest
 from pymaild.net.settings import CertificateSettings
 from pymaild.server.settings import ListenerSettings
 
-from .conftest import Line, Running, Tls, eventually
+from .conftest import Line, Running, Tls, eventually, needs_a_look_into_others
 
 
 def test_implicit_tls(server: Running, tls: Tls) -> None:
@@ -244,6 +244,7 @@ def test_client_certificate(server: Running, tls: Tls) -> None:
         server.connect_tls(context)
 
 
+@needs_a_look_into_others
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can confine a process")
 def test_tls_process_is_confined(server: Running, tls: Tls) -> None:
     """Another root directory, no root user, and no key file open."""
