@@ -26,6 +26,8 @@ class Others:
         self.lmtp = LmtpRaw(server.lmtp)
         self.lmtp.deliver(b"carol", message(2000))
         self.imap.ask(b"SELECT INBOX")
+        self.imap.ask(b"STORE 1 FLAGS.SILENT ()")
+        self._signs = itertools.cycle(b"+-")  # the first STORE must change something
 
     def close(self) -> None:
         """End the connections."""
@@ -39,8 +41,6 @@ class Others:
     def store(self) -> None:
         """STORE of another session; the flag is there or not in turn."""
         self.imap.ask(b"STORE 1 %cFLAGS.SILENT (\\Answered)" % next(self._signs))
-
-    _signs = itertools.cycle(b"+-")
 
     def deliver(self) -> None:
         """A delivery over LMTP."""

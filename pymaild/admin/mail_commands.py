@@ -46,7 +46,7 @@ def _list(args: Namespace, out: Output) -> Exit:
 
 def _status(args: Namespace, out: Output) -> Exit:
     found = [
-        {"mailbox": mailbox.name, **asdict(mailbox.status(size=True))}
+        {"mailbox": mailbox.name, **mailbox.status(size=True)._asdict()}
         for mailbox in chosen(open_account(args), args.mailboxes)
     ]
     rows = [

@@ -61,7 +61,7 @@ class Account:
         self.settings = settings
         self.separator: str = settings.separator
         self.prefix = settings.prefix
-        self._open: dict[str, Mailbox] = {}  # for STATUS, the one asked for last at the end
+        self._open: dict[str, Mailbox] = {}  # for STATUS, by the name asked for
         self._listed: tuple[int, list[Entry]] | None = None
         self._names = Names(settings.separator, settings.prefix)
         lock = os.path.join(self.root, "pymaild.account.lock")
@@ -106,30 +106,24 @@ class Account:
             raise NoSuchMailbox from None
         return Mailbox(canonical, directory, self.root, self.settings)
 
-    @_guarded
     def status(self, name: str, size: bool = False) -> Status:
         """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.
 
         Clients ask for the same mailboxes again and again: a few are kept open.
         """
-        canonical = self._names.canonical(name)
-        box = self._open.pop(canonical, None)
+        box = self._open.get(name)
         if box is not None:
             try:
-                found = box.status(size)
-            except NoSuchMailbox:
-                box.close()
-                box = None
-        if box is None:
-            box = self.open(canonical)
-            found = box.status(size)
-        self._keep(canonical, box)
-        return found
+                return box.status(size)
+            except NoSuchMailbox:  # it may have been made anew
+                self._open.pop(name).close()
+        return self._keep(name, self.open(name)).status(size)
 
-    def _keep(self, name: str, box: Mailbox) -> None:
-        self._open[name] = box
-        if len(self._open) > KEPT_OPEN:
+    def _keep(self, name: str, box: Mailbox) -> Mailbox:
+        if len(self._open) >= KEPT_OPEN:
             self._open.pop(next(iter(self._open))).close()
+        self._open[name] = box
+        return box
 
     def close(self) -> None:
         """Close what is kept open."""

@@ -11,8 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.index import IN_NEW, Index, Unusable, View
@@ -41,8 +40,7 @@ DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """RFC 9051 §6.3.11; ``size`` in octets of the CRLF form, numbers as of one moment."""
 
     messages: int

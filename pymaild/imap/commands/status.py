@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
@@ -49,7 +49,7 @@ def status(session: ImapSession, args: Arguments) -> None:
     plan = _plan(args)
     found = session.account.status(plan.name, plan.size)
     if plan.name == session.record.mailbox:
-        found = replace(found, recent=found.recent + _claimed(session))
+        found = found._replace(recent=found.recent + _claimed(session))
     session.write(plan.reply % tuple([item(session, found) for item in plan.items]))
 
 
