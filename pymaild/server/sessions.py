@@ -138,7 +138,7 @@ class Sessions:
 def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord:
     return PROTOCOLS[settings.protocol].record(
         protocol=settings.protocol,
-        id=secrets.token_urlsafe(9),
+        id=secrets.token_hex(6),  # a word on a command line, so no "-" in front
         listener=settings.title,
         peer=peer,
         local=local,

@@ -11,7 +11,7 @@ import pytest
 
 from pymaild.core.errors import ConfigError
 from pymaild.core.session import Peer
-from pymaild.server import logs
+from pymaild.server import logs, sessions
 from pymaild.server.board import address_key
 from pymaild.server.channel import LARGEST, Channel, ChannelClosed
 from pymaild.server.family import LONGEST_DELAY, STABLE, Backoff
@@ -328,3 +328,11 @@ def test_addresses_of_clients() -> None:
 )
 def test_what_counts_as_one_client(address: str, key: str) -> None:
     assert address_key(address) == key
+
+
+def test_a_session_is_named_by_a_word() -> None:
+    """It stands on command lines, where "-" would make it an option."""
+    settings = ListenerSettings("plain", "imap", "127.0.0.1:0")
+    names = {sessions._fresh(settings, Peer(), Peer()).id for _ in range(300)}
+    assert len(names) == 300
+    assert all(name.isalnum() for name in names)
