@@ -25,7 +25,8 @@ cdef enum:
     OP_MODSEQ = 8
     OP_FIELDS = 9          # BODY[HEADER.FIELDS (...)] of fields that the cache keeps
     FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
-    ENTRY_HEAD = 32        # check, length, six part lengths: pymaild.mail.cache
+    ENTRY_PARTS = 6        # fields of pymaild.mail.cache.Entry
+    ENTRY_HEAD = 8 + 4 * ENTRY_PARTS  # check, length, the parts' lengths
 
 UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
 ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ

@@ -1,4 +1,4 @@
-"""Mailbox names on the wire: modified UTF-7 (RFC 3501 §5.1.3)."""
+"""Mailbox names on the wire: modified UTF-7 (RFC 3501 §5.1.3), or UTF-8 (RFC 9051 §5.1)."""
 
 from __future__ import annotations
 
@@ -37,9 +37,13 @@ def decode_new(wire: bytes) -> str:
         raise Refused(Code.CANNOT, "Mailbox name is not in modified UTF-7") from None
 
 
-def encode(name: str) -> bytes:
-    """Return the name as a quoted string; modified UTF-7 leaves printable ASCII only."""
-    wire = name.encode("ascii") if _plain(name) else utf7.encode(name)
+def encode(name: str, utf8: bool = False) -> bytes:
+    """Return the name as a quoted string, in UTF-8 or in modified UTF-7.
+
+    Modified UTF-7 leaves printable ASCII only; in UTF-8, controls stay out of names by
+    themselves (RFC 9051 §5.1).
+    """
+    wire = name.encode() if utf8 or _plain(name) else utf7.encode(name)
     return b'"%b"' % wire.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 

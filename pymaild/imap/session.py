@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, REFUSED, BadSyntax, Tokenizer
 from pymaild.core.errors import (
@@ -18,10 +18,11 @@ from pymaild.core.errors import (
     from_oserror,
 )
 from pymaild.core.session import Ending, Stream
-from pymaild.imap import capability
+from pymaild.imap import capability, names
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN
+from pymaild.imap.modes import Modes
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, text
 from pymaild.imap.resume import resume
@@ -51,6 +52,7 @@ class ImapSession:
         self.args = Arguments(self.tokens)
         self.write = stream.write
         self.tag = b"*"
+        self.modes = Modes.of(record.enabled)
         self.ending: Ending | None = None
         self.last_words = ""  # of a BYE behind the tagged NO to come
         self.selection: Selection | None = None
@@ -120,6 +122,15 @@ class ImapSession:
         self.record.read_only = selected.read_only
         self.note()
         return self.selection
+
+    def enable(self, asked: Iterable[str]) -> None:
+        """Switch capabilities on for the rest of the session (RFC 5161 §3.1)."""
+        self.record.enabled += [name for name in asked if name not in self.record.enabled]
+        self.modes = Modes.of(self.record.enabled)
+
+    def mailbox_name(self, name: str) -> bytes:
+        """Return a mailbox's name as this client reads it (RFC 9051 §5.1, RFC 6855 §3)."""
+        return names.encode(name, self.modes.utf8)
 
     def deselect(self) -> None:
         """Go back to the authenticated state, if a mailbox is selected."""

@@ -37,7 +37,7 @@ cdef enum:
     SPINS = 10000          # looks at a header in change before the lock is asked
 
 cdef enum:
-    VERSION = 3
+    VERSION = 4
     HEADER_SIZE = 8192
     KEYWORD_OFFSET = 1024
     KEYWORD_SIZE = 128

@@ -1,8 +1,9 @@
 """The cache entry of a message: what FETCH and SEARCH ask for, computed once.
 
 Layout, numbers of 32 bits, little-endian: a check over all behind the second number, the length
-of the whole, six lengths, then the six parts, and zeros up to a multiple of eight octets. The
-FETCH writer reads the same form. An entry never changes; one that does not check is made anew.
+of the whole, the length of each part, then the parts, and zeros up to a multiple of eight
+octets. The FETCH writer reads the same form. An entry never changes; one that does not check is
+made anew.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from pymaild.index import checksum
 from pymaild.mime import bodystructure, envelope, headers, parts
 from pymaild.mime.octets import Octets
 from pymaild.mime.text import fold, header_texts
-
-_HEAD = struct.Struct("<8I")
 
 #: The header fields kept in wire form: what clients ask for to show a list of messages.
 FIELDS = frozenset(
@@ -47,6 +46,10 @@ class Entry(NamedTuple):
     keys: bytes
 
 
+_LENGTHS = struct.Struct(f"<{len(Entry._fields)}I")
+_HEAD = struct.Struct(f"<{2 + len(Entry._fields)}I")
+
+
 def build(data: Octets, tree: parts.Part) -> Entry:
     """Compute the entry of a message. ``data``: the file as stored."""
     header = bytes(data[tree.header_start : tree.header_end])
@@ -69,7 +72,7 @@ def encode(entry: Entry) -> bytes:
     """Return an entry's octets."""
     used = _HEAD.size + sum(map(len, entry))
     padding = bytes(-used % 8)
-    body = b"".join((struct.pack("<6I", *map(len, entry)), *entry, padding))
+    body = b"".join((_LENGTHS.pack(*map(len, entry)), *entry, padding))
     return struct.pack("<2I", checksum(body), len(body) + 8) + body
 
 

@@ -1,46 +1,44 @@
-"""Replies against RFC 9051's own grammar, with the rules of RFC 3501 that it left behind."""
+"""Replies against RFC 9051's own grammar, with the rules that extensions add to it."""
 
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Iterator
+from pathlib import Path
 
 from abnf import ParseError
-from abnf.grammars import rfc9051
+from abnf.grammars import rfc3629, rfc9051
 from abnf.parser import Rule
 
 LONGEST = 600  # octets of a reply that is checked; the parser backtracks
 MOST = 2500  # replies of one run
+RULES = Path(__file__).resolve().parents[1] / "abnf"
 _LITERAL = re.compile(rb"\{([0-9]+)\}\r\n")
 _QUOTED = re.compile(rb'(INTERNALDATE "[^"]*")|"(?:[^"\\]|\\.)*"')
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f\x7f]+')
+_COMMENT = re.compile(r"^\s*;.*$", re.MULTILINE)
 
 
 class Reply(Rule):
-    """RFC 9051 §9 with what RFC 3501 §9 had: RECENT, LSUB, UNSEEN, RFC822.TEXT, `* SEARCH`."""
-
-    grammar: ClassVar[list[str]] = [
-        'old-data = number SP "RECENT" / "LSUB" SP mailbox-list / "SEARCH" *(SP nz-number) / '
-        '"OK" SP "[UNSEEN" SP nz-number "]" SP text / '
-        '"CAPABILITY" *(SP capability) / "ID" SP id-params / '
-        '"STATUS" SP mailbox SP "(" [old-status *(SP old-status)] ")" / '
-        'nz-number SP "FETCH" SP "(" old-item *(SP old-item) ")" / '
-        '"FLAGS" SP "(" [old-flag *(SP old-flag)] ")"',
-        'id-params = nil / "(" [string SP nstring *(SP string SP nstring)] ")"',
-        'old-flag = flag / "\\Recent"',
-        'old-status = status-att-val / ("RECENT" / "APPENDLIMIT") SP number',
-        'old-item = msg-att-dynamic / msg-att-static / "RFC822" [".HEADER" / ".TEXT"] SP nstring',
-        'old-line = "*" SP old-data CRLF',
-        "any-line = old-line / response-data / response-done / continue-req",
-    ]
+    """RFC 9051 §9, widened by the files of rules beside the tests, a file for each RFC."""
 
 
 def load() -> None:
-    """Make RFC 9051's rules known to ours."""
-    for rule in rfc9051.Rule.rules():
-        Reply(rule.name, rule.definition)
-    for text in Reply.grammar:
+    """Read RFC 9051's rules into a class of our own, so that ours can widen them."""
+    for text in rfc9051.Rule.grammar:
         Reply.create(text)
+    for name in ("UTF8-char", "UTF8-2", "UTF8-3", "UTF8-4"):
+        Reply(name, rfc3629.Rule(name).definition)
+    for text in _rules():
+        Reply.create(text)
+
+
+def _rules() -> Iterator[str]:
+    """The rules of all files: an empty line between two, comments from ";" to the end."""
+    for path in sorted(RULES.glob("*.abnf")):
+        for block in _COMMENT.sub("", path.read_text()).split("\n\n"):
+            if rule := " ".join(block.split()):
+                yield rule
 
 
 seen: dict[bytes, bytes] = {}

@@ -23,5 +23,5 @@ def enable(session: ImapSession, args: Arguments) -> None:
     enabled = session.record.enabled
     new = [ENABLED_BY_NAME[name] for name in dict.fromkeys(asked) if name in ENABLED_BY_NAME]
     new = [name for name in new if name not in enabled]
-    enabled += new
+    session.enable(new)
     session.write(" ".join(["* ENABLED", *new]).encode() + b"\r\n")

@@ -79,7 +79,7 @@ def lsub(session: ImapSession, args: Arguments) -> None:
 def namespace(session: ImapSession, args: Arguments) -> None:
     """NAMESPACE (RFC 2342 §5): one personal namespace."""
     args.end()
-    prefix = names.encode(session.services.mail.prefix)
+    prefix = session.mailbox_name(session.services.mail.prefix)
     separator = string(session.account.separator.encode())
     session.write(b"* NAMESPACE ((%b %b)) NIL NIL\r\n" % (prefix, separator))
 
@@ -143,12 +143,12 @@ def _attributes(entry: Entry) -> list[str]:
 
 
 def _line(session: ImapSession, label: bytes, name: str, attributes: list[str]) -> bytes:
-    return _told(label, name, " ".join(attributes), session.account.separator)
+    return _told(label, name, " ".join(attributes), session.account.separator, session.modes.utf8)
 
 
 @lru_cache(maxsize=512)
-def _told(label: bytes, name: str, attributes: str, separator: str) -> bytes:
+def _told(label: bytes, name: str, attributes: str, separator: str, utf8: bool) -> bytes:
     """The line: clients list the same mailboxes again and again."""
     attribute_octets = attributes.encode("ascii")
-    divider, shown = string(separator.encode()), names.encode(name)
+    divider, shown = string(separator.encode()), names.encode(name, utf8)
     return b"* %b (%b) %b %b\r\n" % (label, attribute_octets, divider, shown)

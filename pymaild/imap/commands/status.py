@@ -39,35 +39,35 @@ class Plan:
 
 
 #: Clients ask for the same few mailboxes again and again: their plans are kept by their text.
-_PLANS: dict[bytes, Plan] = {}
+_PLANS: dict[tuple[bytes, bool], Plan] = {}
 _MOST_PLANS = 256
 _LONGEST_KEPT = 256  # octets
 
 
 def status(session: ImapSession, args: Arguments) -> None:
     """STATUS (RFC 3501 §6.3.10)."""
-    plan = _plan(args)
+    plan = _plan(args, session.modes.utf8)
     found = session.account.status(plan.name, plan.size)
     if plan.name == session.record.mailbox:
         found = found._replace(recent=found.recent + _claimed(session))
     session.write(plan.reply % tuple([item(session, found) for item in plan.items]))
 
 
-def _plan(args: Arguments) -> Plan:
+def _plan(args: Arguments, utf8: bool) -> Plan:
     text = args.rest()
-    plan = _PLANS.get(text)
+    plan = _PLANS.get((text, utf8))
     if plan is not None:
         args.finish()
         return plan
-    plan = _read(args)
+    plan = _read(args, utf8)
     if len(text) <= _LONGEST_KEPT:
         if len(_PLANS) >= _MOST_PLANS:
             _PLANS.clear()
-        _PLANS[text] = plan
+        _PLANS[text, utf8] = plan
     return plan
 
 
-def _read(args: Arguments) -> Plan:
+def _read(args: Arguments, utf8: bool) -> Plan:
     args.sp()
     name = grammar.mailbox(args)
     args.sp()
@@ -75,7 +75,7 @@ def _read(args: Arguments) -> Plan:
     args.end()
     if not items.keys() <= ITEMS.keys():
         raise BadSyntax("Unknown status item")
-    shown = names.encode(name).replace(b"%", b"%%")
+    shown = names.encode(name, utf8).replace(b"%", b"%%")
     values = b" ".join([b"%b %%d" % item for item in items])
     reply = b"* STATUS %b (%b)\r\n" % (shown, values)
     return Plan(name, tuple(ITEMS[item] for item in items), b"SIZE" in items, reply)
