@@ -179,6 +179,11 @@ def _networks(entry: Entry, value: str) -> Entry:
     return replace(entry, networks=networks)
 
 
+def _hidden(entry: Entry, value: str) -> Entry:
+    entry.user.hidden = [name for name in value.split(",") if name]
+    return entry
+
+
 def _parse_networks(value: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     for text in value.split(","):
         try:
@@ -192,4 +197,5 @@ _EXTRAS: dict[str, Callable[[Entry, str], Entry]] = {
     "userdb_mail": _mail,
     "nologin": _nologin,
     "allow_nets": _networks,
+    "hide_capabilities": _hidden,
 }

@@ -41,7 +41,8 @@ class User:
     """Who the auth role says this is, and where the mail lives.
 
     ``uid`` and ``gid`` are numbers of the host; ``mail`` is the absolute path of the Maildir;
-    ``system`` is true where a session must run in a process that has become this user.
+    ``system`` is true where a session must run in a process that has become this user;
+    ``hidden`` names capabilities that are not announced to this user.
     """
 
     name: str = ""
@@ -50,17 +51,22 @@ class User:
     home: str = ""
     mail: str = ""
     system: bool = False
+    hidden: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class SessionRecord:
-    """What every protocol's session has. Protocols add fields in a subclass."""
+    """What every protocol's session has. Protocols add fields in a subclass.
+
+    ``hidden`` names the capabilities that the listener does not announce.
+    """
 
     VERSION: ClassVar[int] = RECORD_VERSION
 
     protocol: str = ""
     id: str = ""
     listener: str = ""
+    hidden: list[str] = field(default_factory=list)
     peer: Peer = field(default_factory=Peer)
     local: Peer = field(default_factory=Peer)
     tls: TlsFacts | None = None

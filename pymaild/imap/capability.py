@@ -50,6 +50,7 @@ def _append_limit(session: ImapSession) -> list[str]:
 
 CAPABILITIES: tuple[Capability, ...] = (
     Capability("IMAP4rev1", ANY, "RFC 3501 §6.1.1"),
+    Capability("IMAP4rev2", ANY, "RFC 9051 §6.1.1", enable=True),
     Capability("LITERAL+", ANY, "RFC 7888 §3", lambda s: s.settings.literal == "plus"),
     Capability("LITERAL-", ANY, "RFC 7888 §5", lambda s: s.settings.literal == "minus"),
     Capability("ID", ANY, "RFC 2971 §3"),
@@ -70,14 +71,31 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("APPENDLIMIT", AUTH, "RFC 7889 §2", value=_append_limit),
 )
 
-ENABLED_BY_NAME = {row.name.upper(): row.name for row in CAPABILITIES if row.enable}
+_TO_ENABLE = {row.name.upper(): row.name for row in CAPABILITIES if row.enable}
 
 
 def announced(session: ImapSession) -> bytes:
     """Return "CAPABILITY IMAP4rev1 ..." for the state the session is in."""
-    hidden = {name.upper() for name in session.settings.hide_capabilities}
     names: list[str] = []
     for row in CAPABILITIES:
         if session.record.state in row.states and row.given(session):
             names += row.value(session) if row.value else [row.name]
+    hidden = _hidden(session)
     return " ".join(["CAPABILITY", *(n for n in names if n.upper() not in hidden)]).encode()
+
+
+def to_enable(session: ImapSession, asked: list[str]) -> list[str]:
+    """Return those of the names in ENABLE that it switches on, as they are written.
+
+    What is hidden from a client cannot be enabled by it either.
+    """
+    hidden = _hidden(session)
+    known = [name for name in dict.fromkeys(asked) if name in _TO_ENABLE and name not in hidden]
+    return [_TO_ENABLE[name] for name in known]
+
+
+def _hidden(session: ImapSession) -> set[str]:
+    """What the server, the listener or the user's entry does not want announced."""
+    user = session.record.user
+    names = [*session.settings.hide_capabilities, *session.record.hidden]
+    return {name.upper() for name in (*names, *(user.hidden if user else ()))}

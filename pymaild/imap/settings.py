@@ -61,5 +61,8 @@ class ImapSettings:
         "What the ID command tells of this server: name and version, the name, or nothing.",
     )
     hide_capabilities: tuple[str, ...] = setting(
-        (), "Capabilities that are not announced; what they stand for works all the same."
+        (),
+        "Capabilities that are not announced and cannot be enabled; what else they stand for "
+        "works all the same. A listener and a user's entry (extra field "
+        "`hide_capabilities=NAME,NAME`) can hide more.",
     )

@@ -140,6 +140,7 @@ def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord
         protocol=settings.protocol,
         id=secrets.token_hex(6),  # a word on a command line, so no "-" in front
         listener=settings.title,
+        hidden=list(settings.hide_capabilities),
         peer=peer,
         local=local,
         started=time.time(),

@@ -136,6 +136,9 @@ class ListenerSettings:
     )
     mode: str = setting("0660", "Rights of a Unix socket.")
     group: str = setting("", "Group of a Unix socket. Empty: the group of the workers.")
+    hide_capabilities: tuple[str, ...] = setting(
+        (), "Capabilities that are not announced here, besides those of the protocol's section."
+    )
 
     def __post_init__(self) -> None:
         self.endpoint()

@@ -351,3 +351,19 @@ def test_what_a_session_shows(mail: ImapBench) -> None:
     assert mail.board.notes[-1] == (State.SELECTED, "INBOX")
     client.ok("LOGOUT")
     assert mail.board.counts["commands"] == 4
+
+
+def test_a_listener_can_hide_more(imap: ImapBench) -> None:
+    session = imap.login(hidden=["IMAP4rev2", "MOVE"])
+    told = session.ok("CAPABILITY").untagged[0].raw.split()
+    assert not {b"IMAP4rev2", b"MOVE"} & set(told)
+    assert session.ok("ENABLE IMAP4rev2").untagged[0].raw == b"* ENABLED\r\n"
+    assert session.record.enabled == []
+
+
+def test_what_a_user_has_hidden_comes_with_the_login(imap: ImapBench) -> None:
+    with imap.auth.users.open("a") as file:
+        file.write("carol:{PLAIN}secret::::::hide_capabilities=MOVE,IMAP4rev2\n")
+    session = imap.connect()
+    assert b"MOVE" not in session.ok("LOGIN carol secret").tagged.raw
+    assert session.ok("ENABLE IMAP4rev2").untagged[0].raw == b"* ENABLED\r\n"

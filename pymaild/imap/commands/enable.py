@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.capability import ENABLED_BY_NAME
+from pymaild.imap.capability import to_enable
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -20,8 +20,6 @@ def enable(session: ImapSession, args: Arguments) -> None:
         args.sp()
         asked.append(args.name().decode("ascii"))
     args.end()
-    enabled = session.record.enabled
-    new = [ENABLED_BY_NAME[name] for name in dict.fromkeys(asked) if name in ENABLED_BY_NAME]
-    new = [name for name in new if name not in enabled]
+    new = [name for name in to_enable(session, asked) if name not in session.record.enabled]
     session.enable(new)
     session.write(" ".join(["* ENABLED", *new]).encode() + b"\r\n")
