@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from pymaild.core.errors import Refused
 
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}")
 _UNPRINTABLE = re.compile(r"[^ -~]+")
+_PIECE = 4096  # ranges of a set that are put together before they are written
 
 
 def string(value: bytes) -> bytes:
@@ -36,18 +38,35 @@ def refusal(error: Refused) -> bytes:
 
 def sequence_set(numbers: Iterable[int]) -> bytes:
     """sequence-set (RFC 3501 §9), in the order given; runs that ascend by one become ranges."""
-    ranges: list[tuple[int, int]] = []
+    return b",".join(map(_range, runs(numbers)))
+
+
+def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield (low, high) of each run that ascends by one."""
     low = high = 0
     for number in numbers:
         if high and number == high + 1:
             high = number
             continue
         if high:
-            ranges.append((low, high))
+            yield low, high
         low = high = number
     if high:
-        ranges.append((low, high))
-    return b",".join([b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in ranges])
+        yield low, high
+
+
+def set_pieces(numbers: Iterable[int]) -> Iterator[bytes]:
+    """Yield a long sequence-set in pieces."""
+    ranges = map(_range, runs(numbers))
+    comma = b""
+    while piece := b",".join(islice(ranges, _PIECE)):
+        yield comma + piece
+        comma = b","
+
+
+def _range(run: tuple[int, int]) -> bytes:
+    low, high = run
+    return b"%d" % low if low == high else b"%d:%d" % run
 
 
 def numbers(values: Sequence[int]) -> bytes:
