@@ -179,7 +179,10 @@ class Board(Protocol):
         """Show state, user and mailbox in `pymailctl who` and in the process title."""
 
     def admit(self, record: SessionRecord) -> bool:
-        """Count the session under ``record.user``; false when the user has too many."""
+        """Count the session under ``record.user``; false when the user has too many.
+
+        Without a user it counts under its address, which can have too many as well.
+        """
 
     def beat(self) -> None:
         """Say that a long command is alive."""

@@ -44,6 +44,11 @@ def append_limit(session: ImapSession) -> int:
     return min(session.services.mail.message_size, _LARGEST_NUMBER)
 
 
+def unauthenticate_possible(session: ImapSession) -> bool:
+    """Whether the session can lose its user: a process that became one cannot become another."""
+    return session.record.user is None or not session.record.user.system
+
+
 def _append_limit(session: ImapSession) -> list[str]:
     return [f"APPENDLIMIT={append_limit(session)}"]
 
@@ -68,6 +73,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("ESEARCH", AUTH, "RFC 4731 §3"),
     Capability("SPECIAL-USE", AUTH, "RFC 6154 §2"),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
+    Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),
     Capability("APPENDLIMIT", AUTH, "RFC 7889 §2", value=_append_limit),
 )
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from pymaild.core.session import SessionRecord
+
+#: What UNAUTHENTICATE leaves alone: the connection, the client's name, and what is counted.
+_OF_THE_CONNECTION = frozenset(
+    "protocol id listener hidden peer local tls started greeted client "
+    "bad auth_failures commands".split()
+)
 
 
 @dataclass(slots=True)
@@ -23,3 +29,10 @@ class ImapRecord(SessionRecord):
     recent: list[list[int]] = field(default_factory=list)
     enabled: list[str] = field(default_factory=list)
     idling: str = ""
+
+    def forget_user(self) -> None:
+        """Be as on the day of the greeting (RFC 8437 §3): extensions to come are included."""
+        fresh = ImapRecord()
+        for item in fields(self):
+            if item.name not in _OF_THE_CONNECTION:
+                setattr(self, item.name, getattr(fresh, item.name))

@@ -142,6 +142,17 @@ class ImapSession:
         self.note()
         selection.selected.close()
 
+    def unauthenticate(self) -> None:
+        """Go back to the state behind the greeting (RFC 8437 §3)."""
+        self.deselect()
+        self.account.close()
+        self._account = None
+        self.record.forget_user()
+        self.record.state = State.NOT_AUTHENTICATED
+        self.modes = Modes()
+        self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
+        self.note()
+
     def note(self, doing: str = "") -> None:
         """Show what this session does."""
         self.services.board.note(self.record, doing, self.record.mailbox)

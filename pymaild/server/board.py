@@ -33,10 +33,12 @@ class SessionBoard:
         """
         self._scoreboard.set_state(self._slot, State.BUSY)
         self.note(record)
-        if record.user is not None:
-            return self.admit(record)
+        return self.admit(record) if limited or record.user is not None else True
+
+    def _admit_stranger(self, record: SessionRecord) -> bool:
+        self._scoreboard.users[self._slot] = 0
         key = address_key(record.peer.address)
-        if not limited or not key:
+        if not key:
             return True
         self._scoreboard.addresses[self._slot] = digest(key)
         return self._scoreboard.addresses.tolist().count(digest(key)) <= self._per_address
@@ -61,7 +63,7 @@ class SessionBoard:
     def admit(self, record: SessionRecord) -> bool:
         """See :meth:`Board.admit`."""
         if record.user is None:
-            return True
+            return self._admit_stranger(record)
         name = digest(record.user.name)
         self._scoreboard.addresses[self._slot] = 0
         self._scoreboard.users[self._slot] = name

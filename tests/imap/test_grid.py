@@ -19,6 +19,7 @@ ARGUMENTS = {
     "AUTHENTICATE": " PLAIN AGFsaWNlAHNlY3JldA==",
     "LOGIN": " alice secret",
     "ENABLE": " X-NOTHING",
+    "UNAUTHENTICATE": "",
     "SELECT": " INBOX",
     "EXAMINE": " INBOX",
     "CREATE": " made",
@@ -59,6 +60,7 @@ LEADS = {
     "EXAMINE": State.SELECTED,
     "CLOSE": State.AUTHENTICATED,
     "UNSELECT": State.AUTHENTICATED,
+    "UNAUTHENTICATE": State.NOT_AUTHENTICATED,
 }
 
 STATES = (State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from pymaild.imap.command import Command
-from pymaild.imap.commands.anystate import capability, identify, logout, noop
+from pymaild.imap.commands.anystate import (
+    capability,
+    identify,
+    logout,
+    noop,
+    unauthenticate,
+)
 from pymaild.imap.commands.append import announced as append_announced
 from pymaild.imap.commands.append import append
 from pymaild.imap.commands.authenticate import authenticate, login, login_literal
@@ -44,6 +50,7 @@ _TABLE: tuple[Command, ...] = (
     Command("NAMESPACE", AUTH, namespace, "RFC 2342 §5", capability="NAMESPACE"),
     Command("STATUS", AUTH, status, "RFC 3501 §6.3.10"),
     Command("APPEND", AUTH, append, "RFC 3501 §6.3.11", announced=append_announced),
+    Command("UNAUTHENTICATE", AUTH, unauthenticate, "RFC 8437 §3", capability="UNAUTHENTICATE"),
     Command("IDLE", AUTH, idle, "RFC 2177 §3", capability="IDLE"),
     Command("CHECK", SELECT, noop, "RFC 3501 §6.4.1"),
     Command("CLOSE", SELECT, close, "RFC 3501 §6.4.2"),

@@ -8,7 +8,7 @@ from pymaild import __version__
 from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.core.session import Ending
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.capability import announced
+from pymaild.imap.capability import announced, unauthenticate_possible
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -34,6 +34,16 @@ def logout(session: ImapSession, args: Arguments) -> None:
     session.deselect()
     session.bye("Logging out")
     session.ending = Ending.CLOSED
+
+
+def unauthenticate(session: ImapSession, args: Arguments) -> None:
+    """UNAUTHENTICATE (RFC 8437 §3): there is no NO, since clients pipeline a login behind it."""
+    args.end()
+    if not unauthenticate_possible(session):
+        raise BadSyntax("UNAUTHENTICATE is not possible here")
+    session.unauthenticate()
+    if not session.services.board.admit(session.record):
+        session.bye("Too many connections")
 
 
 def identify(session: ImapSession, args: Arguments) -> None:
