@@ -9,6 +9,7 @@ cdef class Arguments:
     cdef Tokenizer source
     cdef uint32_t index         # next token
     cdef uint32_t last          # octet behind what was read
+    cdef public bint utf8       # quoted strings must be UTF-8 (RFC 6855 §3, RFC 9051 §9)
     cdef bint opened            # what was read last is a list's parenthesis
 
     cdef const uint8_t *octets(self) noexcept nogil

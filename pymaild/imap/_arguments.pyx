@@ -30,6 +30,14 @@ cdef enum:
     NUMBER_MAX = 4294967295
 
 
+cdef object check_utf8(bytes value):
+    """RFC 6855 §3: octets that are no UTF-8 in a quoted string are answered BAD."""
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadSyntax("Quoted string is not UTF-8") from None
+
+
 cdef class Arguments:
     """A cursor over the tokens of one command: each method reads one argument.
 
@@ -198,6 +206,8 @@ cdef class Arguments:
                 raise BadSyntax("A binary literal cannot stand here")
             if memchr(octets + token.data, 0, stop - token.data) != NULL:
                 raise BadSyntax("A literal cannot hold NUL")
+        elif self.utf8 and not value.isascii():
+            check_utf8(value)
         self.step(token)
         return unescape(value) if escaped else value
 

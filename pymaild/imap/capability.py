@@ -59,6 +59,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("LITERAL+", ANY, "RFC 7888 §3", lambda s: s.settings.literal == "plus"),
     Capability("LITERAL-", ANY, "RFC 7888 §5", lambda s: s.settings.literal == "minus"),
     Capability("ID", ANY, "RFC 2971 §3"),
+    Capability("UTF8=ACCEPT", AUTH, "RFC 6855 §3", enable=True),
     Capability("ENABLE", ANY, "RFC 5161 §3.1"),
     Capability("SASL-IR", NONAUTH, "RFC 4959 §3"),
     Capability("STARTTLS", NONAUTH, "RFC 3501 §6.2.1", lambda s: s.starttls_possible),

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from pymaild._parser import LIST_BEGIN, BadSyntax
+from pymaild._parser import ATOM, LIST_BEGIN, BadSyntax
+from pymaild.core.errors import Code, Refused
 from pymaild.imap import names
 from pymaild.imap._arguments import Arguments
 
 
 def mailbox(args: Arguments) -> str:
     """mailbox (RFC 3501 §9): the name as a client means it, INBOX in any case."""
-    return _canonical(names.decode(args.astring()))
+    return _canonical(names.decode(args.astring(), args.utf8))
 
 
-def new_mailbox(wire: bytes) -> str:
+def new_name(args: Arguments) -> bytes:
+    """astring (RFC 3501 §9) of a name to be made. Raises Refused for an atom beyond ASCII."""
+    unquoted = args.peek() == ATOM
+    wire = args.astring()
+    if unquoted and not wire.isascii():
+        raise Refused(Code.CANNOT, "A name beyond ASCII must be quoted")
+    return wire
+
+
+def new_mailbox(wire: bytes, utf8: bool) -> str:
     """mailbox (RFC 3501 §9) where the name is to be made. Raises Refused."""
-    return _canonical(names.decode_new(wire))
+    return _canonical(names.decode_new(wire, utf8))
 
 
 def _canonical(name: str) -> str:
@@ -55,11 +65,11 @@ def names_list(args: Arguments) -> list[bytes]:
 def patterns(args: Arguments) -> list[str]:
     """One list-mailbox, or several in parentheses (RFC 5258 §6, mbox-or-pat)."""
     if args.peek() != LIST_BEGIN:
-        return [names.decode(args.list_mailbox())]
+        return [names.decode(args.list_mailbox(), args.utf8)]
     found = []
     args.open()
     while args.item():
-        found.append(names.decode(args.list_mailbox()))
+        found.append(names.decode(args.list_mailbox(), args.utf8))
     if not found:
         raise BadSyntax("Expected a mailbox pattern")
     return found

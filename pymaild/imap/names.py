@@ -7,14 +7,14 @@ from pymaild.core.errors import Code, Refused
 from pymaild.mime import utf7
 
 
-def decode(wire: bytes) -> str:
-    """Return the name a client means.
+def decode(wire: bytes, utf8: bool = False) -> str:
+    """Return the name a client means; ``utf8``: it has switched to UTF-8, where "&" is itself.
 
-    Clients get "&" wrong: what is not modified UTF-7 is taken as it stands, and raw UTF-8 is
-    what it looks like. Octets that are neither raise BadSyntax.
+    Other clients get "&" wrong: what is not modified UTF-7 is taken as it stands, and raw
+    UTF-8 is what it looks like (RFC 6855 §3). Octets that are neither raise BadSyntax.
     """
     if wire.isascii():
-        if b"&" in wire:
+        if b"&" in wire and not utf8:
             try:
                 return utf7.decode(wire, strict=False)
             except ValueError:
@@ -26,15 +26,23 @@ def decode(wire: bytes) -> str:
         raise BadSyntax("Mailbox name is neither modified UTF-7 nor UTF-8") from None
 
 
-def decode_new(wire: bytes) -> str:
-    """Return the name of a mailbox to be made: strictly modified UTF-7, in its one form.
+def decode_new(wire: bytes, utf8: bool = False) -> str:
+    """Return the name of a mailbox to be made: UTF-8, or modified UTF-7 in its one form.
 
-    RFC 3501 §5.1.3. Raises Refused, not BadSyntax: any error in creation is NO (§6.3.3).
+    RFC 3501 §5.1.3, RFC 6855 §3. Raises Refused, not BadSyntax: any error in creation is NO
+    (RFC 3501 §6.3.3).
     """
     try:
-        return utf7.decode(wire)
+        name = wire.decode("utf-8") if utf8 or not wire.isascii() else utf7.decode(wire)
     except ValueError:
-        raise Refused(Code.CANNOT, "Mailbox name is not in modified UTF-7") from None
+        raise Refused(Code.CANNOT, "Mailbox name is not in modified UTF-7 or UTF-8") from None
+    if _SEPARATORS & set(name):
+        raise Refused(Code.CANNOT, "Mailbox name has line or paragraph separators")
+    return name
+
+
+#: Beside controls, which are in no name at all (RFC 6855 §3).
+_SEPARATORS = frozenset("\u2028\u2029")
 
 
 def encode(name: str, utf8: bool = False) -> bytes:

@@ -8,8 +8,8 @@ from pymaild.core.session import SessionRecord
 
 #: What UNAUTHENTICATE leaves alone: the connection, the client's name, and what is counted.
 _OF_THE_CONNECTION = frozenset(
-    "protocol id listener hidden peer local tls started greeted client "
-    "bad auth_failures commands".split()
+    ("protocol", "id", "listener", "hidden", "peer", "local", "tls", "started", "greeted")
+    + ("client", "bad", "auth_failures", "commands")
 )
 
 

@@ -52,7 +52,7 @@ class ImapSession:
         self.args = Arguments(self.tokens)
         self.write = stream.write
         self.tag = b"*"
-        self.modes = Modes.of(record.enabled)
+        self._switch()
         self.ending: Ending | None = None
         self.last_words = ""  # of a BYE behind the tagged NO to come
         self.selection: Selection | None = None
@@ -126,7 +126,11 @@ class ImapSession:
     def enable(self, asked: Iterable[str]) -> None:
         """Switch capabilities on for the rest of the session (RFC 5161 §3.1)."""
         self.record.enabled += [name for name in asked if name not in self.record.enabled]
+        self._switch()
+
+    def _switch(self) -> None:
         self.modes = Modes.of(self.record.enabled)
+        self.args.utf8 = self.modes.utf8
 
     def mailbox_name(self, name: str) -> bytes:
         """Return a mailbox's name as this client reads it (RFC 9051 §5.1, RFC 6855 §3)."""
@@ -149,7 +153,7 @@ class ImapSession:
         self._account = None
         self.record.forget_user()
         self.record.state = State.NOT_AUTHENTICATED
-        self.modes = Modes()
+        self._switch()
         self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
         self.note()
 

@@ -63,7 +63,7 @@ def lsub(session: ImapSession, args: Arguments) -> None:
     args.sp()
     reference = grammar.mailbox(args)
     args.sp()
-    patterns = [names.decode(args.list_mailbox())]
+    patterns = [names.decode(args.list_mailbox(), args.utf8)]
     args.end()
     match = _matchers(session, reference, patterns)[0]
     account = session.account

@@ -22,9 +22,9 @@ def _one_name(args: Arguments) -> str:
 def create(session: ImapSession, args: Arguments) -> None:
     """CREATE (RFC 3501 §6.3.3)."""
     args.sp()
-    wire = args.astring()
+    wire = grammar.new_name(args)
     args.end()
-    session.account.create(grammar.new_mailbox(wire))
+    session.account.create(grammar.new_mailbox(wire, args.utf8))
 
 
 def delete(session: ImapSession, args: Arguments) -> None:
@@ -40,9 +40,9 @@ def rename(session: ImapSession, args: Arguments) -> None:
     args.sp()
     old = grammar.mailbox(args)
     args.sp()
-    wire = args.astring()
+    wire = grammar.new_name(args)
     args.end()
-    new = grammar.new_mailbox(wire)
+    new = grammar.new_mailbox(wire, args.utf8)
     account = session.account
     account.rename(old, new)
     selected = session.record.mailbox
