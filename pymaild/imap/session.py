@@ -237,7 +237,7 @@ class ImapSession:
         try:
             answer = row.run(self, self.args)
             if self.selection is not None:
-                self.selection.tell(self.write, row.expunge)
+                self.tell(row.expunge)
         except BadSyntax as error:
             self._settle()
             self._bad(str(error))
@@ -317,6 +317,10 @@ class ImapSession:
         self.record.commands += 1
         self.services.board.count("commands")
 
+    def tell(self, expunge: bool) -> None:
+        """Tell what others did to the selected mailbox; the one place that does. Raises Gone."""
+        self.current.tell(self.write, expunge)
+
     # -- outcomes ----------------------------------------------------------------------------
 
     def _refused(self) -> None:
@@ -336,7 +340,7 @@ class ImapSession:
         """Answer NO behind what there is to tell: a refusal may be due to an expunge."""
         try:
             if self.selection is not None:
-                self.selection.tell(self.write, expunge)
+                self.tell(expunge)
         except Gone:
             self.bye("The selected mailbox was deleted or renumbered")
             return

@@ -57,7 +57,7 @@ def _until_line(session: ImapSession, watch: Watch | None) -> bytes:
     due = time.monotonic() + session.settings.keep_alive
     while (line := session.tokens.line()) is None:
         if session.selection is not None:
-            session.selection.tell(session.write, expunge=True)
+            session.tell(expunge=True)
         event = _wait(session, watch, due)
         if event is Event.CLIENT:
             session.tokens.feed(session.read())
