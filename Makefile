@@ -73,13 +73,16 @@ check: dev ## Lint, types, layering, generated documents
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layering.py
 	$(BIN)/python -m pymaild.admin.generate --check
+	$(BIN)/python -m tools.rfc check
+	$(BIN)/python -m tools.rfc docs --check
 
 bench: dev ## Measure, beside a Debian Dovecot serving the same mail
 	$(BIN)/python -m pytest bench
 	$(BIN)/python -m bench.ratio
 
-docs: build ## Generate the sample configuration and the manual pages
+docs: build ## Generate the sample configuration, the manual pages, the table of RFCs
 	$(BIN)/python -m pymaild.admin.generate
+	$(BIN)/python -m tools.rfc docs
 
 debug: $(VENV)/.dev ## Build annotated, linetraced extensions (build/cython-debug)
 	$(call special,debug)

@@ -1,0 +1,1 @@
+"""Tools of those who build pymaild; nothing of it is installed."""
