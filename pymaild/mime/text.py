@@ -5,20 +5,17 @@ RFC 9051 §6.4.4: strings match without regard to case, in decoded headers and t
 
 from __future__ import annotations
 
-import binascii
 import codecs
 from collections.abc import Callable, Iterator
-from typing import Protocol
-from unicodedata import normalize
 
 from pymaild.mime._fields import collect, split
 from pymaild.mime._parameters import parameters
+from pymaild.mime.collation import unicode_casemap as fold
 from pymaild.mime.content import ContentType, content_type, joined
+from pymaild.mime.encodings import Identity, decoder
 from pymaild.mime.headers import (
-    NOT_BASE64,
     codec,
     decode,
-    decode_base64,
     decode_parameters,
     guess,
 )
@@ -28,30 +25,7 @@ from pymaild.mime.parts import Part
 PIECE = 65536  # octets of a body that are decoded at a time
 OVERLAP = 1024  # characters of a piece that the next one repeats
 
-_MOST_FOLDS = 20_000
-
-
-class _Folds(dict[int, str]):
-    """The comparison form of single characters, made when first met; kept within bounds."""
-
-    def __missing__(self, code: int) -> str:
-        if len(self) >= _MOST_FOLDS:
-            self.clear()
-        folded = normalize("NFKD", normalize("NFKD", chr(code)).casefold())
-        self[code] = folded
-        return folded
-
-
-_FOLDS = _Folds()
-
-
-def fold(text: str) -> str:
-    """Return the form in which texts are compared: case folded, characters decomposed.
-
-    As i;unicode-casemap does (RFC 5051 §2), character by character: no reordering, so time is
-    linear in the text. A substring's form is a substring of the text's form.
-    """
-    return text.lower() if text.isascii() else text.translate(_FOLDS)
+__all__ = ["OVERLAP", "PIECE", "body_texts", "fold", "header_texts", "leaf_texts"]
 
 
 def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
@@ -90,20 +64,25 @@ def body_texts(data: Octets, part: Part, overlap: int = OVERLAP) -> Iterator[str
             yield from header_texts(data[current.header_start : current.header_end], None)
         waiting.extend(reversed(current.children))
         if not current.children:
-            yield from _leaf_texts(data, current, overlap)
+            yield from leaf_texts(data, current, overlap)
 
 
-def _leaf_texts(data: Octets, part: Part, overlap: int) -> Iterator[str]:
+def leaf_texts(data: Octets, part: Part, overlap: int = 0, most: int = 0) -> Iterator[str]:
+    """Yield the text of a part without children, as :func:`body_texts` does.
+
+    ``most``: octets of its body to look at, 0 for all. A part that is no text yields nothing.
+    """
     types, encodings = collect(data, _LEAF_FIELDS, part.header_start, part.header_end)
     content = content_type(types)
     if content.main.lower() not in _TEXT_TYPES:
         return
     encoding = parameters(encodings[0])[0].lower() if encodings else b""
-    undo = _ENCODINGS.get(encoding, _Identity)()
+    undo = decoder(encoding) or Identity()
     to_text = _charset_decoder(content)
     tail = ""
-    for start in range(part.body_start, part.body_end, PIECE):
-        end = min(start + PIECE, part.body_end)
+    stop = min(part.body_start + most, part.body_end) if most else part.body_end
+    for start in range(part.body_start, stop, PIECE):
+        end = min(start + PIECE, stop)
         is_last = end == part.body_end
         text = tail + to_text(undo.feed(bytes(data[start:end]), is_last), is_last)
         if len(text) > len(tail):
@@ -115,50 +94,6 @@ _LEAF_FIELDS = {b"CONTENT-TYPE": 0, b"CONTENT-TRANSFER-ENCODING": 1}
 
 #: A multipart or message that was not divided is searched as text.
 _TEXT_TYPES = frozenset({b"text", b"multipart", b"message"})
-
-
-class _Undo(Protocol):
-    """Undoes a content transfer encoding, piece by piece (RFC 2045 §6)."""
-
-    def feed(self, piece: bytes, is_last: bool) -> bytes:
-        """Return what `piece` adds to the decoded octets."""
-
-
-class _Identity:
-    def feed(self, piece: bytes, is_last: bool) -> bytes:
-        return piece
-
-
-class _Base64:
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes, is_last: bool) -> bytes:
-        digits = self._rest + piece.translate(None, NOT_BASE64)
-        cut = len(digits) if is_last else len(digits) & ~3
-        self._rest = digits[cut:]
-        return decode_base64(digits[:cut])
-
-
-class _QuotedPrintable:
-    """Keeps the last line back, and of a line without end what may be a cut-off =XX."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes, is_last: bool) -> bytes:
-        text = self._rest + piece
-        cut = len(text)
-        if not is_last:
-            cut = text.rfind(b"\n") + 1 or max(text.rfind(b"=", -3), 0) or len(text)
-        self._rest = text[cut:]
-        return binascii.a2b_qp(text[:cut])
-
-
-_ENCODINGS: dict[bytes, Callable[[], _Undo]] = {
-    b"base64": _Base64,
-    b"quoted-printable": _QuotedPrintable,
-}
 
 
 class _Guess:
