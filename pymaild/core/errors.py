@@ -34,15 +34,21 @@ class Code(StrEnum):
     TRYCREATE = "TRYCREATE"  # RFC 9051 §7.1
     TOOBIG = "TOOBIG"  # RFC 4469 §4.2, RFC 7889 §4
     BADCHARSET = "BADCHARSET"  # RFC 9051 §7.1
+    NOTSAVED = "NOTSAVED"  # RFC 5182 §2.5
     UNKNOWN_CTE = "UNKNOWN-CTE"  # RFC 9051 §7.1
+    USEATTR = "USEATTR"  # RFC 6154 §3
+    METADATA_TOOMANY = "METADATA TOOMANY"  # RFC 5464 §4.3
+    METADATA_MAXSIZE = "METADATA MAXSIZE"  # RFC 5464 §4.3, a number behind it
 
 
 class Refused(Exception):
     """The request is understood and declined; nothing was changed.
 
-    ``code`` is None where no RFC names one. ``text`` is one line of ASCII for the client,
-    ``detail`` is for the log alone.
+    ``code`` is None where no RFC names one; ``argument`` is what follows it. ``text`` is one
+    line of ASCII for the client, ``detail`` is for the log alone.
     """
+
+    argument: str = ""
 
     def __init__(self, code: Code | None, text: str, detail: str = "") -> None:
         super().__init__(detail or text)

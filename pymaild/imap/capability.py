@@ -72,6 +72,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("UNSELECT", AUTH, "RFC 3691 §2"),
     Capability("MOVE", AUTH, "RFC 6851 §3"),
     Capability("ESEARCH", AUTH, "RFC 4731 §3"),
+    Capability("SEARCHRES", AUTH, "RFC 5182 §2.1"),
+    Capability("WITHIN", AUTH, "RFC 5032 §2"),
     Capability("SPECIAL-USE", AUTH, "RFC 6154 §2"),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
     Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),

@@ -19,7 +19,7 @@ class ImapRecord(SessionRecord):
 
     ``mailbox`` is "" where none is selected; ``snapshot`` and ``recent`` (ranges of UIDs) are
     those of :meth:`pymaild.mail.selected.Selected.state`. ``idling`` is the tag of an IDLE
-    command under way.
+    command under way. ``saved`` are ranges of the UIDs that "$" stands for (RFC 5182).
     """
 
     mailbox: str = ""
@@ -29,6 +29,7 @@ class ImapRecord(SessionRecord):
     recent: list[list[int]] = field(default_factory=list)
     enabled: list[str] = field(default_factory=list)
     idling: str = ""
+    saved: list[list[int]] = field(default_factory=list)
 
     def forget_user(self) -> None:
         """Be as on the day of the greeting (RFC 8437 §3): extensions to come are included."""

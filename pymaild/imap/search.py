@@ -6,18 +6,14 @@ need the message are asked only of the messages that all cheaper keys let throug
 
 from __future__ import annotations
 
-import re
+import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from email.utils import parsedate_tz
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pymaild.core.errors import Code, Refused
-from pymaild.mail.cache import KEYS
-from pymaild.mime.text import fold, header_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +26,8 @@ ROW, CACHE, HEADER, BODY = range(4)  # what a key costs: the row, the cache, the
 
 _FOREVER = (1 << 62) - 1
 
+Column = Literal["date", "save_date", "modseq"]
+
 
 class Scope:
     """The messages that are searched; keeps the message that was opened last.
@@ -41,6 +39,7 @@ class Scope:
         self.selection = selection
         self.beat = beat
         self.view: View = selection.selected.view
+        self.now = int(time.time())
         self._last = 0
         self._message: Message | None = None
 
@@ -169,9 +168,9 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A column of the row within bounds, both included: BEFORE, ON, SINCE."""
+    """A column of the row within bounds, both included: BEFORE, SAVEDON, OLDER, MODSEQ, ..."""
 
-    column: Literal["date"]
+    column: Column
     low: int = 0
     high: int = _FOREVER
     cost: int = ROW
@@ -180,7 +179,36 @@ class Between:
         return scope.view.match_range(self.column, self.low, self.high)
 
     def test(self, scope: Scope, seq: int) -> bool:
-        return self.low <= scope.view.date(seq) <= self.high
+        value: int = getattr(scope.view, self.column)(seq)
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """OLDER: INTERNALDATE was so many seconds ago or more (RFC 5032 §2). Time goes on."""
+
+    seconds: int
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return scope.view.match_range("date", -_FOREVER, scope.now - self.seconds)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return scope.view.date(seq) <= scope.now - self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Younger:
+    """YOUNGER: INTERNALDATE was so many seconds ago or less (RFC 5032 §2)."""
+
+    seconds: int
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return scope.view.match_range("date", scope.now - self.seconds, _FOREVER)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return scope.view.date(seq) >= scope.now - self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,91 +324,3 @@ class Or:
 
     def test(self, scope: Scope, seq: int) -> bool:
         return self.left.test(scope, seq) or self.right.test(scope, seq)
-
-
-# -- keys of messages --------------------------------------------------------------------------
-
-
-class _NotOfRows:
-    """Keys that can be asked of single messages only."""
-
-    def find(self, scope: Scope) -> Sequence[int]:
-        return [seq for seq in scope.all() if self.test(scope, seq)]
-
-    def test(self, scope: Scope, seq: int) -> bool:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Sent(_NotOfRows):
-    """SENTBEFORE, SENTON, SENTSINCE: the day in the Date field, in days from 1970.
-
-    As it stands there, without regard to its time and zone; no date matches nothing.
-    """
-
-    low: int = -_FOREVER
-    high: int = _FOREVER
-    cost: int = CACHE
-
-    def test(self, scope: Scope, seq: int) -> bool:
-        day = _sent_day(scope.message(seq).envelope)
-        return day is not None and self.low <= day <= self.high
-
-
-@dataclass(frozen=True)
-class Header(_NotOfRows):
-    """A header field: ``text`` is folded; "" asks whether the field is there at all."""
-
-    name: bytes
-    text: str
-
-    @property
-    def cost(self) -> int:
-        return CACHE if self.text and self.name in KEYS else HEADER
-
-    def test(self, scope: Scope, seq: int) -> bool:
-        message = scope.message(seq)
-        cached = message.key(self.name) if self.text else None
-        if cached is not None:
-            return self.text in cached
-        return any(self.text in fold(value) for value in header_texts(message.header(), self.name))
-
-
-@dataclass(frozen=True)
-class Text(_NotOfRows):
-    """BODY and TEXT: ``text`` is folded."""
-
-    text: str
-    header: bool
-    cost: int = BODY
-
-    def test(self, scope: Scope, seq: int) -> bool:
-        if not self.text:
-            return True
-        for piece in scope.message(seq).search_text(self.header, True):
-            if self.text in piece:
-                return True
-            scope.beat()
-        return False
-
-
-_ENVELOPE_DATE = re.compile(rb'\((?:"((?:[^"\\]|\\.){0,200})"|\{[0-9]+\}\r\n(.{0,200}))', re.DOTALL)
-
-
-def _sent_day(envelope: bytes) -> int | None:
-    """Read the first string of an ENVELOPE as a date; days from 1970."""
-    match = _ENVELOPE_DATE.match(envelope)
-    if match is None:
-        return None
-    try:
-        parsed = parsedate_tz((match[1] or match[2] or b"").decode("ascii", "replace"))
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return None
-    return _day_number(parsed[0], parsed[1], parsed[2]) if parsed else None
-
-
-def _day_number(year: int, month: int, day: int) -> int | None:
-    try:
-        return date(year, month, day).toordinal() - 719163
-    except (ValueError, OverflowError):
-        return None

@@ -4,33 +4,52 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
-from pymaild._parser import ATOM, LIST_BEGIN, BadSyntax
+from pymaild._parser import ATOM, LIST_BEGIN, QUOTED, BadSyntax
 from pymaild.core.errors import Code, Refused
-from pymaild.imap import search
+from pymaild.imap import search, search_message
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
-from pymaild.imap.sets import beyond
+from pymaild.imap.sets import Ranges, beyond
 from pymaild.imap.settings import ImapSettings
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from pymaild.mime.headers import codec
 from pymaild.mime.text import fold
 
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
 _DAY = 86400
 _LARGEST_SIZE = (1 << 62) - 1
+_LARGEST_MODSEQ = (1 << 63) - 1  # RFC 7162 §7
 
 
 @dataclass
 class Reader:
-    """Reads search keys. ``charset`` is a Python codec; ``depth`` is how deep they are nested."""
+    """Reads search keys.
+
+    ``charset`` is a Python codec; ``saved`` are the UIDs that "$" stands for; ``depth`` is how
+    deep keys are nested. ``modseq`` says afterwards that the client asked for mod-sequences,
+    and is to be told the highest (RFC 7162 §3.1.5).
+    """
 
     args: Arguments
     selection: Selection
     settings: ImapSettings
     charset: str = ""
+    saved: Ranges = field(default_factory=list)
     depth: int = 0
+    modseq: bool = False
+
+    @classmethod
+    def of(cls, session: ImapSession, args: Arguments) -> Self:
+        """A reader of keys for the selected mailbox."""
+        saved = [(low, high) for low, high in session.record.saved]
+        charset = "utf-8" if session.modes.rev2 else ""  # RFC 9051 §6.4.4
+        return cls(args, session.current, session.settings, charset, saved)
 
     def program(self) -> Key:
         """Read all keys to the end of the command; they must all match."""
@@ -58,7 +77,7 @@ class Reader:
         if args.peek() != ATOM:
             raise BadSyntax("Expected a search key")
         if args.first() in _SET_BEGINS:
-            return self._numbers()
+            return self.numbers(by_uid=False)
         read = KEYS.get(args.name())
         if read is None:
             raise BadSyntax("Unknown search key")
@@ -73,12 +92,16 @@ class Reader:
             raise BadSyntax("Expected a search key")
         return keys[0] if len(keys) == 1 else search.And(keys)
 
-    def _numbers(self) -> Key:
+    def numbers(self, by_uid: bool) -> Key:
+        """Read a set of sequence numbers or UIDs, or "$" (RFC 5182 §2.1)."""
+        if self.args.ahead(b"$"):
+            self.args.word()
+            return search.Numbers(self.saved, by_uid=True)
         ranges = self.args.sequence_set()
         count = len(self.selection.selected.view)
-        if not self.settings.absent_numbers and beyond(ranges, count):
+        if not by_uid and not self.settings.absent_numbers and beyond(ranges, count):
             raise BadSyntax("The set names a message that does not exist")
-        return search.Numbers(ranges, by_uid=False)
+        return search.Numbers(ranges, by_uid)
 
     # -- arguments -----------------------------------------------------------------------------
 
@@ -111,6 +134,14 @@ class Reader:
         self.args.sp()
         return self.args.date()
 
+    def interval(self) -> int:
+        """Read a number of seconds, one at least, behind a space (RFC 5032 §3)."""
+        self.args.sp()
+        seconds: int = self.args.number()
+        if not seconds:
+            raise BadSyntax("Expected an interval in seconds")
+        return seconds
+
     def size(self) -> int:
         """Read a number of octets behind a space."""
         self.args.sp()
@@ -125,10 +156,10 @@ class Reader:
         """Read the name of a header field and a string."""
         self.args.sp()
         name = self.args.astring().upper()
-        return search.Header(name, self.text())
+        return search_message.Header(name, self.text())
 
 
-_SET_BEGINS = frozenset(b"0123456789*")
+_SET_BEGINS = frozenset(b"0123456789*$")
 
 
 def charset(name: bytes) -> str:
@@ -151,7 +182,7 @@ def _without(flags: int) -> _Read:
 
 
 def _field(name: bytes) -> _Read:
-    return lambda reader: search.Header(name, reader.text())
+    return lambda reader: search_message.Header(name, reader.text())
 
 
 def _keyword(reader: Reader) -> Key:
@@ -164,19 +195,41 @@ def _or(reader: Reader) -> Key:
     return search.Or(left, reader.next_key())
 
 
-def _on(reader: Reader) -> Key:
-    day = reader.day()
-    return search.Between("date", day, day + _DAY - 1)
+def _on(column: search.Column) -> _Read:
+    def read(reader: Reader) -> Key:
+        day = reader.day()
+        return search.Between(column, day, day + _DAY - 1)
+
+    return read
 
 
 def _sent_on(reader: Reader) -> Key:
     day = reader.day() // _DAY
-    return search.Sent(day, day)
+    return search_message.Sent(day, day)
 
 
 def _uid(reader: Reader) -> Key:
     reader.args.sp()
-    return search.Numbers(reader.args.sequence_set(), by_uid=True)
+    return reader.numbers(by_uid=True)
+
+
+def _modseq(reader: Reader) -> Key:
+    """RFC 7162 §3.1.5: one mod-sequence for all of a message, so the name of an item is read
+    and passed over.
+    """
+    args = reader.args
+    args.sp()
+    if args.peek() == QUOTED:
+        args.string()
+        args.sp()
+        if args.name() not in _ENTRY_TYPES:
+            raise BadSyntax("Expected PRIV, SHARED or ALL")
+        args.sp()
+    reader.modseq = True
+    return search.Between("modseq", low=args.number(_LARGEST_MODSEQ))
+
+
+_ENTRY_TYPES = (b"PRIV", b"SHARED", b"ALL")
 
 
 def _new(reader: Reader) -> Key:
@@ -188,7 +241,7 @@ KEYS: dict[bytes, _Read] = {
     b"ANSWERED": _with(ANSWERED),
     b"BCC": _field(b"BCC"),
     b"BEFORE": lambda reader: search.Between("date", high=reader.day() - 1),
-    b"BODY": lambda reader: search.Text(reader.text(), header=False),
+    b"BODY": lambda reader: search_message.Text(reader.text(), header=False),
     b"CC": _field(b"CC"),
     b"DELETED": _with(DELETED),
     b"DRAFT": _with(DRAFT),
@@ -197,20 +250,26 @@ KEYS: dict[bytes, _Read] = {
     b"HEADER": lambda reader: reader.field(),
     b"KEYWORD": _keyword,
     b"LARGER": lambda reader: search.Size(low=reader.size() + 1),
+    b"MODSEQ": _modseq,
     b"NEW": _new,
     b"NOT": lambda reader: search.Not(reader.next_key()),
     b"OLD": lambda reader: search.Not(search.Recent()),
-    b"ON": _on,
+    b"OLDER": lambda reader: search.Older(reader.interval()),
+    b"ON": _on("date"),
     b"OR": _or,
     b"RECENT": lambda reader: search.Recent(),
+    b"SAVEDATESUPPORTED": lambda reader: search.All(),  # RFC 8514 §4.3
+    b"SAVEDBEFORE": lambda reader: search.Between("save_date", high=reader.day() - 1),
+    b"SAVEDON": _on("save_date"),
+    b"SAVEDSINCE": lambda reader: search.Between("save_date", low=reader.day()),
     b"SEEN": _with(SEEN),
-    b"SENTBEFORE": lambda reader: search.Sent(high=reader.day() // _DAY - 1),
+    b"SENTBEFORE": lambda reader: search_message.Sent(high=reader.day() // _DAY - 1),
     b"SENTON": _sent_on,
-    b"SENTSINCE": lambda reader: search.Sent(low=reader.day() // _DAY),
+    b"SENTSINCE": lambda reader: search_message.Sent(low=reader.day() // _DAY),
     b"SINCE": lambda reader: search.Between("date", low=reader.day()),
     b"SMALLER": lambda reader: search.Size(high=reader.size() - 1),
     b"SUBJECT": _field(b"SUBJECT"),
-    b"TEXT": lambda reader: search.Text(reader.text(), header=True),
+    b"TEXT": lambda reader: search_message.Text(reader.text(), header=True),
     b"TO": _field(b"TO"),
     b"UID": _uid,
     b"UNANSWERED": _without(ANSWERED),
@@ -219,4 +278,5 @@ KEYS: dict[bytes, _Read] = {
     b"UNFLAGGED": _without(FLAGGED),
     b"UNKEYWORD": lambda reader: search.HasFlags(not_keywords=reader.keyword()),
     b"UNSEEN": _without(SEEN),
+    b"YOUNGER": lambda reader: search.Younger(reader.interval()),
 }

@@ -142,6 +142,7 @@ class ImapSession:
             return
         selection, self.selection = self.selection, None
         self.record.mailbox = ""
+        self.record.saved = []  # RFC 5182 §2.1
         self.record.state = State.AUTHENTICATED
         self.note()
         selection.selected.close()

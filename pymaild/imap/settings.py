@@ -56,6 +56,11 @@ class ImapSettings:
         "Search strings beyond ASCII without CHARSET are read as UTF-8, and where they are not, "
         "as Latin-1. RFC 3501 §6.4.4 knows ASCII only, but clients leave CHARSET out (2026-11).",
     )
+    saved_ranges: int = setting(
+        10_000,
+        "Most ranges of messages that SEARCH RETURN (SAVE) remembers; neighbours are one range.",
+        low=100,
+    )
     id: Literal["full", "name", "nothing"] = setting(
         "name",
         "What the ID command tells of this server: name and version, the name, or nothing.",

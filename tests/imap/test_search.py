@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymaild.imap.search import _flatten, _sent_day
+from pymaild.imap.search import _flatten
+from pymaild.imap.search_message import _sent_day
 from tests.imap.conftest import Client, ImapBench
 
 DATES = ("1-Jan-2020 23:30:00 +0000", "2-Jan-2020 00:30:00 +0000", "3-Jan-2020 12:00:00 +0000")
@@ -125,7 +126,7 @@ def search_any(client: Client, keys: str | bytes) -> list[int]:
         *("", "FROB", "NOT", "OR SEEN", "()", "(SEEN", "SEEN  SEEN", "KEYWORD", "KEYWORD \\Seen"),
         *("BEFORE yesterday", "SINCE 30-Feb-2020", "LARGER x", "LARGER -1", "UID x", "UID", "0"),
         *("1:x", '"SEEN"', "FROM", "FROM (a)", "HEADER x", "CHARSET UTF-8", "RETURN ALL", "SEEN)"),
-        *("RETURN (FROB) ALL", "RETURN (MIN)", "RETURN (MIN", "CHARSET", "SEEN ", "1,,2", "$"),
+        *("RETURN (FROB) ALL", "RETURN (MIN)", "RETURN (MIN", "CHARSET", "SEEN ", "1,,2", "$,1"),
     ],
 )
 def test_malformed_search_is_bad(found: Client, keys: str) -> None:

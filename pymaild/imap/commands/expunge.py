@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.sets import messages
 from pymaild.mail.flags import DELETED
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ def expunge(session: ImapSession, args: Arguments) -> None:
 def uid_expunge(session: ImapSession, args: Arguments) -> None:
     """UID EXPUNGE (RFC 4315 §2.1): of the messages named, those marked as deleted."""
     args.sp()
-    ranges = args.sequence_set()
+    named = set(messages(session, args, by_uid=True))
     args.end()
     session.current.require_writable()
-    named = set(session.current.selected.view.resolve(ranges, True))
     remove_deleted(session.current, named)
 
 

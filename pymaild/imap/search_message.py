@@ -1,0 +1,100 @@
+"""Search keys that need the message: its Date field, its header, its text (RFC 3501 §6.4.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from email.utils import parsedate_tz
+
+from pymaild.imap.search import BODY, CACHE, HEADER, Scope
+from pymaild.mail.cache import KEYS
+from pymaild.mime.text import fold, header_texts
+
+_FOREVER = (1 << 62) - 1
+
+
+class _NotOfRows:
+    """Keys that can be asked of single messages only."""
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return [seq for seq in scope.all() if self.test(scope, seq)]
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Sent(_NotOfRows):
+    """SENTBEFORE, SENTON, SENTSINCE: the day in the Date field, in days from 1970.
+
+    As it stands there, without regard to its time and zone; no date matches nothing.
+    """
+
+    low: int = -_FOREVER
+    high: int = _FOREVER
+    cost: int = CACHE
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        day = _sent_day(scope.message(seq).envelope)
+        return day is not None and self.low <= day <= self.high
+
+
+@dataclass(frozen=True)
+class Header(_NotOfRows):
+    """A header field: ``text`` is folded; "" asks whether the field is there at all."""
+
+    name: bytes
+    text: str
+
+    @property
+    def cost(self) -> int:
+        return CACHE if self.text and self.name in KEYS else HEADER
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        message = scope.message(seq)
+        cached = message.key(self.name) if self.text else None
+        if cached is not None:
+            return self.text in cached
+        return any(self.text in fold(value) for value in header_texts(message.header(), self.name))
+
+
+@dataclass(frozen=True)
+class Text(_NotOfRows):
+    """BODY and TEXT: ``text`` is folded."""
+
+    text: str
+    header: bool
+    cost: int = BODY
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        if not self.text:
+            return True
+        for piece in scope.message(seq).search_text(self.header, True):
+            if self.text in piece:
+                return True
+            scope.beat()
+        return False
+
+
+_ENVELOPE_DATE = re.compile(rb'\((?:"((?:[^"\\]|\\.){0,200})"|\{[0-9]+\}\r\n(.{0,200}))', re.DOTALL)
+
+
+def _sent_day(envelope: bytes) -> int | None:
+    """Read the first string of an ENVELOPE as a date; days from 1970."""
+    match = _ENVELOPE_DATE.match(envelope)
+    if match is None:
+        return None
+    try:
+        parsed = parsedate_tz((match[1] or match[2] or b"").decode("ascii", "replace"))
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return _day_number(parsed[0], parsed[1], parsed[2]) if parsed else None
+
+
+def _day_number(year: int, month: int, day: int) -> int | None:
+    try:
+        return date(year, month, day).toordinal() - 719163
+    except (ValueError, OverflowError):
+        return None
