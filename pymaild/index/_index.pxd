@@ -31,6 +31,7 @@ cdef class Index:
     cdef _place_rows(self, list offsets, uint64_t modseq)
     cdef _apply(self, uint32_t kind, uint64_t number, uint32_t flags, uint64_t keywords,
                 uint64_t modseq)
+    cdef _chain(self, list dead)
     cdef void _count(self, Record* record, int by) noexcept
     cdef Record* row(self, uint64_t number) except NULL
     cdef bint reach(self, uint64_t end) except -1

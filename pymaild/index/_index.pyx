@@ -169,7 +169,8 @@ cdef class Index:
         return Index.open(directory, sealed=False)
 
     def seal(self):
-        """Say that the index is complete."""
+        """Say that the index is complete: what is in it now is where its history begins."""
+        self.head.begun = self.head.snapshot
         PM_BARRIER()
         self.head.version = VERSION
 
@@ -604,8 +605,10 @@ cdef class Index:
         ``uidnext`` and ``snapshot`` are floors: numbers below may have been seen by clients.
         """
         cdef Header* head = self.head
-        cdef uint64_t number, kept = 0, last = 0, dead = 0
+        cdef uint64_t number, last = 0
+        cdef bint unfinished = False
         cdef Record* record
+        dead = []
         self.reach(head.rows)
         head.sequence |= 1
         head.messages = head.unseen = head.recent = head.deleted = 0
@@ -614,23 +617,34 @@ cdef class Index:
             if record.uid <= last or record.name_length == 0 or record.name_length > 255:
                 raise Unusable(f"row {number} is damaged")
             last = record.uid
+            unfinished |= max(record.modseq, record.created) > head.snapshot
             if record.expunged > head.snapshot:
                 record.expunged = 0
-            if record.modseq > head.snapshot:
-                record.modseq = head.snapshot
             if record.expunged:
-                record.previous_dead = kept
-                kept, dead = number + 1, dead + 1
+                dead.append((record.expunged, number))
             else:
                 self._count(record, 1)
             record.check = pm_check(record, CHECKED_WORDS)
-        head.last_dead, head.dead = kept, dead
+        self._chain(sorted(dead))
+        if unfinished:
+            # Its transaction is over, with what had come of it; no log tells what that was.
+            head.snapshot += 1
+            head.log_floor = head.snapshot
         head.uidnext = max(max(head.uidnext, uidnext), <uint32_t>(last + 1))
         head.snapshot = max(head.snapshot, snapshot)
         memcpy(head.boot, <const char*>_BOOT, 16)
         head.new_stamp = head.cur_stamp = 0
         PM_BARRIER()
         head.sequence = (head.sequence | 1) + 1
+
+    cdef _chain(self, list dead):
+        """Link the tombstones anew. ``dead``: (transaction, row), in the order in which they went."""
+        cdef uint64_t number, link = 0
+        for _, number in dead:
+            self.rows[number].previous_dead = link
+            self.rows[number].check = pm_check(&self.rows[number], CHECKED_WORDS)
+            link = number + 1
+        self.head.last_dead, self.head.dead = link, len(dead)
 
     def living(self):
         """Yield (row, uid, flags, keywords, date, save date, size, wire size, name, modseq)."""

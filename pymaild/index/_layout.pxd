@@ -90,6 +90,7 @@ cdef packed struct Header:
     uint32_t keywords      # how many of the slots at KEYWORD_OFFSET are in use
     uint32_t spare
     uint64_t log_floor     # transactions up to this one may be missing in the log
+    uint64_t begun         # transaction at which these files began: no older tombstone is here
 
 cdef packed struct Record:
     uint32_t uid

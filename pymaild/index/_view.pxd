@@ -15,9 +15,9 @@ cdef class View:
     cdef uint32_t _dead_count
 
     cdef bint _go_back(self, uint64_t snapshot) except -1
-    cdef bint _log_reaches(self, uint64_t snapshot) except -1
     cdef int _read_change(self, Change* change, uint64_t position) except -1
     cdef int _collect_dead(self, uint64_t youngest) except -1
+    cdef list _spans(self, ranges, bint by_uid)
     cdef uint32_t _dead_below(self, uint64_t row) noexcept
     cdef uint32_t _lower_bound(self, uint64_t uid) noexcept
     cdef uint32_t _at_or_after(self, uint32_t uid) noexcept

@@ -5,6 +5,7 @@ of that time; sequence numbers follow from both without a copy of the mailbox.
 """
 
 import os
+from bisect import bisect_right
 
 from cpython.array cimport array, clone
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -78,7 +79,8 @@ cdef class View:
         cdef Change change
         if snapshot > self.snapshot:
             return False
-        if snapshot < self.snapshot and snapshot < self.index.head.log_floor:
+        if snapshot < self.snapshot and snapshot < max(self.index.head.log_floor,
+                                                       self.index.head.begun):
             return False
         while low < high:
             middle = (low + high) >> 1
@@ -95,18 +97,9 @@ cdef class View:
                 first = centre + 1
             else:
                 last = centre
-        if first == 0 and snapshot < self.snapshot and not self._log_reaches(snapshot):
-            return False
         self._log_position = HEAD_SIZE + first * sizeof(Change)
         self.snapshot = snapshot
         return True
-
-    cdef bint _log_reaches(self, uint64_t snapshot) except -1:
-        cdef Change change
-        if self._log_position <= HEAD_SIZE:
-            return False
-        self._read_change(&change, HEAD_SIZE)
-        return change.modseq == snapshot + 1
 
     cdef int _read_change(self, Change* change, uint64_t position) except -1:
         cdef bytes octets = os.pread(self.index._log, sizeof(Change), position)
@@ -232,6 +225,8 @@ cdef class View:
         """Return the lowest sequence number without \\Seen, 0 when there is none."""
         cdef uint64_t row
         cdef uint32_t dead = 0, sequence = 0
+        if self.index.head.unseen == 0 and self.index.head.snapshot == self.snapshot:
+            return 0
         for row in range(self.rows):
             if dead < self._dead_count and self._dead[dead] == row:
                 dead += 1
@@ -260,10 +255,24 @@ cdef class View:
 
         ``ranges``: pairs of numbers, 0 for "*" (RFC 9051 §9, seq-range).
         """
-        cdef uint32_t count = len(self), first, last, low, high, number, top
+        return _numbers(self._spans(ranges, by_uid))
+
+    def among(self, seqs, ranges, bint by_uid):
+        """Return those of ``seqs`` that a sequence set selects, in their order, as array('I')."""
+        spans = sorted(self._spans(ranges, by_uid))
+        lows, highs, top = [], [], 0
+        for low, high in spans:
+            top = max(top, high)
+            lows.append(low)
+            highs.append(top)
+        return array("I", [seq for seq in seqs if _inside(seq, lows, highs)])
+
+    cdef list _spans(self, ranges, bint by_uid):
+        """The sequence numbers of a sequence set as pairs, in its order; they may overlap."""
+        cdef uint32_t count = len(self), first, last, low, high, top
         cdef list spans = []
         if count == 0:
-            return clone(_U32, 0, False)
+            return spans
         top = self.index.rows[self.row_of(count)].uid if by_uid else count
         for a, b in ranges:
             first, last = a or top, b or top
@@ -272,7 +281,7 @@ cdef class View:
                 low, high = self._at_or_after(low), self._at_or_before(high)
             if low <= high and low >= 1 and low <= count:
                 spans.append((low, min(high, count)))
-        return _numbers(spans)
+        return spans
 
     cdef uint32_t _lower_bound(self, uint64_t uid) noexcept:
         cdef uint64_t low = 0, high = self.rows, middle
@@ -336,11 +345,12 @@ cdef class View:
         return result[:found]
 
     def advance(self, bint expunge):
-        """Move on to the present: (expunged, exists, flags, moved).
+        """Move on to the present: (expunged, vanished, exists, flags), None when nothing moved.
 
         ``expunged``: sequence numbers of the old view, descending, so that each is valid when
-        told; ``exists``: new number of messages, or None when none came; ``flags``: (sequence
-        number in the new view, transaction) of each changed message. Without ``expunge`` the
+        told; ``vanished``: their UIDs, ascending; ``exists``: new number of messages, or None
+        when none came; ``flags``: (sequence number in the new view, transaction) of each changed
+        message. Without ``expunge`` the
         view stops short of a transaction that took one of its messages (RFC 3501 §7.4.1).
         Raises Gap where only a comparison tells (:meth:`successor`).
         """
@@ -400,7 +410,9 @@ cdef class View:
 
     cdef _settle(self, uint64_t rows, list gone, dict changed):
         cdef uint64_t old_rows = self.rows
-        told = sorted((self.sequence_of(row) for row in gone if row < old_rows), reverse=True)
+        seen = sorted(row for row in gone if row < old_rows)
+        told = [self.sequence_of(row) for row in reversed(seen)]
+        uids = [self.index.row(row).uid for row in seen]
         old_count = len(self)
         if gone:
             self._add_dead(gone)
@@ -408,7 +420,7 @@ cdef class View:
         exists = len(self) if len(self) != old_count - len(told) else None
         flags = sorted((self.sequence_of(row), modseq) for row, modseq in changed.items()
                        if row < old_rows and self.sequence_of(row))
-        return told, exists, flags
+        return told, uids, exists, flags
 
     cdef int _add_dead(self, list gone) except -1:
         cdef uint32_t count = self._dead_count
@@ -437,14 +449,14 @@ cdef class View:
     def successor(self, Index index):
         """Carry the view over to an index that took this one's place, or across a gap in its log.
 
-        Returns (view, expunged, exists, flags) as :meth:`advance` tells them: found by
+        Returns the view and what :meth:`advance` tells: found by
         comparing both views, in time proportional to the mailbox.
         """
         cdef View new = View.of(index)
         cdef uint32_t old_seq = 1, new_seq = 1, old_count = len(self), new_count = len(new)
         cdef Record* ours
         cdef Record* theirs
-        gone, flags, kept = [], [], 0
+        gone, uids, flags, kept = [], [], [], 0
         while old_seq <= old_count:
             ours = &self.index.rows[self.row_of(old_seq)]
             theirs = index.row(new.row_of(new_seq)) if new_seq <= new_count else NULL
@@ -465,12 +477,18 @@ cdef class View:
                 return None
             else:
                 gone.append(old_seq)
+                uids.append(ours.uid)
                 old_seq += 1
         gone.reverse()
-        return new, (gone, new_count if new_count != kept else None, flags)
+        return new, (gone, uids, new_count if new_count != kept else None, flags)
 
 
 _COLUMNS = {"uid": 0, "modseq": 16, "date": 40, "save_date": 48, "size": 96}
+
+
+cdef bint _inside(number, list lows, list highs) except -1:
+    place = bisect_right(lows, number) - 1
+    return place >= 0 and number <= highs[place]
 
 
 cdef _numbers(list spans):

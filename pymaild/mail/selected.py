@@ -11,6 +11,7 @@ from pymaild.mail.mailbox import Mailbox
 from pymaild.storage._watch import Watch
 
 if TYPE_CHECKING:
+    from pymaild.index._view import Moved
     from pymaild.mail.account import Account
 
 
@@ -19,6 +20,7 @@ class Changes:
     """What a session must tell its client (RFC 9051 §7.4, §7.5.1).
 
     ``expunged``: sequence numbers in the order to be told, each valid at its turn;
+    ``vanished``: their UIDs, ascending;
     ``exists`` and ``recent``: new counts, None where they stay; ``flags``: sequence numbers
     after all that, whose flags others changed; ``keywords``: FLAGS must be told again;
     ``gone``: the mailbox was deleted or renumbered, only BYE is left.
@@ -30,6 +32,7 @@ class Changes:
     flags: list[int] = field(default_factory=list)
     keywords: bool = False
     gone: bool = False
+    vanished: list[int] = field(default_factory=list)
 
 
 _NOTHING = Changes()
@@ -135,9 +138,10 @@ class Selected:
             return Changes(gone=True)
         if moved is None:
             return Changes(keywords=True) if self._new_keywords() else _NOTHING
-        gone, exists, flags = moved
+        gone, vanished, exists, flags = moved
         own = self.mailbox.own
-        told = Changes(gone, exists, None, [seq for seq, modseq in flags if modseq not in own])
+        told = Changes(gone, exists, vanished=vanished)
+        told.flags = [seq for seq, modseq in flags if modseq not in own]
         own.difference_update([modseq for modseq in own if modseq <= self.view.snapshot])
         if exists is not None:
             self._claim()
@@ -145,7 +149,7 @@ class Selected:
         told.keywords = self._new_keywords()
         return told
 
-    def _advance(self, expunge: bool) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
+    def _advance(self, expunge: bool) -> Moved | None:
         index = self.mailbox.index
         if index is self.view.index:
             try:
@@ -156,7 +160,7 @@ class Selected:
                 self.mailbox.repair()
         return self._succeed(expunge)
 
-    def _succeed(self, expunge: bool) -> tuple[list[int], int | None, list[tuple[int, int]]] | None:
+    def _succeed(self, expunge: bool) -> Moved | None:
         """The index was compacted or rebuilt, or its log has a gap: compare old view and new."""
         found = self.view.successor(self.mailbox.index)
         if found is None:

@@ -87,7 +87,8 @@ def test_a_client_that_is_told_changes_knows_the_mailbox(
         moved = view.advance(expunge)
         if moved is None:
             return
-        gone, exists, changed = moved
+        gone, vanished, exists, changed = moved
+        assert [client[seq - 1] for seq in reversed(gone)] in (vanished, [None] * len(gone))
         assert expunge or not gone
         for seq in gone:
             del client[seq - 1]
