@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pymaild.core.errors import Code, Refused
+from pymaild.imap.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,32 +236,19 @@ class Numbers:
     ranges: list[tuple[int, int]]
     by_uid: bool
     cost: int = ROW
-    _bounds: array[int] = field(default_factory=lambda: array("Q"))
+    _spans: Spans | None = None
 
     def find(self, scope: Scope) -> Sequence[int]:
         return scope.view.resolve(self.ranges, self.by_uid)
 
     def test(self, scope: Scope, seq: int) -> bool:
-        if not self._bounds:
-            self._bounds = _flatten(self.ranges, self._highest(scope))
-        number = scope.view.uid(seq) if self.by_uid else seq
-        return bisect_right(self._bounds, number) % 2 == 1
+        if self._spans is None:
+            self._spans = Spans.of(self.ranges, self._highest(scope))
+        return (scope.view.uid(seq) if self.by_uid else seq) in self._spans
 
     def _highest(self, scope: Scope) -> int:
         count = len(scope.view)
         return scope.view.uid(count) if self.by_uid and count else count
-
-
-def _flatten(ranges: list[tuple[int, int]], highest: int) -> array[int]:
-    """Return the starts and ends of disjoint ranges, ascending: inside means an odd place."""
-    spans = sorted(sorted((low or highest, high or highest)) for low, high in ranges)
-    bounds = array("Q")
-    for low, high in spans:
-        if bounds and low <= bounds[-1]:
-            bounds[-1] = max(bounds[-1], high + 1)
-        else:
-            bounds.extend((low, high + 1))
-    return bounds
 
 
 # -- keys of keys ------------------------------------------------------------------------------

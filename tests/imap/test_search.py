@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymaild.imap.search import _flatten
 from pymaild.imap.search_message import _sent_day
+from pymaild.imap.spans import Spans
 from tests.imap.conftest import Client, ImapBench
 
 DATES = ("1-Jan-2020 23:30:00 +0000", "2-Jan-2020 00:30:00 +0000", "3-Jan-2020 12:00:00 +0000")
@@ -206,13 +206,23 @@ def test_any_date_field_is_a_day_or_none(envelope: bytes) -> None:
     assert day is None or -800_000 < day < 3_000_000
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1))
-def test_flattened_sets(ranges: list[tuple[int, int]]) -> None:
-    bounds = _flatten(ranges, 15)
-    assert list(bounds) == sorted(set(bounds))
-    inside = {n for a, b in zip(bounds[::2], bounds[1::2], strict=True) for n in range(a, b)}
+RANGES = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)))
+
+
+def numbers(ranges: list[tuple[int, int]]) -> set[int]:
     wanted: set[int] = set()
     for low, high in ranges:
         low, high = sorted((low or 15, high or 15))
         wanted |= set(range(low, high + 1))
-    assert inside == wanted
+    return wanted
+
+
+@given(RANGES, st.lists(st.integers(1, 25), max_size=30))
+def test_spans(ranges: list[tuple[int, int]], toggled: list[int]) -> None:
+    spans, wanted = Spans.of(ranges, 15), numbers(ranges)
+    for number in toggled:
+        spans.toggle(number)
+        wanted ^= {number}
+    assert list(spans.bounds) == sorted(set(spans.bounds))
+    assert {n for n in range(30) if n in spans} == wanted
+    assert {n for low, high in spans for n in range(low, high + 1)} == wanted
