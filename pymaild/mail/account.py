@@ -6,16 +6,22 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.core.session import User
+from pymaild.mail import metadata
+from pymaild.mail.acl import Access
+from pymaild.mail.journal import Journal
+from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Mailbox, Status
+from pymaild.mail.metadata import Annotations, Computed
+from pymaild.mail.rights import Actor, require
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.special import SpecialUses, Uses, checked
 from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
 from pymaild.storage.locks import FileLock
@@ -28,17 +34,6 @@ SUBSCRIPTIONS = "pymaild.subscriptions"
 KEPT_OPEN = 8  # mailboxes
 SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
 GONE = "..pymaild-gone-"  # a deleted folder on its way out
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of LIST: ``special`` is an attribute of RFC 6154 or ""."""
-
-    name: str
-    selectable: bool
-    children: bool
-    special: str
-    subscribed: bool
 
 
 def _guarded(method: Callable[P, R]) -> Callable[P, R]:
@@ -55,30 +50,21 @@ def _guarded(method: Callable[P, R]) -> Callable[P, R]:
 class Account:
     """The mailboxes below one Maildir. Names are Unicode, ``separator`` between levels."""
 
-    def __init__(self, user: User, settings: MailSettings) -> None:
+    def __init__(self, user: User, settings: MailSettings, actor: Actor | None = None) -> None:
+        """``actor``: whose rights count; None is the administrator, who may do everything."""
         self.user = user
+        self.actor = actor
         self.root = user.mail
         self.settings = settings
         self.separator: str = settings.separator
         self.prefix = settings.prefix
         self._open: dict[str, Mailbox] = {}  # for STATUS, by the name asked for
-        self._listed: tuple[int, list[Entry]] | None = None
+        self._listed: tuple[int, Listing] | None = None
+        self.special = SpecialUses(self.root, settings)
         self._names = Names(settings.separator, settings.prefix)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self._lock = FileLock(lock, settings.lock_timeout)
-
-    @property
-    def special(self) -> dict[str, str]:
-        """Names of the special-use mailboxes and their attributes (RFC 6154 §2)."""
-        chosen = self.settings
-        uses = (
-            (chosen.drafts, "\\Drafts"),
-            (chosen.sent, "\\Sent"),
-            (chosen.junk, "\\Junk"),
-            (chosen.trash, "\\Trash"),
-            (chosen.archive, "\\Archive"),
-        )
-        return {self.prefix + name: use for name, use in uses if name}
+        self.journal = Journal(self.root, self._lock, self._picture)
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -97,14 +83,33 @@ class Account:
             return False
 
     @_guarded
-    def open(self, name: str) -> Mailbox:
-        """Open a mailbox. Raises NoSuchMailbox."""
+    def open(self, name: str, rights: str = "") -> Mailbox:
+        """Open a mailbox for which the user has these rights (letters of RFC 4314 §2.1).
+
+        Raises NoSuchMailbox, also where the user may not know of it, and Refused (NOPERM).
+        """
         canonical = self._names.canonical(name)
         try:
             directory = self._directory(canonical)
         except Refused:
             raise NoSuchMailbox from None
-        return Mailbox(canonical, directory, self.root, self.settings)
+        access = self._admit(directory, rights)
+        return Mailbox(self.shown(canonical), directory, self.root, self.settings, access)
+
+    def _admit(self, directory: str, rights: str) -> Access | None:
+        """Check rights on a mailbox; None where nobody's are asked for."""
+        if self.actor is None:
+            return None
+        access = Access(directory, self.user.name, self.actor)
+        held = access.rights()
+        if not held or ("l" not in held and not held.issuperset(rights)):
+            raise NoSuchMailbox
+        require(held, rights)
+        return access
+
+    def shown(self, name: str) -> str:
+        """Return the name under which the user knows a mailbox of this account."""
+        return name
 
     def status(self, name: str, size: bool = False) -> Status:
         """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.
@@ -130,6 +135,9 @@ class Account:
         while self._open:
             self._open.popitem()[1].close()
 
+    def _picture(self) -> tuple[list[str], list[str]]:
+        return sorted(self._existing()), sorted(self.subscriptions())
+
     def _existing(self) -> list[str]:
         return self._survey()[0]
 
@@ -148,33 +156,57 @@ class Account:
         return found, whole
 
     @_guarded
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Listing:
         """Return all mailboxes and the names above them, sorted, INBOX first.
 
         What was found is remembered while the Maildir's own directory does not change: folders
-        come and go there, and subscriptions are replaced there.
+        come and go there, and subscriptions and special uses are replaced there.
         """
         try:
             stamp = os.stat(self.root).st_mtime_ns
         except FileNotFoundError:
-            return []
+            return Listing()
         if self._listed is not None and self._listed[0] == stamp:
             return self._listed[1]
         names, whole = self._survey()
-        entries = self._entries(set(names))
+        special, subscribed = self.special.now(), set(self.subscriptions())
+        entries = listing(set(names), self._names, special, subscribed)
         settled = time.time_ns() - stamp > SETTLED
         self._listed = (stamp, entries) if whole and settled else None
         return entries
 
-    def _entries(self, existing: set[str]) -> list[Entry]:
-        implied = {parent for name in existing for parent in self._names.parents(name)}
-        inner = {self._names.parents(name)[-1] for name in existing if self.separator in name}
-        inner |= {self._names.parents(name)[-1] for name in implied if self.separator in name}
-        subscribed, special = set(self.subscriptions()), self.special
-        return [
-            Entry(name, name in existing, name in inner, special.get(name, ""), name in subscribed)
-            for name in sorted(existing | implied, key=lambda name: (name != INBOX, name))
-        ]
+    def annotations(self, name: str) -> Annotations:
+        """Return the annotations of a mailbox, or of the server where ``name`` is "".
+
+        RFC 5464 §3.1. Raises NoSuchMailbox.
+        """
+        if not name:
+            return self._annotations(os.path.join(self.root, metadata.OF_ACCOUNT), shared=False)
+        canonical = self._names.canonical(name)
+        if not self.exists(canonical):
+            raise NoSuchMailbox
+        found = self._annotations(os.path.join(self._directory(canonical), metadata.NAME))
+        found.computed["/private/specialuse"] = self._special_use(canonical)
+        return found
+
+    def _annotations(self, path: str, shared: bool = True) -> Annotations:
+        found = Annotations(path, self.user.name, self._lock, self.settings, shared=shared)
+        if not shared:
+            found.computed["/shared/comment"] = metadata.fixed(self.settings.server_comment)
+            found.computed["/shared/admin"] = metadata.fixed(self.settings.server_admin)
+        return found
+
+    def _special_use(self, name: str) -> Computed:
+        """The uses of a mailbox as an annotation (RFC 6154 §4)."""
+
+        def uses(value: bytes) -> Uses:
+            return checked(name, value.decode("ascii", "replace").split())
+
+        return Computed(
+            lambda: " ".join(self.special.now().get(name, ())).encode(),
+            uses,
+            lambda value: self.special.store(self.special.assigned(name, uses(value))),
+        )
 
     # -- first sight ---------------------------------------------------------------------------
 
@@ -206,23 +238,40 @@ class Account:
         ]
 
     def _make_special(self) -> None:
-        for name in self.special:
+        for name in self.special.defaults:
             if not self.exists(name):
                 Maildir(self._directory(name), self.settings.fsync).create(folder=True)
 
     # -- changing the tree ---------------------------------------------------------------------
 
     @_guarded
-    def create(self, name: str) -> None:
-        """Make a mailbox (RFC 9051 §6.3.4); a trailing separator is the client's hint only."""
+    def create(self, name: str, uses: Sequence[str] = ()) -> None:
+        """Make a mailbox (RFC 9051 §6.3.4); a trailing separator is the client's hint only.
+
+        ``uses``: its special uses (RFC 6154 §3), which no other mailbox has from then on.
+        """
         name = self._names.canonical(name.removesuffix(self.separator))
         if name == INBOX:
             raise Refused(Code.ALREADYEXISTS, "INBOX always exists")
-        directory = self._new_directory(name)
+        directory, given = self._new_directory(name), checked(name, uses)
         with self._lock:
             if os.path.isdir(os.path.join(directory, "cur")):
                 raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
-            Maildir(directory, self.settings.fsync).create(folder=True)
+            special = self.special
+            stored = special.assigned(name, given) if given else special.without([name])
+            folder = Maildir(directory, self.settings.fsync)
+            self._with_special(stored, lambda: folder.create(folder=True))
+
+    def _with_special(self, stored: Mapping[str, Uses], step: Callable[[], None]) -> None:
+        """Take a step that special uses are stored for first, and put back if it fails."""
+        before = self.special.stored()
+        self.special.store(stored)
+        try:
+            step()
+        except OSError:
+            self.special.store(before)
+            raise
+            self.journal.changed()
 
     def _new_directory(self, name: str) -> str:
         try:
@@ -241,6 +290,8 @@ class Account:
             if not Maildir(directory).exists():
                 self._refuse_missing(name)
             self._remove(directory)
+            self.special.store(self.special.without([name]))
+            self.journal.changed()
 
     def _refuse_missing(self, name: str) -> None:
         below = name + self.separator
@@ -277,6 +328,8 @@ class Account:
             source.refresh()
             view = source.view()
             source.copy(view, range(1, len(view) + 1), target, move=True)
+        with self._lock:  # RFC 5464 §4.1: annotations go along, and stay
+            self.annotations(new).copy(self.annotations(INBOX))
 
     def _rename_all(self, old: str, new: str) -> None:
         existing = self._existing()
@@ -292,6 +345,10 @@ class Account:
             raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
         # Every new name is checked before the first directory moves.
         pairs = [(self._directory(a), self._new_directory(b)) for a, b in moves]
+        self._with_special(self.special.copied(moves), lambda: self._move_all(pairs))
+        self.special.store(self.special.without(name for name, _ in moves))
+
+    def _move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
         done: list[tuple[str, str]] = []
         try:
             for source, target in pairs:
@@ -335,6 +392,7 @@ class Account:
     def _write_subscriptions(self, names: Iterable[str]) -> None:
         text = "".join(f"{name}\n" for name in dict.fromkeys(names))
         atomic.replace(os.path.join(self.root, SUBSCRIPTIONS), text.encode(), self.settings.fsync)
+        self.journal.changed()
 
     # -- administration ------------------------------------------------------------------------
 

@@ -17,9 +17,11 @@ from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.index import IN_NEW, Index, Unusable, View
 from pymaild.mail import flags as flag_names
 from pymaild.mail import sync
+from pymaild.mail.acl import Access
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
+from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.transfer import Transfer
 from pymaild.storage import atomic, takeover
@@ -56,8 +58,17 @@ class Status(NamedTuple):
 class Mailbox:
     """An open mailbox. Close it, or use it as a context manager."""
 
-    def __init__(self, name: str, directory: str, root: str, settings: MailSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: str,
+        root: str,
+        settings: MailSettings,
+        access: Access | None = None,
+    ) -> None:
+        """``access``: what the user may do here; None is the administrator."""
         self.name = name
+        self.access = access
         self.directory = directory
         self.root = root
         self.settings = settings
@@ -88,6 +99,17 @@ class Mailbox:
         """Release descriptors and locks."""
         self.index.close()
         self.lock.close()
+
+    # -- rights ------------------------------------------------------------------------------
+
+    @guarded
+    def rights(self) -> Rights:
+        """Return what the user may do here now (RFC 4314 §2.1)."""
+        return ALL if self.access is None else self.access.rights()
+
+    def require(self, letters: str) -> None:
+        """Raise Refused (NOPERM) unless the user has all these rights."""
+        require(self.rights(), letters)
 
     # -- looking -----------------------------------------------------------------------------
 
