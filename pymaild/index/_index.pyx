@@ -283,6 +283,20 @@ cdef class Index:
                 return result
         raise Busy
 
+    def usage(self):
+        """Return (messages, octets of their files, those of deleted ones) of one moment."""
+        cdef Header* head = self.head
+        cdef uint32_t before
+        cdef int spin
+        for spin in range(SPINS):
+            before = head.sequence
+            PM_BARRIER()
+            result = (head.messages, head.storage, head.deleted_storage)
+            PM_BARRIER()
+            if before == head.sequence and not before & 1:
+                break
+        return result
+
     def keyword_names(self):
         """Names in bit order."""
         cdef uint32_t number
@@ -350,6 +364,10 @@ cdef class Index:
         """Return (uid, flags, keywords, alive) of a row."""
         cdef Record* record = self.row(number)
         return record.uid, record.flags, record.keywords, record.expunged == 0
+
+    def modseq(self, uint64_t number):
+        """The transaction that last changed a row."""
+        return self.row(number).modseq
 
     def name(self, uint64_t number):
         """The message's file name in the Maildir without its info part, as bytes."""
@@ -592,10 +610,12 @@ cdef class Index:
     cdef void _count(self, Record* record, int by) noexcept:
         cdef Header* head = self.head
         head.messages += by
+        head.storage += by * <int64_t>record.size
         if not record.flags & SEEN:
             head.unseen += by
         if record.flags & DELETED:
             head.deleted += by
+            head.deleted_storage += by * <int64_t>record.size
         if record.flags & IN_NEW:
             head.recent += by
 
@@ -612,6 +632,7 @@ cdef class Index:
         self.reach(head.rows)
         head.sequence |= 1
         head.messages = head.unseen = head.recent = head.deleted = 0
+        head.storage = head.deleted_storage = 0
         for number in range(head.rows):
             record = &self.rows[number]
             if record.uid <= last or record.name_length == 0 or record.name_length > 255:

@@ -91,6 +91,8 @@ cdef packed struct Header:
     uint32_t spare
     uint64_t log_floor     # transactions up to this one may be missing in the log
     uint64_t begun         # transaction at which these files began: no older tombstone is here
+    uint64_t storage       # octets of all files
+    uint64_t deleted_storage  # octets of the files of messages marked as deleted
 
 cdef packed struct Record:
     uint32_t uid

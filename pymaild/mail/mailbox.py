@@ -18,6 +18,7 @@ from pymaild.index import IN_NEW, Index, Unusable, View
 from pymaild.mail import flags as flag_names
 from pymaild.mail import sync
 from pymaild.mail.acl import Access
+from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
@@ -347,17 +348,27 @@ class Mailbox:
 
     @guarded
     def store(
-        self, view: View, seqs: Iterable[int], how: Literal["set", "add", "remove"], flags: Flags
+        self,
+        view: View,
+        seqs: Iterable[int],
+        how: Literal["set", "add", "remove"],
+        flags: Flags,
+        condition: Unchanged | None = None,
     ) -> list[int]:
-        """Change flags (RFC 9051 §6.4.6); returns sequence numbers whose message has gone."""
+        """Change flags (RFC 9051 §6.4.6); returns sequence numbers whose message has gone.
+
+        Those that do not meet the condition are left as they are, and noted there.
+        """
         uids = [(seq, view.uid(seq)) for seq in seqs]
-        gone = []
         with self.changing() as index:
             stirred = self._stirred(view, index, uids)
-            for seq, uid in uids:
-                row = index.row_of_uid(uid)
-                if row < 0 or not self._set(index, row, how, flags):
-                    gone.append(seq)
+            rows = {seq: index.row_of_uid(uid) for seq, uid in uids}
+            gone = [seq for seq, row in rows.items() if row < 0]
+            for seq in gone:
+                del rows[seq]
+            if condition is not None:
+                condition.sift(index, rows, how, flags)
+            gone += [seq for seq, row in rows.items() if not self._set(index, row, how, flags)]
             if index.staged:
                 self.publish(index)
                 if not stirred:
