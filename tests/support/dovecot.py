@@ -114,12 +114,17 @@ class Dovecot:
     """A running Dovecot. ``home`` is a user's Maildir below ``base``/mail/<user>/Maildir."""
 
     def __init__(
-        self, base: Path, users: dict[str, str], spare: int = 0, anybody: bool = False
+        self,
+        base: Path,
+        users: dict[str, str],
+        spare: int = 0,
+        anybody: bool = False,
+        more: str = "",
     ) -> None:
         self.base = base
         self.users = users
         self.imap, self.pop3, self.lmtp = (("127.0.0.1", free_port()) for _ in range(3))
-        self.config = write(base / "dovecot.conf", self._config(spare) + _STATIC * anybody)
+        self.config = write(base / "dovecot.conf", self._config(spare) + _STATIC * anybody + more)
         write(base / "passwd", "".join(f"{u}:{{PLAIN}}{p}::::::\n" for u, p in users.items()))
         for user in users:
             home = base / "mail" / user
@@ -184,10 +189,15 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot(users: dict[str, str], spare: int = 0, anybody: bool = False) -> Iterator[Dovecot]:
-    """A Dovecot in a folder of its own; prepare mail before ``start`` is called."""
+def dovecot(
+    users: dict[str, str], spare: int = 0, anybody: bool = False, more: str = ""
+) -> Iterator[Dovecot]:
+    """A Dovecot in a folder of its own; prepare mail before ``start`` is called.
+
+    ``more`` is put behind its configuration.
+    """
     with place("dc") as base:
-        server = Dovecot(base, users, spare, anybody)
+        server = Dovecot(base, users, spare, anybody, more)
         give(base)
         try:
             yield server
