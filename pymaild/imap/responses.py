@@ -32,8 +32,8 @@ def text(line: str) -> bytes:
 
 def refusal(error: Refused) -> bytes:
     """Code and text of a NO (RFC 5530)."""
-    code = b"[%b] " % error.code.encode("ascii") if error.code else b""
-    return code + text(error.text)
+    code = " ".join(filter(None, (error.code, error.argument))).encode("ascii")
+    return (b"[%b] " % code if code else b"") + text(error.text)
 
 
 def sequence_set(numbers: Iterable[int]) -> bytes:
@@ -67,6 +67,17 @@ def set_pieces(numbers: Iterable[int]) -> Iterator[bytes]:
 def _range(run: tuple[int, int]) -> bytes:
     low, high = run
     return b"%d" % low if low == high else b"%d:%d" % run
+
+
+def vanished(gone: Iterable[tuple[int, int]], earlier: bool = False) -> Iterator[bytes]:
+    """Yield VANISHED responses of bounded length (RFC 7162 §3.2.10) for ranges of UIDs.
+
+    ``earlier``: they went before this mailbox was selected, or before a known state of it.
+    """
+    head = b"* VANISHED (EARLIER) " if earlier else b"* VANISHED "
+    ranges = map(_range, gone)
+    while piece := b",".join(islice(ranges, _PIECE)):
+        yield head + piece + b"\r\n"
 
 
 def numbers(values: Sequence[int]) -> bytes:

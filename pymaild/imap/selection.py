@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
-from pymaild.imap.responses import sequence_set
+from pymaild.imap.modes import Modes
+from pymaild.imap.responses import runs, sequence_set, vanished
 from pymaild.mail.flags import Flags
 
 if TYPE_CHECKING:
+    from pymaild.imap.contexts import Contexts
     from pymaild.mail.selected import Changes, Selected
 
 Write = Callable[[bytes], None]
@@ -26,11 +28,16 @@ class Selection:
     """What stands between the mail layer's :class:`Selected` and the wire.
 
     Nothing in here outlives a command but caches: the record holds what makes a Selection.
+    ``modes`` are those of the session; ``numbered`` says that the command under way named
+    messages by sequence numbers, where its row in the table does not say so.
     """
 
-    def __init__(self, selected: Selected) -> None:
+    def __init__(self, selected: Selected, modes: Modes) -> None:
         self.selected = selected
+        self.modes = modes
+        self.numbered = False
         self.mailbox = selected.mailbox
+        self.contexts: Contexts | None = None
         self._wire: dict[int, bytes] = {}
         self._recent = selected.recent  # as the client was told
         self._take_keywords(self.mailbox.keyword_names())
@@ -90,15 +97,21 @@ class Selection:
 
     def tell(self, write: Write, expunge: bool) -> None:
         """Tell what changed since the last time (RFC 3501 §5.2, §7.4.1). Raises Gone."""
+        expunge = expunge and not self.numbered
+        self.numbered = False
         changes = self.selected.changes(expunge)
         if changes:
             self._tell(changes, write)
+        if self.modes.qresync and not expunge and self._behind():
+            write(self.highest("Expunges are still to be told"))
 
     def _tell(self, changes: Changes, write: Write) -> None:
         if changes.gone:
             raise Gone
+        if self.contexts is not None:
+            self.contexts.before(changes)
         if changes.expunged:
-            write(b"".join([b"* %d EXPUNGE\r\n" % seq for seq in changes.expunged]))
+            self._tell_expunged(changes, write)
         if changes.exists is not None:
             write(b"* %d EXISTS\r\n" % changes.exists)
         if changes.expunged or changes.exists is not None:
@@ -106,7 +119,34 @@ class Selection:
         if changes.keywords:
             self.tell_keywords(write)
         for seq in changes.flags:
-            write(self.flags_update(seq))
+            write(self.update(seq))
+        if self.contexts is not None:
+            self.contexts.behind(changes)
+
+    def _tell_expunged(self, changes: Changes, write: Write) -> None:
+        """EXPUNGE, or VANISHED instead (RFC 7162 §3.2.10, RFC 9586 §3.3)."""
+        if self.modes.qresync or self.modes.uidonly:
+            for response in vanished(runs(changes.vanished)):
+                write(response)
+        else:
+            write(b"".join([b"* %d EXPUNGE\r\n" % seq for seq in changes.expunged]))
+
+    def _behind(self) -> bool:
+        """Whether the view waits for a command that may tell of an expunge.
+
+        Mod-sequences told meanwhile can be higher than that of the expunge: a client that is cut
+        off now must not take them for all it knows (RFC 7162 §3.2).
+        """
+        return self.mailbox.index.snapshot > self.selected.view.snapshot
+
+    def highest(self, text: str = "Highest") -> bytes:
+        """An untagged OK with HIGHESTMODSEQ: all up to it has been told (RFC 7162 §3.1.2.1)."""
+        return b"* OK [HIGHESTMODSEQ %d] %b\r\n" % (self.modseq, text.encode())
+
+    @property
+    def modseq(self) -> int:
+        """The mod-sequence of the mailbox as its client knows it."""
+        return self.selected.view.snapshot
 
     def _tell_recent(self, write: Write, grown: bool) -> None:
         """RFC 3501 §7.3.2: told with new mail, and when an expunge has changed it."""
@@ -115,15 +155,26 @@ class Selection:
             write(b"* %d RECENT\r\n" % recent)
         self._recent = recent
 
-    def flags_update(self, seq: int, uid: bool = True) -> bytes:
-        """An untagged FETCH of a message's flags."""
-        if uid:
-            return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (
-                seq,
-                self.selected.view.uid(seq),
-                self.flags(seq),
-            )
-        return b"* %d FETCH (FLAGS %b)\r\n" % (seq, self.flags(seq))
+    def head(self, seq: int) -> bytes:
+        """The start of a FETCH response up to its items, or of UIDFETCH (RFC 9586 §3.3)."""
+        if self.modes.uidonly:
+            return b"* %d UIDFETCH (" % self.selected.view.uid(seq)
+        return b"* %d FETCH (" % seq
+
+    def update(self, seq: int, uid: bool = True, flags: bool = True) -> bytes:
+        """A FETCH response nobody asked for: flags and mod-sequence of a message.
+
+        Clients that know mod-sequences get UID and MODSEQ always (RFC 7162 §3.2.4).
+        """
+        view, modes = self.selected.view, self.modes
+        items = []
+        if (uid or modes.condstore) and not modes.uidonly:
+            items.append(b"UID %d" % view.uid(seq))
+        if flags:
+            items.append(b"FLAGS " + self.flags(seq))
+        if modes.condstore:
+            items.append(b"MODSEQ (%d)" % view.modseq(seq))
+        return b"%b%b)\r\n" % (self.head(seq), b" ".join(items))
 
     def recent_spans(self) -> list[list[int]]:
         """Ranges of the UIDs that are \\Recent here."""

@@ -22,7 +22,9 @@ from pymaild.imap import capability, names
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN
+from pymaild.imap.events import Wishes
 from pymaild.imap.modes import Modes
+from pymaild.imap.notifier import Notifier
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, text
 from pymaild.imap.resume import resume
@@ -52,10 +54,13 @@ class ImapSession:
         self.args = Arguments(self.tokens)
         self.write = stream.write
         self.tag = b"*"
+        self.command = ""  # the one under way
+        self.selection: Selection | None = None
         self._switch()
         self.ending: Ending | None = None
         self.last_words = ""  # of a BYE behind the tagged NO to come
-        self.selection: Selection | None = None
+        self.notifier: Notifier | None = None
+        self.added: set[int] = set()  # UIDs this client itself brought into the selected mailbox
         self._account: Account | None = None
         self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
 
@@ -76,6 +81,8 @@ class ImapSession:
             self.stream.flush()
         except Disconnected:
             self.ending = Ending.CLOSED
+        except Gone:
+            self._leave("The selected mailbox was deleted or renumbered")
         except TimedOut:
             self._leave("Autologout, the connection was silent for too long")
         except Leave as leave:
@@ -111,12 +118,16 @@ class ImapSession:
     def enter(self, account: Account) -> None:
         """Go to the authenticated state."""
         self._account = account
+        account.journal.origin = self.record.id
         self.record.state = State.AUTHENTICATED
         self.note()
 
     def select(self, selected: Selected) -> Selection:
         """Go to the selected state."""
-        self.selection = Selection(selected)
+        self.selection = Selection(selected, self.modes)
+        self.added.clear()
+        if self.notifier is not None:
+            self.notifier.selected(selected.mailbox.name)
         self.record.state = State.SELECTED
         self.record.mailbox = selected.mailbox.name
         self.record.read_only = selected.read_only
@@ -124,13 +135,27 @@ class ImapSession:
         return self.selection
 
     def enable(self, asked: Iterable[str]) -> None:
-        """Switch capabilities on for the rest of the session (RFC 5161 §3.1)."""
+        """Switch capabilities on for the rest of the session (RFC 5161 §3.1).
+
+        Where that makes the client one that knows mod-sequences, it is told that of the selected
+        mailbox (RFC 7162 §3.1).
+        """
+        aware = self.modes.condstore
         self.record.enabled += [name for name in asked if name not in self.record.enabled]
         self._switch()
+        if self.selection is not None and self.modes.condstore and not aware:
+            self.write(self.selection.highest())
+
+    def aware(self) -> None:
+        """Take note of a command that only clients give that know mod-sequences."""
+        if not self.modes.condstore:
+            self.enable(["CONDSTORE"])
 
     def _switch(self) -> None:
         self.modes = Modes.of(self.record.enabled)
         self.args.utf8 = self.modes.utf8
+        if self.selection is not None:
+            self.selection.modes = self.modes
 
     def mailbox_name(self, name: str) -> bytes:
         """Return a mailbox's name as this client reads it (RFC 9051 §5.1, RFC 6855 §3)."""
@@ -141,8 +166,11 @@ class ImapSession:
         if self.selection is None:
             return
         selection, self.selection = self.selection, None
+        if self.notifier is not None:
+            self.notifier.close()
         self.record.mailbox = ""
         self.record.saved = []  # RFC 5182 §2.1
+        self.record.contexts = []
         self.record.state = State.AUTHENTICATED
         self.note()
         selection.selected.close()
@@ -152,11 +180,30 @@ class ImapSession:
         self.deselect()
         self.account.close()
         self._account = None
+        if self.notifier is not None:
+            self.notifier.close()
+            self.notifier = None
         self.record.forget_user()
         self.record.state = State.NOT_AUTHENTICATED
         self._switch()
         self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
         self.note()
+
+    def notify(self, wishes: Wishes, status: bool = False) -> None:
+        """Tell of these events from now on (RFC 5465 §3.1). Raises Refused."""
+        if self.selection is not None:
+            self.selection.tell(self.write, True)
+        told = {"groups": wishes.dump(), "position": 0, "known": {}}
+        fresh = Notifier(self, told)
+        fresh.begin(status)
+        if self.notifier is not None:
+            self.notifier.close()
+        self.record.notify, self.notifier = told, fresh
+
+    def overflow(self) -> None:
+        """Give up telling events, and say so (RFC 5465 §5.8)."""
+        self.write(b"* OK [NOTIFICATIONOVERFLOW] Events are no longer told\r\n")
+        self.notify(Wishes([]))
 
     def note(self, doing: str = "") -> None:
         """Show what this session does."""
@@ -168,17 +215,31 @@ class ImapSession:
             record = self.record
             state = self.selection.selected.state()
             record.mailbox, record.uidvalidity, record.snapshot, record.recent = state
+            contexts = self.selection.contexts
+            record.contexts = contexts.state() if contexts is not None else []
 
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, idle: bool = False) -> bytes:
         """Return what the client sends next; ``idle`` outside of commands only."""
         if self.record.state != State.NOT_AUTHENTICATED:
+            if idle and self.notifier is not None:
+                self._attend(self.notifier)
             return self.stream.read(self.settings.idle_timeout, idle)
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimedOut
         return self.stream.read(left, idle)
+
+    def _attend(self, notifier: Notifier) -> None:
+        """Tell what happens until the client sends something (RFC 5465 §3.1)."""
+        self.command = ""
+        try:
+            notifier.wait(self.settings.idle_timeout)
+        except (Refused, OSError) as error:
+            failed = error if isinstance(error, Refused) else from_oserror(error)
+            self._log_refusal(failed)
+            self.overflow()
 
     def read_line(self) -> bytes:
         """Return a line that is no command, in the middle of one. Raises BadSyntax."""
@@ -235,6 +296,7 @@ class ImapSession:
 
     def _execute(self, row: Command) -> None:
         """Run a command; what it raises has exactly one reply (RFC 3501 §7.1)."""
+        self.command = row.name
         try:
             answer = row.run(self, self.args)
             if self.selection is not None:
@@ -320,7 +382,10 @@ class ImapSession:
 
     def tell(self, expunge: bool) -> None:
         """Tell what others did to the selected mailbox; the one place that does. Raises Gone."""
-        self.current.tell(self.write, expunge)
+        if self.notifier is None:
+            self.current.tell(self.write, expunge)
+        else:
+            self.notifier.tell_selected(self.command, expunge)
 
     # -- outcomes ----------------------------------------------------------------------------
 

@@ -57,6 +57,6 @@ def _store(
     if not silent:
         for seq in seqs:
             if seq not in lost:
-                session.write(selection.flags_update(seq, by_uid))
+                session.write(selection.update(seq, by_uid))
     if lost and not by_uid:
         raise Refused(Code.EXPUNGEISSUED, "Some of these messages are already expunged")
