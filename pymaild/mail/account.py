@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.core.session import User
 from pymaild.mail import metadata
-from pymaild.mail.acl import Access
+from pymaild.mail.acl import Guard
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Mailbox, Status
@@ -22,6 +22,7 @@ from pymaild.mail.metadata import Annotations, Computed
 from pymaild.mail.rights import Actor, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
+from pymaild.mail.subscriptions import Subscriptions
 from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
 from pymaild.storage.locks import FileLock
@@ -30,7 +31,6 @@ from pymaild.storage.maildir import Maildir
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SUBSCRIPTIONS = "pymaild.subscriptions"
 KEPT_OPEN = 8  # mailboxes
 SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
 GONE = "..pymaild-gone-"  # a deleted folder on its way out
@@ -53,7 +53,7 @@ class Account:
     def __init__(self, user: User, settings: MailSettings, actor: Actor | None = None) -> None:
         """``actor``: whose rights count; None is the administrator, who may do everything."""
         self.user = user
-        self.actor = actor
+        self.guard = Guard(user.name, actor, settings.fsync)
         self.root = user.mail
         self.settings = settings
         self.separator: str = settings.separator
@@ -61,12 +61,17 @@ class Account:
         self._open: dict[str, Mailbox] = {}  # for STATUS, by the name asked for
         self._listed: tuple[int, Listing] | None = None
         self.special = SpecialUses(self.root, settings)
+        self._subscriptions = Subscriptions(self.root, settings)
         self._names = Names(settings.separator, settings.prefix)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self._lock = FileLock(lock, settings.lock_timeout)
         self.journal = Journal(self.root, self._lock, self._picture)
 
     # -- looking -----------------------------------------------------------------------------
+
+    def canonical(self, name: str) -> str:
+        """Return a mailbox's name in its one form (RFC 9051 §5.1)."""
+        return self._names.canonical(name)
 
     def _directory(self, name: str) -> str:
         first = os.path.join(self.root, self._names.directory(name))
@@ -93,23 +98,20 @@ class Account:
             directory = self._directory(canonical)
         except Refused:
             raise NoSuchMailbox from None
-        access = self._admit(directory, rights)
+        access = self.guard.admit(directory, rights)
         return Mailbox(self.shown(canonical), directory, self.root, self.settings, access)
-
-    def _admit(self, directory: str, rights: str) -> Access | None:
-        """Check rights on a mailbox; None where nobody's are asked for."""
-        if self.actor is None:
-            return None
-        access = Access(directory, self.user.name, self.actor)
-        held = access.rights()
-        if not held or ("l" not in held and not held.issuperset(rights)):
-            raise NoSuchMailbox
-        require(held, rights)
-        return access
 
     def shown(self, name: str) -> str:
         """Return the name under which the user knows a mailbox of this account."""
         return name
+
+    def paths(self, name: str) -> list[str]:
+        """Return the directories where a change of a mailbox shows, none if it cannot be read."""
+        try:
+            with self.open(name, "lr") as box:
+                return box.paths()
+        except Refused:
+            return []
 
     def status(self, name: str, size: bool = False) -> Status:
         """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.
@@ -140,6 +142,15 @@ class Account:
 
     def _existing(self) -> list[str]:
         return self._survey()[0]
+
+    @_guarded
+    def visible(self) -> list[str]:
+        """Return the names of the mailboxes that the user may be told of."""
+        return [
+            name
+            for name in self._existing()
+            if self.guard.own or self.guard.visible(self._directory(name))
+        ]
 
     def _survey(self) -> tuple[list[str], bool]:
         """Return the mailboxes' names, and whether every folder there is a whole one."""
@@ -190,11 +201,15 @@ class Account:
         return found
 
     def _annotations(self, path: str, shared: bool = True) -> Annotations:
-        found = Annotations(path, self.user.name, self._lock, self.settings, shared=shared)
+        found = Annotations(path, self._reader, self._lock, self.settings, shared=shared)
         if not shared:
             found.computed["/shared/comment"] = metadata.fixed(self.settings.server_comment)
             found.computed["/shared/admin"] = metadata.fixed(self.settings.server_admin)
         return found
+
+    @property
+    def _reader(self) -> str:
+        return self.actor.name if self.actor else self.user.name
 
     def _special_use(self, name: str) -> Computed:
         """The uses of a mailbox as an annotation (RFC 6154 §4)."""
@@ -216,26 +231,17 @@ class Account:
 
         A Maildir of Dovecot or Courier keeps its subscriptions and gets no new folders.
         """
-        if os.path.exists(os.path.join(self.root, SUBSCRIPTIONS)):
+        if self._subscriptions.made():
             return
         Maildir(self.root, self.settings.fsync).create(folder=False)
         with self._lock:
-            if os.path.exists(os.path.join(self.root, SUBSCRIPTIONS)):
+            if self._subscriptions.made():
                 return
-            names = self._taken_over()
+            names = self._subscriptions.taken_over()
             if names is None:
                 self._make_special()
                 names = self._existing()
             self._write_subscriptions(names)
-
-    def _taken_over(self) -> list[str] | None:
-        names = takeover.subscriptions(self.root)
-        if names is None:
-            return None
-        return [
-            name if name.upper() == INBOX else self.prefix + name.replace("/", self.separator)
-            for name in names
-        ]
 
     def _make_special(self) -> None:
         for name in self.special.defaults:
@@ -254,6 +260,7 @@ class Account:
         if name == INBOX:
             raise Refused(Code.ALREADYEXISTS, "INBOX always exists")
         directory, given = self._new_directory(name), checked(name, uses)
+        parent = self._room_for(name)
         with self._lock:
             if os.path.isdir(os.path.join(directory, "cur")):
                 raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
@@ -261,6 +268,23 @@ class Account:
             stored = special.assigned(name, given) if given else special.without([name])
             folder = Maildir(directory, self.settings.fsync)
             self._with_special(stored, lambda: folder.create(folder=True))
+            if parent:
+                self.guard.inherit(parent, directory)
+            self.journal.changed()
+
+    def _room_for(self, name: str) -> str:
+        """Return the directory of the nearest mailbox above a new name, "" where there is none.
+
+        Others than the owner find INBOX above all. Raises Refused (NOPERM) without the right to
+        create there (RFC 4314 §4).
+        """
+        above = filter(self.exists, reversed(self._names.parents(name)))
+        nearest = next(above, "" if self.guard.own else INBOX)
+        if not nearest:
+            return ""
+        directory = self._directory(nearest)
+        require(self.guard.rights(directory), "k")
+        return directory
 
     def _with_special(self, stored: Mapping[str, Uses], step: Callable[[], None]) -> None:
         """Take a step that special uses are stored for first, and put back if it fails."""
@@ -271,7 +295,6 @@ class Account:
         except OSError:
             self.special.store(before)
             raise
-            self.journal.changed()
 
     def _new_directory(self, name: str) -> str:
         try:
@@ -289,13 +312,14 @@ class Account:
         with self._lock:
             if not Maildir(directory).exists():
                 self._refuse_missing(name)
+            self.guard.admit(directory, "x")
             self._remove(directory)
             self.special.store(self.special.without([name]))
             self.journal.changed()
 
     def _refuse_missing(self, name: str) -> None:
         below = name + self.separator
-        if any(other.startswith(below) for other in self._existing()):
+        if any(other.startswith(below) for other in self.visible()):
             raise Refused(Code.HASCHILDREN, "There are mailboxes below this name")
         raise NoSuchMailbox
 
@@ -319,10 +343,12 @@ class Account:
             return
         if new == old or new.startswith(old + self.separator):
             raise Refused(Code.CANNOT, "A mailbox cannot be moved below itself")
+        self._room_for(new)
         with self._lock:
             self._rename_all(old, new)
 
     def _move_inbox(self, new: str) -> None:
+        self.guard.admit(self.root, "x")
         self.create(new)
         with self.open(INBOX) as source, self.open(new) as target:
             source.refresh()
@@ -341,12 +367,15 @@ class Account:
         ]
         if not moves:
             raise NoSuchMailbox
+        for name in [old] if old in existing else [name for name, _ in moves]:
+            self.guard.admit(self._directory(name), "x")
         if set(existing) & {target for _, target in moves} or new in existing:
             raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
         # Every new name is checked before the first directory moves.
         pairs = [(self._directory(a), self._new_directory(b)) for a, b in moves]
         self._with_special(self.special.copied(moves), lambda: self._move_all(pairs))
         self.special.store(self.special.without(name for name, _ in moves))
+        self.journal.renamed(sorted(moves))
 
     def _move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
         done: list[tuple[str, str]] = []
@@ -366,11 +395,7 @@ class Account:
     @_guarded
     def subscriptions(self) -> list[str]:
         """Return subscribed names, those without a mailbox included (RFC 9051 §6.3.9)."""
-        try:
-            with open(os.path.join(self.root, SUBSCRIPTIONS), encoding="utf-8") as file:
-                return file.read().splitlines()
-        except FileNotFoundError:
-            return self._taken_over() or []
+        return self._subscriptions.names()
 
     def subscribe(self, name: str) -> None:
         """Add a name (RFC 9051 §6.3.7). Raises NoSuchMailbox."""
@@ -390,8 +415,7 @@ class Account:
             self._write_subscriptions(change(self.subscriptions()))
 
     def _write_subscriptions(self, names: Iterable[str]) -> None:
-        text = "".join(f"{name}\n" for name in dict.fromkeys(names))
-        atomic.replace(os.path.join(self.root, SUBSCRIPTIONS), text.encode(), self.settings.fsync)
+        self._subscriptions.write(names)
         self.journal.changed()
 
     # -- administration ------------------------------------------------------------------------

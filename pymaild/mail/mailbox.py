@@ -112,6 +112,10 @@ class Mailbox:
         """Raise Refused (NOPERM) unless the user has all these rights."""
         require(self.rights(), letters)
 
+    def paths(self) -> list[str]:
+        """Return the directories where what others do shows."""
+        return [self.maildir.new, self.maildir.cur, self.directory]
+
     # -- looking -----------------------------------------------------------------------------
 
     @guarded

@@ -20,7 +20,8 @@ class Changes:
     """What a session must tell its client (RFC 9051 §7.4, §7.5.1).
 
     ``expunged``: sequence numbers in the order to be told, each valid at its turn;
-    ``vanished``: their UIDs, ascending;
+    ``vanished``: their UIDs, ascending; ``changed``: (sequence number, mod-sequence) of all whose
+    flags changed, by this session too;
     ``exists`` and ``recent``: new counts, None where they stay; ``flags``: sequence numbers
     after all that, whose flags others changed; ``keywords``: FLAGS must be told again;
     ``gone``: the mailbox was deleted or renumbered, only BYE is left.
@@ -33,6 +34,7 @@ class Changes:
     keywords: bool = False
     gone: bool = False
     vanished: list[int] = field(default_factory=list)
+    changed: list[tuple[int, int]] = field(default_factory=list)
 
 
 _NOTHING = Changes()
@@ -94,7 +96,7 @@ class Selected:
 
     def watch(self) -> Watch:
         """Return a watch on the mailbox for IDLE; the caller closes it."""
-        return Watch(self.mailbox.maildir.new, self.mailbox.maildir.cur, self.mailbox.directory)
+        return Watch(*self.mailbox.paths())
 
     # -- recent --------------------------------------------------------------------------------
 
@@ -140,7 +142,7 @@ class Selected:
             return Changes(keywords=True) if self._new_keywords() else _NOTHING
         gone, vanished, exists, flags = moved
         own = self.mailbox.own
-        told = Changes(gone, exists, vanished=vanished)
+        told = Changes(gone, exists, vanished=vanished, changed=flags)
         told.flags = [seq for seq, modseq in flags if modseq not in own]
         own.difference_update([modseq for modseq in own if modseq <= self.view.snapshot])
         if exists is not None:

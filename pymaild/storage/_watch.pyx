@@ -2,6 +2,9 @@
 
 import logging
 import os
+import struct
+
+from libc.errno cimport ENOENT, errno
 
 cdef extern from "sys/inotify.h":
     int inotify_init1(int flags)
@@ -27,6 +30,7 @@ QUIET = 3600.0  # with inotify there is nothing to poll for
 
 _log = logging.getLogger("pymaild.storage")
 _told = False
+_EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name behind it
 
 
 def stamps(bytes new, bytes cur):
@@ -43,25 +47,34 @@ def stamps(bytes new, bytes cur):
 cdef class Watch:
     """A descriptor that becomes readable when a file comes, goes or is renamed.
 
-    ``fileno()`` is -1 where the kernel's limits are reached: then ``timeout`` says after how
-    many seconds to look by oneself.
+    ``paths`` are directories, watched under the key "". ``fileno()`` is -1 where the kernel's
+    limits are reached: then ``timeout`` says after how many seconds to look by oneself.
     """
 
     cdef int _fd
+    cdef dict _keys         # from watch descriptors
     cdef public double timeout
 
     def __cinit__(self, *paths):
         self.timeout = QUIET
+        self._keys = {}
         self._fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
         if self._fd < 0:
             self._fall_back()
-            return
+        self.add("", *paths)
+
+    def add(self, str key, *paths):
+        """Watch more directories; :meth:`drain` names them by ``key``."""
         mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF
         for path in paths:
-            raw = os.fsencode(path)
-            if inotify_add_watch(self._fd, raw, mask) < 0:
-                self._fall_back()
+            if self._fd < 0:
                 return
+            raw = os.fsencode(path)
+            watch = inotify_add_watch(self._fd, raw, mask)
+            if watch >= 0:
+                self._keys[watch] = key
+            elif errno != ENOENT:  # a directory that is gone has nothing to tell
+                self._fall_back()
 
     def _fall_back(self):
         global _told
@@ -75,13 +88,33 @@ cdef class Watch:
         return self._fd
 
     def drain(self):
-        """Take what has been reported, so that the next wait waits."""
+        """Take what has been reported, so that the next wait waits.
+
+        Returns the keys of what stirred, or None when that may be any of them.
+        """
+        found = set()
         while self._fd >= 0:
             try:
-                if len(os.read(self._fd, 65536)) < 32768:
-                    return
+                data = os.read(self._fd, 65536)
             except BlockingIOError:
-                return
+                return found
+            if not self._read(data, found):
+                found = None
+            if found is None or len(data) < 32768:
+                return found
+        return None
+
+    def _read(self, bytes data, set found):
+        """Read events of inotify(7); false when some were lost."""
+        cdef Py_ssize_t place = 0
+        while place + _EVENT.size <= len(data):
+            watch, _mask, _cookie, length = _EVENT.unpack_from(data, place)
+            if watch < 0:
+                return False
+            if watch in self._keys:
+                found.add(self._keys[watch])
+            place += _EVENT.size + length
+        return True
 
     def close(self):
         if self._fd >= 0:
