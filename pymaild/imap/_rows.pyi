@@ -12,6 +12,10 @@ BODYSTRUCTURE: int
 BODY: int
 MODSEQ: int
 FIELDS: int
+PREVIEW: int
+EMAILID: int
+THREADID: int
+SAVEDATE: int
 
 def write(
     view: View,

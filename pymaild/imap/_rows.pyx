@@ -8,7 +8,7 @@ from cpython.array cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcpy, strlen
 
 from pymaild.index._index cimport Index
 from pymaild.index._layout cimport Record, pm_check
@@ -24,13 +24,21 @@ cdef enum:
     OP_BODY = 7
     OP_MODSEQ = 8
     OP_FIELDS = 9          # BODY[HEADER.FIELDS (...)] of fields that the cache keeps
+    OP_PREVIEW = 10
+    OP_EMAILID = 11
+    OP_THREADID = 12
+    OP_SAVEDATE = 13
     FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
-    ENTRY_PARTS = 6        # fields of pymaild.mail.cache.Entry
+    PART_PREVIEW = 6       # places in pymaild.mail.cache.Entry
+    PART_DIGEST = 7
+    OBJECTID = 44          # octets of an EMAILID, and of a THREADID
+    ENTRY_PARTS = 8        # fields of pymaild.mail.cache.Entry
     ENTRY_HEAD = 8 + 4 * ENTRY_PARTS  # check, length, the parts' lengths
 
 UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
 ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ
-FIELDS = OP_FIELDS
+FIELDS, PREVIEW, EMAILID, THREADID = OP_FIELDS, OP_PREVIEW, OP_EMAILID, OP_THREADID
+SAVEDATE = OP_SAVEDATE
 
 cdef const char** _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun",
                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -232,10 +240,37 @@ cdef int _select(Out* out, const unsigned char* blob, Py_ssize_t size, tuple nam
     return 0
 
 
+cdef uint32_t _part(const unsigned char* entry, int part) noexcept nogil:
+    """Return where a part of an entry begins."""
+    cdef const uint32_t* lengths = <const uint32_t*>(entry + 8)
+    cdef uint32_t start = ENTRY_HEAD
+    cdef int place
+    for place in range(part):
+        start += lengths[place]
+    return start
+
+
+cdef int _cached(_Writer writer, const char* label, const unsigned char* entry,
+                 int part) except -1:
+    """Append a label and a part of the entry, which is in wire form."""
+    cdef uint32_t length = (<const uint32_t*>(entry + 8))[part]
+    writer.reserve(length + FIXED_ROOM)
+    _put(&writer.out, label, strlen(label))
+    _put(&writer.out, <const char*>entry + _part(entry, part), length)
+    return 0
+
+
+cdef void _object_id(Out* out, const char* label, const unsigned char* entry, int which) noexcept:
+    """Append EMAILID or THREADID (RFC 8474 §5.3), which stand in one part."""
+    _put(out, label, strlen(label))
+    _put(out, <const char*>entry + _part(entry, PART_DIGEST) + which * OBJECTID, OBJECTID)
+    _put(out, ")", 1)
+
+
 cdef int _fields(_Writer writer, const unsigned char* entry, tuple field) except -1:
     """Append label, size and lines; the size is known when the lines have been written."""
     cdef const uint32_t* lengths = <const uint32_t*>(entry + 8)
-    cdef uint32_t start = ENTRY_HEAD + lengths[0] + lengths[1] + lengths[2] + lengths[3]
+    cdef uint32_t start = _part(entry, 4)
     cdef Out* out = &writer.out
     cdef Out lines
     cdef bytes label = field[0]
@@ -255,8 +290,6 @@ cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned
                bint recent) except -1:
     """Append one item; 0 when this row cannot be answered here."""
     cdef Out* out = &writer.out
-    cdef const uint32_t* lengths
-    cdef uint32_t start, place, part
     if op == OP_UID:
         _put(out, "UID ", 4)
         _number(out, record.uid)
@@ -274,19 +307,21 @@ cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned
         _put(out, "MODSEQ (", 8)
         _number(out, record.modseq)
         _put(out, ")", 1)
-    else:
-        lengths = <const uint32_t*>(entry + 8)
-        part, start = op - OP_ENVELOPE, ENTRY_HEAD
-        for place in range(part):
-            start += lengths[place]
-        writer.reserve(lengths[part] + FIXED_ROOM)
-        if op == OP_ENVELOPE:
-            _put(out, "ENVELOPE ", 9)
-        elif op == OP_BODYSTRUCTURE:
-            _put(out, "BODYSTRUCTURE ", 14)
-        else:
-            _put(out, "BODY ", 5)
-        _put(out, <const char*>entry + start, lengths[part])
+    elif op == OP_SAVEDATE:
+        _put(out, "SAVEDATE ", 9)
+        _date(out, record.save_date)
+    elif op == OP_ENVELOPE:
+        _cached(writer, "ENVELOPE ", entry, 0)
+    elif op == OP_BODYSTRUCTURE:
+        _cached(writer, "BODYSTRUCTURE ", entry, 1)
+    elif op == OP_BODY:
+        _cached(writer, "BODY ", entry, 2)
+    elif op == OP_PREVIEW:
+        _cached(writer, "PREVIEW ", entry, PART_PREVIEW)
+    elif op == OP_EMAILID:
+        _object_id(out, "EMAILID (", entry, 0)
+    elif op == OP_THREADID:
+        _object_id(out, "THREADID (", entry, 1)
     return 1
 
 
@@ -309,7 +344,7 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
     cdef Py_ssize_t field
     cdef Record* record
     cdef bint from_cache = any(
-        OP_ENVELOPE <= op <= OP_BODY or op == OP_FIELDS for op in items), complete, is_recent
+        OP_ENVELOPE <= op <= OP_BODY or OP_FIELDS <= op <= OP_THREADID for op in items), complete, is_recent
     while place < end and writer.out.used < limit:
         row = view.row_of(numbers[place])
         if row < 0:

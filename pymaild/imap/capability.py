@@ -32,7 +32,7 @@ class Capability:
 
 
 def _mechanisms(session: ImapSession) -> list[str]:
-    return [f"AUTH={name}" for name in session.services.auth.mechanisms(session.tls)]
+    return [f"AUTH={name}" for name in session.services.auth.mechanisms(session.record.tls)]
 
 
 def _login_disabled(session: ImapSession) -> bool:
@@ -65,6 +65,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("STARTTLS", NONAUTH, "RFC 3501 §6.2.1", lambda s: s.starttls_possible),
     Capability("LOGINDISABLED", NONAUTH, "RFC 3501 §6.2.3", _login_disabled),
     Capability("AUTH=", NONAUTH, "RFC 3501 §6.2.2", value=_mechanisms),
+    Capability("NOTIFY", AUTH, "RFC 5465 §3"),
     Capability("IDLE", AUTH, "RFC 2177 §3"),
     Capability("NAMESPACE", AUTH, "RFC 2342 §5"),
     Capability("CHILDREN", AUTH, "RFC 3348 §3"),
@@ -73,10 +74,18 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("MOVE", AUTH, "RFC 6851 §3"),
     Capability("ESEARCH", AUTH, "RFC 4731 §3"),
     Capability("SEARCHRES", AUTH, "RFC 5182 §2.1"),
+    Capability("CONTEXT=SEARCH", AUTH, "RFC 5267 §4"),
     Capability("WITHIN", AUTH, "RFC 5032 §2"),
+    Capability("LIST-EXTENDED", AUTH, "RFC 5258 §1"),
+    Capability("LIST-STATUS", AUTH, "RFC 5819 §2"),
+    Capability("LIST-METADATA", AUTH, "RFC 9590 §1"),
     Capability("SPECIAL-USE", AUTH, "RFC 6154 §2"),
+    Capability("CREATE-SPECIAL-USE", AUTH, "RFC 6154 §3"),
+    Capability("METADATA", AUTH, "RFC 5464 §1"),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
     Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),
+    Capability("PREVIEW", AUTH, "RFC 8970 §1"),
+    Capability("SAVEDATE", AUTH, "RFC 8514 §4.1"),
     Capability("APPENDLIMIT", AUTH, "RFC 7889 §2", value=_append_limit),
 )
 

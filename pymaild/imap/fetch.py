@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Disconnected, Refused, StorageFailure, TimedOut
 from pymaild.imap import _rows
-from pymaild.imap.items import FIELDS, SECTION, Item, Plan
+from pymaild.imap.items import (
+    BINARY,
+    BINARY_SIZE,
+    FIELDS,
+    LAZY_PREVIEW,
+    SECTION,
+    Item,
+    Plan,
+)
 from pymaild.imap.responses import date_time
 from pymaild.mail.flags import SEEN, Flags
 
 if TYPE_CHECKING:
     from pymaild.imap.selection import Selection
     from pymaild.imap.session import ImapSession
+    from pymaild.mail.binary import Decoded
     from pymaild.mail.message import Message, Source
 
 log = logging.getLogger("pymaild.imap")
@@ -28,11 +37,15 @@ _SMALL = 1 << 16  # octets of a body that are read before the response is begun
 
 @dataclass(slots=True)
 class Part:
-    """Octets of a message that are sent after the response has begun."""
+    """Octets of a message that are sent after the response has begun.
 
-    source: Source
+    ``mark`` stands before the literal: "~" for one that may hold NUL (RFC 9051 §4.3.1).
+    """
+
+    source: Source | Decoded
     offset: int
     count: int
+    mark: bytes = b""
 
 
 Value = bytes | Part
@@ -72,6 +85,36 @@ def _section(row: Row, item: Item) -> Value:
     return b"{%d}\r\n%b" % (count, octets)
 
 
+def _binary(row: Row, item: Item) -> Value:
+    """BINARY: a literal8 where a NUL is in it, else a literal (RFC 3516 §4.3).
+
+    What is large is decoded twice: once to know size and NULs, once to be sent.
+    """
+    source = row.message.decoded(item.path)
+    if source is None:
+        return b"NIL"
+    offset, count = (0, None) if item.offset < 0 else (item.offset, item.count)
+    held: list[bytes] = []
+    size, mark = 0, b""
+    for piece in source.pieces(offset, count):
+        size += len(piece)
+        mark = b"~" if b"\0" in piece else mark
+        if size <= _SMALL:
+            held.append(piece)
+    if size > _SMALL:
+        return Part(source, offset, size, mark)
+    return b"%b{%d}\r\n%b" % (mark, size, b"".join(held))
+
+
+def _binary_size(row: Row, item: Item) -> bytes:
+    source = row.message.decoded(item.path)
+    return b"%d" % (source.size if source is not None else 0)
+
+
+def _preview(row: Row, item: Item) -> bytes:
+    return row.message.preview(item.op == LAZY_PREVIEW) or b"NIL"
+
+
 def _fields(row: Row, item: Item) -> Value:
     lines = row.message.part_header_fields(item.path, item.names, item.negate)
     if lines is None:
@@ -90,8 +133,15 @@ _VALUES: dict[int, Callable[[Row, Item], Value]] = {
     _rows.ENVELOPE: lambda row, item: row.message.envelope,
     _rows.BODYSTRUCTURE: lambda row, item: row.message.bodystructure,
     _rows.BODY: lambda row, item: row.message.body,
+    _rows.PREVIEW: _preview,
+    _rows.EMAILID: lambda row, item: b"(%b)" % row.message.emailid,
+    _rows.THREADID: lambda row, item: b"(%b)" % row.message.threadid,
+    _rows.SAVEDATE: lambda row, item: date_time(row.view.save_date(row.seq)),
     SECTION: _section,
     FIELDS: _fields,
+    BINARY: _binary,
+    BINARY_SIZE: _binary_size,
+    LAZY_PREVIEW: _preview,
 }
 
 _FLAGS_ITEM = Item(_rows.FLAGS, b"FLAGS")
@@ -172,7 +222,7 @@ class Fetch:
         for number, (label, value) in enumerate(values):
             ready.append(b" %b " % label if number else label + b" ")
             if isinstance(value, Part):
-                ready.append(b"{%d}\r\n" % value.count)
+                ready.append(b"%b{%d}\r\n" % (value.mark, value.count))
                 write(b"".join(ready))
                 ready.clear()
                 self._send_part(value)

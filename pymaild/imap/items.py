@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymaild._parser import ATOM, LIST_BEGIN, BadSyntax
-from pymaild.imap import _rows
+from pymaild.imap import _rows, grammar
 from pymaild.imap._arguments import Arguments
 from pymaild.mail.cache import FIELDS as CACHED
 
 if TYPE_CHECKING:
     from pymaild.mail.message import What
 
-SECTION, FIELDS = 64, 65  # beside the operations of _rows, which need no message
+# Beside the operations of _rows, which need no message:
+SECTION, FIELDS, BINARY, BINARY_SIZE, LAZY_PREVIEW = 64, 65, 66, 67, 68
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One item: what to do, and the label of its value.
 
-    For SECTION and FIELDS, ``path`` is the part, ``what`` its share, ``names`` the fields in
-    upper case; ``offset`` is -1 for the whole. ``marks``: asking for it sets \\Seen.
+    For SECTION, FIELDS and BINARY, ``path`` is the part, ``what`` its share, ``names`` the fields
+    in upper case; ``offset`` is -1 for the whole. ``marks``: asking for it sets \\Seen.
     """
 
     op: int
@@ -64,6 +65,10 @@ ITEMS: dict[bytes, Item] = {
         _row(_rows.ENVELOPE, b"ENVELOPE"),
         _row(_rows.BODYSTRUCTURE, b"BODYSTRUCTURE"),
         _row(_rows.BODY, b"BODY"),
+        _row(_rows.PREVIEW, b"PREVIEW"),  # RFC 8970 §6
+        _row(_rows.EMAILID, b"EMAILID"),  # RFC 8474 §7
+        _row(_rows.THREADID, b"THREADID"),
+        _row(_rows.SAVEDATE, b"SAVEDATE"),  # RFC 8514 §5
         Item(SECTION, b"RFC822", marks=True),
         Item(SECTION, b"RFC822.HEADER", what="HEADER"),
         Item(SECTION, b"RFC822.TEXT", what="TEXT", marks=True),
@@ -82,6 +87,10 @@ _BODY = re.compile(
     rb"(?P<what>HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?(?P<rest>\].*)?"
 )
 _TAIL = re.compile(rb"\](?:<([0-9]{1,10})\.([1-9][0-9]{0,9})>)?")
+_BINARY = re.compile(
+    rb"BINARY(?P<how>\.PEEK|\.SIZE)?\[(?P<path>[1-9][0-9]*(?:\.[1-9][0-9]*)*)?(?P<rest>\].*)"
+)
+_LAZY = re.compile(rb" \(LAZY(?: LAZY)*\)", re.IGNORECASE)
 _WHAT: dict[bytes, What] = {b"": "", b"HEADER": "HEADER", b"TEXT": "TEXT", b"MIME": "MIME"}
 _LONGEST_PATH = 200  # octets; no part lies this deep
 
@@ -101,7 +110,7 @@ def plan(args: Arguments, by_uid: bool) -> Plan:
     if found is not None:
         args.finish()
         return found
-    found = _compile(_read(args), by_uid)
+    found = _compile(read(args), by_uid)
     args.end()
     if len(key) <= _LONGEST_CACHED:
         if len(_CACHE) >= _MOST_CACHED:
@@ -130,11 +139,14 @@ def _row_operation(item: Item) -> int:
     """The operation that answers an item from row and cache, 0 when none does."""
     if item.op < SECTION:
         return item.op
+    if item.op == LAZY_PREVIEW:
+        return _rows.PREVIEW  # of what is not cached, the long way says that it is not
     cached = item.op == FIELDS and not item.path and not item.negate and item.names <= CACHED
     return _rows.FIELDS if cached and item.offset < 0 and not item.marks else 0
 
 
-def _read(args: Arguments) -> list[Item]:
+def read(args: Arguments) -> list[Item]:
+    """Read one item, or a list of them (RFC 3501 §9, fetch)."""
     if args.peek() != LIST_BEGIN:
         word = args.word().upper()
         if word in MACROS:
@@ -152,7 +164,34 @@ def _read(args: Arguments) -> list[Item]:
 def _item(args: Arguments, word: bytes) -> Item:
     upper = word.upper()
     found = ITEMS.get(upper)
-    return found if found is not None else _body(args, upper)
+    if found is None:
+        return _binary(upper) if upper.startswith(b"BINARY") else _body(args, upper)
+    return _modified(args, found) if found.op == _rows.PREVIEW else found
+
+
+def _modified(args: Arguments, item: Item) -> Item:
+    """PREVIEW, or PREVIEW (LAZY) (RFC 8970 §6). Another list there is FETCH's own."""
+    if not _LAZY.match(args.rest()):
+        return item
+    args.sp()
+    grammar.names_list(args)
+    return Item(LAZY_PREVIEW, item.label)
+
+
+def _binary(word: bytes) -> Item:
+    """BINARY[part]<partial>, BINARY.PEEK and BINARY.SIZE (RFC 9051 §6.4.5)."""
+    match = _BINARY.fullmatch(word)
+    if match is None or len(match["path"] or b"") > _LONGEST_PATH:
+        raise BadSyntax("Unknown item, or a malformed section")
+    offset, count, origin = _partial(match["rest"])
+    path = tuple(int(number) for number in (match["path"] or b"").split(b".") if number)
+    section = b"[%b]%b" % (b".".join([b"%d" % number for number in path]), origin)
+    if match["how"] == b".SIZE":
+        if origin:
+            raise BadSyntax("The size is that of the whole section")
+        return Item(BINARY_SIZE, b"BINARY.SIZE" + section, path)
+    peek = match["how"] is not None
+    return Item(BINARY, b"BINARY" + section, path, offset=offset, count=count, marks=not peek)
 
 
 def _body(args: Arguments, word: bytes) -> Item:

@@ -12,7 +12,9 @@ import struct
 from typing import NamedTuple
 
 from pymaild.index import checksum
-from pymaild.mime import bodystructure, envelope, headers, parts
+from pymaild.mail.objectid import object_ids
+from pymaild.mime import bodystructure, envelope, headers, parts, preview
+from pymaild.mime._wire import string
 from pymaild.mime.octets import Octets
 from pymaild.mime.text import fold, header_texts
 
@@ -35,7 +37,8 @@ class Entry(NamedTuple):
     """``envelope``, ``structure`` (BODYSTRUCTURE) and ``body`` (BODY) are in wire form.
 
     ``parts``: the packed part tree; ``fields``: header lines of FIELDS in CRLF form with the
-    empty line; ``keys``: folded UTF-8 texts of KEYS, NUL between them.
+    empty line; ``keys``: folded UTF-8 texts of KEYS, NUL between them. ``preview`` (RFC 8970) is
+    a string in wire form; ``digest``: EMAILID and THREADID (RFC 8474), one behind the other.
     """
 
     envelope: bytes
@@ -44,6 +47,8 @@ class Entry(NamedTuple):
     parts: bytes
     fields: bytes
     keys: bytes
+    preview: bytes
+    digest: bytes
 
 
 _LENGTHS = struct.Struct(f"<{len(Entry._fields)}I")
@@ -60,6 +65,8 @@ def build(data: Octets, tree: parts.Part) -> Entry:
         parts.pack(tree),
         headers.select(header, FIELDS, False),
         b"\0".join(_key(header, name) for name in KEYS),
+        string(preview.preview(data, tree).encode("utf-8", "replace")),
+        object_ids(data, header),
     )
 
 

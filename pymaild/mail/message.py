@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pymaild.core.errors import Code, Refused, from_oserror
 from pymaild.index import IN_NEW, Index
-from pymaild.mail import cache
+from pymaild.mail import cache, objectid
+from pymaild.mail.binary import Decoded, encoding
 from pymaild.mime import headers, parts, text
 from pymaild.mime._crlf import crlf_size, to_crlf
 from pymaild.storage._names import without_uid
@@ -25,20 +26,29 @@ What = Literal["", "HEADER", "TEXT", "MIME"]
 
 
 class Source:
-    """A run of a message's octets, told in CRLF form. ``size``: its octets in that form."""
+    """A run of a message's octets, told in CRLF form. ``size``: its octets in that form.
 
-    __slots__ = ("_data", "_end", "_fd", "_start", "size")
+    ``nul`` stands where a NUL is, which no literal may hold (RFC 9051 §9, CHAR8).
+    """
 
-    def __init__(self, data: memoryview, start: int, end: int, size: int, fd: int = -1) -> None:
+    __slots__ = ("_data", "_end", "_fd", "_nul", "_start", "size")
+
+    def __init__(
+        self,
+        data: memoryview,
+        start: int,
+        end: int,
+        size: int,
+        fd: int = -1,
+        nul: bytes = b"\x80",
+    ) -> None:
         self._data, self._start, self._end = data, start, end
         self.size = size
         self._fd = fd
+        self._nul = nul
 
     def pieces(self, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
-        """Yield the octets from ``offset``, at most ``count`` of them, in bounded pieces.
-
-        NUL, which no literal may hold (RFC 9051 §9, CHAR8), is told as 0x80.
-        """
+        """Yield the octets from ``offset``, at most ``count`` of them, in bounded pieces."""
         left = self.size - offset if count is None else min(count, self.size - offset)
         if self.size == self._end - self._start:
             yield from self._plain(self._start + offset, left)
@@ -58,7 +68,7 @@ class Source:
         while left > 0:
             piece = bytes(self._data[start : start + min(left, PIECE)])
             start, left = start + len(piece), left - len(piece)
-            yield piece.replace(b"\0", b"\x80")
+            yield piece.replace(b"\0", self._nul)
 
     def _converted(self) -> Iterator[bytes]:
         start = self._start
@@ -66,7 +76,7 @@ class Source:
             stop = min(start + PIECE, self._end)
             if stop < self._end and self._data[stop - 1] == 13:
                 stop += 1  # a CRLF stays in one piece
-            yield to_crlf(bytes(self._data[start:stop])).replace(b"\0", b"\x80")
+            yield to_crlf(bytes(self._data[start:stop])).replace(b"\0", self._nul)
             start = stop
 
     def file(self) -> tuple[int, int, int] | None:
@@ -165,11 +175,9 @@ class Message:
 
     def entry(self) -> cache.Entry:
         """Return the cache entry, made from the file when there is none."""
-        if self._entry is None:
-            octets = self._index.cached(self._row)
-            self._entry = cache.decode(octets) if octets is not None else None
-            if self._entry is None:
-                self._entry = self._build()
+        if self._entry is None and not self._is_cached():
+            self._entry = self._build()
+        assert self._entry is not None
         return self._entry
 
     def _build(self) -> cache.Entry:
@@ -198,6 +206,27 @@ class Message:
     def body(self) -> bytes:
         """BODY in wire form: BODYSTRUCTURE without extension data."""
         return self.entry().body
+
+    def preview(self, lazy: bool) -> bytes | None:
+        """PREVIEW in wire form (RFC 8970 §3.2); ``lazy``: None where it must be made first."""
+        if lazy and self._entry is None and not self._is_cached():
+            return None
+        return self.entry().preview
+
+    def _is_cached(self) -> bool:
+        octets = self._index.cached(self._row)
+        self._entry = cache.decode(octets) if octets is not None else None
+        return self._entry is not None
+
+    @property
+    def emailid(self) -> bytes:
+        """EMAILID: the same for all messages of the same content (RFC 8474 §5.1)."""
+        return self.entry().digest[: objectid.LENGTH]
+
+    @property
+    def threadid(self) -> bytes:
+        """THREADID: the same for all messages of a thread (RFC 8474 §5.2)."""
+        return self.entry().digest[objectid.LENGTH :]
 
     def header(self) -> bytes:
         """Return the header with its empty line, in CRLF form."""
@@ -233,6 +262,21 @@ class Message:
         if what in ("HEADER", "MIME"):
             return Source(data, part.header_start, part.header_end, part.header_crlf, self._fd)
         return Source(data, part.body_start, part.body_end, part.body_crlf, self._fd)
+
+    def decoded(self, path: tuple[int, ...]) -> Decoded | None:
+        """Return the octets of BINARY[path]; None where there is no such part (RFC 3516 §4.3).
+
+        Raises Refused (UNKNOWN-CTE). A message as a whole, and what has parts of its own, is
+        not encoded.
+        """
+        part = parts.find(self.structure(), path) if path else self.structure()
+        if part is None:
+            return None
+        data = self.data()
+        if not path:
+            return Decoded(Source(data, 0, len(data), self.size, nul=b"\0"), b"", False)
+        source = Source(data, part.body_start, part.body_end, part.body_crlf, nul=b"\0")
+        return Decoded(source, *encoding(data, part))
 
     def part_header_fields(
         self, path: tuple[int, ...], names: frozenset[bytes], negate: bool

@@ -1,0 +1,149 @@
+"""A few words that show what a message is about (RFC 8970 §3.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from pymaild.mime._fields import collect
+from pymaild.mime._parameters import parameters
+from pymaild.mime.content import content_type
+from pymaild.mime.markup import plain_text
+from pymaild.mime.octets import Octets
+from pymaild.mime.parts import Part
+from pymaild.mime.text import leaf_texts
+
+LENGTH: Final = 200  # characters of a preview
+
+_MOST_PARTS = 20  # that are looked at
+_MOST_OCTETS = 32768  # of a part's body that are decoded
+_ENOUGH = 3 * LENGTH  # characters of a text behind which no more is looked at
+_FIELDS = {b"CONTENT-TYPE": 0, b"CONTENT-DISPOSITION": 1}
+
+
+def preview(data: Octets, root: Part) -> str:
+    """Return at most :data:`LENGTH` characters of plain text, "" where there is none to show.
+
+    The first text that is no attachment counts; of alternatives the plain one. Markup, quoted
+    text and signatures are left out; quoted text is shown where nothing else is. ``data`` is
+    what ``root`` was scanned from. Work is bounded whatever the message is.
+    """
+    spare = ""
+    for part, to_plain in _texts(data, root):
+        own, quoted = divided(to_plain("".join(leaf_texts(data, part, most=_MOST_OCTETS))))
+        if found := shortened(own):
+            return found
+        spare = spare or shortened(quoted)
+    return spare
+
+
+def _texts(data: Octets, root: Part) -> Iterator[tuple[Part, Callable[[str], str]]]:
+    """The text parts in the order in which they are tried, each with what makes it plain."""
+    waiting = [root]
+    for _ in range(_MOST_PARTS):
+        if not waiting:
+            return
+        part = waiting.pop()
+        kind = _kind(data, part)
+        if part.children:
+            children = list(part.children[:_MOST_PARTS])
+            if kind == b"multipart/alternative":
+                children.sort(key=lambda child: _kind(data, child) != b"text/plain")
+            waiting.extend(reversed(children))
+        elif kind in _TO_PLAIN:
+            yield part, _TO_PLAIN[kind]
+
+
+def _kind(data: Octets, part: Part) -> bytes:
+    """The part's type in lower case; b"" for an attachment."""
+    types, dispositions = collect(data, _FIELDS, part.header_start, part.header_end)
+    if dispositions and parameters(dispositions[0])[0].lower() == b"attachment":
+        return b"" if not part.children else b"attachment"
+    return content_type(types).full
+
+
+_TO_PLAIN: dict[bytes, Callable[[str], str]] = {
+    b"text/plain": lambda text: text,
+    b"text/html": plain_text,
+    b"text/enriched": plain_text,  # RFC 1896 writes its tags the same way
+}
+
+
+# What a text says itself, and what it quotes
+
+
+def divided(text: str) -> tuple[str, str]:
+    """Divide a plain text into what it says itself and what it quotes, signatures left out."""
+    own: list[str] = []
+    quoted: list[str] = []
+    size = 0
+    for line in text.splitlines():
+        stripped = line.strip()
+        if line == "-- " or stripped in _ENDS or size > _ENOUGH:
+            break
+        if stripped.startswith(">"):
+            _drop_attribution(own)
+            quoted.append(stripped.lstrip("> "))
+        elif stripped not in _ARMOUR and not _RULE.fullmatch(stripped):
+            own.append(stripped)
+            size += len(stripped)
+    return "\n".join(own), "\n".join(quoted)
+
+
+#: Lines behind which nothing more is the sender's own text, or readable.
+_ENDS = frozenset(
+    (
+        "-----BEGIN PGP MESSAGE-----",
+        "-----BEGIN PGP SIGNATURE-----",
+        "-----Original Message-----",
+        "-----Ursprüngliche Nachricht-----",
+    )
+)
+_ARMOUR = frozenset(
+    ("-----BEGIN PGP SIGNED MESSAGE-----", "Hash: SHA1", "Hash: SHA256", "Hash: SHA512")
+)
+_RULE = re.compile(r"[-_=*~#.+|]{3,}")
+
+
+def _drop_attribution(own: list[str]) -> None:
+    """Drop the "Ann wrote:" that stands before a quotation, in whatever language it is.
+
+    A line that begins with a small letter or an address goes on from the one above it.
+    """
+    while own and not own[-1]:
+        own.pop()
+    if own and own[-1].endswith(":"):
+        line = own.pop()
+        if own and (line[0].islower() or line[0] == "<"):
+            own.pop()
+
+
+# One short line of text
+
+
+def shortened(text: str) -> str:
+    """Return the words of a text with single spaces, cut to :data:`LENGTH` characters."""
+    words = (word.translate(_INVISIBLE).strip(_JOINERS) for word in text.split())
+    return " ".join(filter(None, words))[:LENGTH].rstrip()
+
+
+#: Joiners mean something between letters; senders also use them to fill a line with nothing.
+_JOINERS = "\u200c\u200d\u034f"
+
+#: Controls, soft hyphens, marks that turn the direction of text, and what takes no room.
+_INVISIBLE: dict[int, None] = dict.fromkeys(
+    (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0xAD,
+        0x061C,
+        0x180E,
+        0x200B,
+        *range(0x200E, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        0xFEFF,
+        *range(0xFFF9, 0xFFFC),
+    )
+)
