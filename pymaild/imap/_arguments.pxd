@@ -38,6 +38,7 @@ cdef class Arguments:
     cpdef bytes astring(self)
     cpdef bytes list_mailbox(self)
     cpdef object nstring(self)
+    cpdef object value(self)
     cpdef void message(self) except *
     cpdef bytes rest(self)
     cpdef void finish(self)

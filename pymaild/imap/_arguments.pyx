@@ -241,6 +241,18 @@ cdef class Arguments:
             raise BadSyntax("Expected a string or NIL")
         return None
 
+    cpdef object value(self):
+        """value (RFC 5464 §5): nstring, or a literal8, which may hold NUL."""
+        cdef Token *token = self.here(KIND_LITERAL)
+        cdef bytes octets
+        if token == NULL or not token.flag:
+            return self.nstring()
+        octets = PyBytes_FromStringAndSize(
+            <char *> self.octets() + token.data, token.end - token.data
+        )
+        self.step(token)
+        return octets
+
     cpdef void message(self) except *:
         """Step over a literal whose octets were taken by the caller."""
         cdef Token *token = self.here(KIND_STREAMED)

@@ -30,6 +30,23 @@ class MailSettings:
     junk: str = setting("Junk", "The folder for unwanted mail.")
     trash: str = setting("Trash", "The folder for deleted mail.")
     archive: str = setting("Archive", "The folder for archived mail.")
+    important: str = setting("", "The folder for mail that is likely to be important.")
+    metadata_size: Size = setting(
+        Size(16 * 1024), "Largest annotation that clients may keep with a mailbox.", low=1024
+    )
+    metadata_entries: int = setting(
+        100,
+        "How many annotations a mailbox may have that are shared, and how many of each user.",
+        low=10,
+    )
+    server_comment: str = setting(
+        "", "What the server says of itself to clients that ask for annotations."
+    )
+    server_admin: str = setting(
+        "",
+        "Where users reach the administrator, told to clients that ask: an address such as "
+        '"mailto:postmaster@example.org".',
+    )
     lock_timeout: Duration = setting(
         Duration(30.0),
         "How long a command waits for a mailbox that another process is changing.",

@@ -30,6 +30,7 @@ def listed(client: Client, command: str) -> dict[str, set[str]]:
 
 
 NONE, SOME, ABOVE = {"\\HasNoChildren"}, {"\\HasChildren"}, {"\\Noselect", "\\HasChildren"}
+GONE = {"\\NonExistent", "\\HasChildren"}  # in the extended syntax
 
 LISTS = [
     ('"" *', {"INBOX": NONE, "a": ABOVE, "a/b": ABOVE, "a/b/c": NONE, "a/d": NONE, "e": NONE}),
@@ -42,7 +43,7 @@ LISTS = [
     ('"" inbox', {"INBOX": NONE}),
     ('"" nothing', {}),
     ('nothing/ *', {}),
-    ('"" (a/% e)', {"a/b": ABOVE, "a/d": NONE, "e": NONE}),
+    ('"" (a/% e)', {"a/b": GONE, "a/d": NONE, "e": NONE}),
     ('() "" e', {"e": NONE}),
     ('"" e RETURN (CHILDREN SPECIAL-USE)', {"e": NONE}),
 ]  # fmt: skip

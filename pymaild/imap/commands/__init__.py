@@ -20,9 +20,11 @@ from pymaild.imap.commands.enable import enable
 from pymaild.imap.commands.expunge import expunge, uid_expunge
 from pymaild.imap.commands.fetch import fetch
 from pymaild.imap.commands.idle import again, idle
-from pymaild.imap.commands.list import list_mailboxes, lsub, namespace
+from pymaild.imap.commands.list import list_mailboxes, lsub, namespace, xlist
 from pymaild.imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
-from pymaild.imap.commands.search import search
+from pymaild.imap.commands.metadata import getmetadata, setmetadata
+from pymaild.imap.commands.notify import notify
+from pymaild.imap.commands.search import cancel_update, search
 from pymaild.imap.commands.select import close, select, unselect
 from pymaild.imap.commands.starttls import starttls
 from pymaild.imap.commands.status import status
@@ -47,10 +49,14 @@ _TABLE: tuple[Command, ...] = (
     Command("UNSUBSCRIBE", AUTH, unsubscribe, "RFC 3501 §6.3.7"),
     Command("LIST", AUTH, list_mailboxes, "RFC 3501 §6.3.8"),
     Command("LSUB", AUTH, lsub, "RFC 3501 §6.3.9"),
+    Command("XLIST", AUTH, xlist, "Gmail, before RFC 6154"),
     Command("NAMESPACE", AUTH, namespace, "RFC 2342 §5", capability="NAMESPACE"),
     Command("STATUS", AUTH, status, "RFC 3501 §6.3.10"),
+    Command("GETMETADATA", AUTH, getmetadata, "RFC 5464 §4.2", capability="METADATA"),
+    Command("SETMETADATA", AUTH, setmetadata, "RFC 5464 §4.3", capability="METADATA"),
     Command("APPEND", AUTH, append, "RFC 3501 §6.3.11", announced=append_announced),
     Command("UNAUTHENTICATE", AUTH, unauthenticate, "RFC 8437 §3", capability="UNAUTHENTICATE"),
+    Command("NOTIFY", AUTH, notify, "RFC 5465 §3.1", capability="NOTIFY"),
     Command("IDLE", AUTH, idle, "RFC 2177 §3", capability="IDLE"),
     Command("CHECK", SELECT, noop, "RFC 3501 §6.4.1"),
     Command("CLOSE", SELECT, close, "RFC 3501 §6.4.2"),
@@ -59,6 +65,7 @@ _TABLE: tuple[Command, ...] = (
     Command("UID EXPUNGE", SELECT, uid_expunge, "RFC 4315 §2.1", capability="UIDPLUS"),
     Command("SEARCH", SELECT, partial(search, by_uid=False), "RFC 3501 §6.4.4", expunge=False),
     Command("UID SEARCH", SELECT, partial(search, by_uid=True), "RFC 3501 §6.4.8"),
+    Command("CANCELUPDATE", SELECT, cancel_update, "RFC 5267 §4.3.5", capability="CONTEXT=SEARCH"),
     Command("FETCH", SELECT, partial(fetch, by_uid=False), "RFC 3501 §6.4.5", expunge=False),
     Command("UID FETCH", SELECT, partial(fetch, by_uid=True), "RFC 3501 §6.4.8"),
     Command("STORE", SELECT, partial(store, by_uid=False), "RFC 3501 §6.4.6", expunge=False),

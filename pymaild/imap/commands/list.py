@@ -1,57 +1,222 @@
-"""LIST, LSUB and NAMESPACE."""
+"""LIST, LSUB, XLIST and NAMESPACE."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pymaild._parser import LIST_BEGIN, BadSyntax
+from pymaild.core.errors import Refused, StorageFailure
 from pymaild.imap import grammar, names
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.commands.metadata import read_entries, response
+from pymaild.imap.commands.status import answer, planned, read_items
+from pymaild.imap.listing import CRITERIA, Choice, Found, attributes, childinfo, line
 from pymaild.imap.patterns import Match, matcher
 from pymaild.imap.responses import string
+from pymaild.mail.listing import Entry, Listing
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
-    from pymaild.mail.account import Entry
 
-T = TypeVar("T")
+log = logging.getLogger("pymaild.imap")
 
-#: Selection options: which entries they let through (RFC 6154 §2).
-SELECTIONS: dict[bytes, Callable[[Entry], bool]] = {
-    b"SPECIAL-USE": lambda entry: entry.special != "",
-}
+#: Selection options that are no criterion: no mailbox here is a remote one (RFC 5258 §3.1).
+_REMOTE, _RECURSIVE = b"REMOTE", b"RECURSIVEMATCH"
+SELECTIONS = {*CRITERIA, _REMOTE, _RECURSIVE}
 
-#: Return options: the attribute they add (RFC 6154 §2; RFC 5258 §3.4 and RFC 3348 for CHILDREN).
-#: Special uses and children are told without being asked for: clients look for them there.
-RETURNS: dict[bytes, Callable[[Entry], str]] = {
-    b"SPECIAL-USE": lambda entry: "",
-    b"CHILDREN": lambda entry: "",
-    b"SUBSCRIBED": lambda entry: "\\Subscribed" if entry.subscribed else "",
-}
+#: What XLIST calls a mailbox of that use; it names INBOX too.
+_XLIST = {b"\\Junk": b"\\Spam"}
+
+_KEPT_REPLIES = 8  # of one listing
+_LARGEST_KEPT = 1 << 20  # octets
+
+
+@dataclass(slots=True)
+class Request:
+    """The arguments of LIST. ``returns``: each return option with what it asks for."""
+
+    reference: str = ""
+    patterns: list[str] = field(default_factory=list)
+    selections: dict[bytes, None] = field(default_factory=dict)
+    returns: dict[bytes, Any] = field(default_factory=dict)
+    extended: bool = False
 
 
 def list_mailboxes(session: ImapSession, args: Arguments) -> None:
-    """LIST (RFC 3501 §6.3.8), with the options of SPECIAL-USE (RFC 6154 §2)."""
-    args.sp()
-    extended = args.peek() == LIST_BEGIN
-    selections = _options(args, SELECTIONS) if extended else []
-    if extended:
-        args.sp()
-    reference = grammar.mailbox(args)
-    args.sp()
-    patterns = grammar.patterns(args)
-    returns = _returns(args)
-    args.end()
-    if patterns == [""] and not extended:
-        _root(session)
+    """LIST (RFC 3501 §6.3.8, RFC 9051 §6.3.9), with its extended syntax (RFC 5258 §3).
+
+    Clients list the same names again and again: replies are kept with the listing they tell.
+    """
+    tree = session.account.entries()
+    key = (args.rest(), session.modes.utf8)
+    if key in tree.replies:
+        args.finish()
+        session.write(tree.replies[key])
         return
-    wanted = _matchers(session, reference, patterns)
-    for entry in session.account.entries():
-        if any(match(entry.name) for match in wanted) and all(s(entry) for s in selections):
-            extra = [attribute for r in returns if (attribute := r(entry))]
-            session.write(_line(session, b"LIST", entry.name, [*_attributes(entry), *extra]))
+    request = _read(args)
+    found = _names(session, request, tree)
+    if EXTRAS.keys() & request.returns.keys():
+        _tell_more(session, request, found)
+        return
+    told = b"".join([_line(session, request, one) for one in found])
+    if len(tree.replies) < _KEPT_REPLIES and len(told) <= _LARGEST_KEPT:
+        tree.replies[key] = told
+    session.write(told)
+
+
+def _read(args: Arguments) -> Request:
+    args.sp()
+    request = Request()
+    if args.peek() == LIST_BEGIN:
+        request.extended = True
+        request.selections = _selections(args)
+        args.sp()
+    request.reference = grammar.mailbox(args)
+    args.sp()
+    request.extended |= args.peek() == LIST_BEGIN
+    request.patterns = grammar.patterns(args)
+    if args.more():
+        request.extended = True
+        request.returns = _returns(args)
+    args.end()
+    return request
+
+
+def _selections(args: Arguments) -> dict[bytes, None]:
+    chosen: dict[bytes, None] = {}
+    args.open()
+    while args.item():
+        option = args.name()
+        if option not in SELECTIONS:
+            raise BadSyntax("Unknown selection option")
+        chosen[option] = None
+    if _RECURSIVE in chosen and not chosen.keys() & CRITERIA.keys():
+        raise BadSyntax("RECURSIVEMATCH needs another selection option")
+    return chosen
+
+
+def _returns(args: Arguments) -> dict[bytes, Any]:
+    chosen: dict[bytes, Any] = {}
+    args.sp()
+    if args.name() != b"RETURN":
+        raise BadSyntax("Expected RETURN")
+    args.sp()
+    args.open()
+    while args.item():
+        option = args.name()
+        if option not in RETURNS:
+            raise BadSyntax("Unknown return option")
+        chosen[option] = RETURNS[option](args)
+    return chosen
+
+
+def _nothing(args: Arguments) -> None:
+    """The argument of an option that has none."""
+
+
+def _status_items(args: Arguments) -> dict[bytes, None]:
+    args.sp()
+    return read_items(args)
+
+
+def _entries(args: Arguments) -> dict[str, str]:
+    args.sp()
+    return read_entries(args)
+
+
+#: Return options and how the argument of each is read.
+RETURNS: dict[bytes, Callable[[Arguments], Any]] = {
+    b"SUBSCRIBED": _nothing,  # RFC 5258 §3.2
+    b"CHILDREN": _nothing,  # RFC 5258 §4
+    b"SPECIAL-USE": _nothing,  # RFC 6154 §2
+    b"STATUS": _status_items,  # RFC 5819 §2
+    b"METADATA": _entries,  # RFC 9590 §3
+}
+
+
+def _names(session: ImapSession, request: Request, tree: Listing) -> Iterator[Found]:
+    """Yield what is told; an empty pattern of the plain syntax asks for the root."""
+    if request.patterns == [""] and not request.extended:
+        return iter([Found(_ROOT)])
+    patterns = [pattern for pattern in request.patterns if pattern]  # RFC 5258 §3
+    matches = _matchers(session, request.reference, patterns)
+    choice = Choice(matches, _criteria(request), _RECURSIVE in request.selections)
+    return choice.names(tree, session.account.separator)
+
+
+def _criteria(request: Request) -> list[bytes]:
+    return [name for name in CRITERIA if name in request.selections]
+
+
+def _line(session: ImapSession, request: Request, found: Found) -> bytes:
+    if found.entry is _ROOT:
+        return line(session, "", [b"\\Noselect"])
+    subscribed = b"SUBSCRIBED" in request.returns or b"SUBSCRIBED" in request.selections
+    told = attributes(found.entry, request.extended, subscribed)
+    more = childinfo(_criteria(request)) if found.below else b""
+    return line(session, found.entry.name, told, more)
+
+
+#: RFC 3501 §6.3.8: the name "" is that of the root.
+_ROOT = Entry("", selectable=False, children=True, special="", subscribed=False)
+
+
+# -- replies behind LIST -------------------------------------------------------------------------
+
+
+def _tell_more(session: ImapSession, request: Request, names: Iterator[Found]) -> None:
+    """Write each LIST with the replies of its mailbox directly behind it."""
+    for found in names:
+        session.services.board.beat()
+        found, more = _more(session, request, found)
+        session.write(_line(session, request, found) + b"".join(more))
+
+
+def _more(session: ImapSession, request: Request, found: Found) -> tuple[Found, list[bytes]]:
+    """Return what else is told of a mailbox; one that STATUS may not see is \\Noselect.
+
+    Nothing is told of a name that is there for those below it alone (RFC 5819 §3). A reply that
+    the storage fails to give is left out (RFC 5819 §2, RFC 9590 §3).
+    """
+    more: list[bytes] = []
+    if not (found.chosen and found.entry.exists):
+        return found, more
+    for option in [name for name in EXTRAS if name in request.returns]:
+        try:
+            more.append(EXTRAS[option](session, found.entry, request.returns[option]))
+        except StorageFailure as failure:
+            log.error("session=%s LIST: %s", session.record.id, failure.detail)
+        except Refused:
+            if option == b"STATUS":
+                found = replace(found, entry=replace(found.entry, selectable=False))
+    return found, more
+
+
+def _status(session: ImapSession, entry: Entry, items: dict[bytes, None]) -> bytes:
+    """STATUS (RFC 5819 §2)."""
+    if not entry.selectable:
+        return b""
+    return answer(session, planned(entry.name, items, session.modes.utf8))
+
+
+def _metadata(session: ImapSession, entry: Entry, wanted: dict[str, str]) -> bytes:
+    """METADATA (RFC 9590 §3)."""
+    held = session.account.annotations(entry.name).all()
+    told = {asked: held.get(name) for name, asked in wanted.items()}
+    return response(session, entry.name, told)
+
+
+#: Return options that are answered by replies of their own, in the order of these.
+EXTRAS: dict[bytes, Callable[[ImapSession, Entry, Any], bytes]] = {
+    b"STATUS": _status,
+    b"METADATA": _metadata,
+}
+
+
+# -- older forms ---------------------------------------------------------------------------------
 
 
 def lsub(session: ImapSession, args: Arguments) -> None:
@@ -60,20 +225,36 @@ def lsub(session: ImapSession, args: Arguments) -> None:
     A name above a subscribed one, which "%" finds where it hides the other, is \\Noselect.
     So is a subscribed name without a mailbox: clients show it, and do not try to open it.
     """
+    reference, pattern = _one_pattern(args)
+    match = _matchers(session, reference, [pattern])[0]
+    tree, separator = session.account.entries(), session.account.separator
+    subscribed = [entry.name for entry in [*tree, *tree.missing] if entry.subscribed]
+    found = _subscribed(subscribed, match, separator if pattern.endswith("%") else "")
+    for name in sorted(found, key=lambda name: (name != "INBOX", name)):
+        entry = tree.by_name.get(name)
+        told = attributes(entry) if entry and found[name] else [b"\\Noselect"]
+        session.write(line(session, name, told, label=b"LSUB"))
+
+
+def xlist(session: ImapSession, args: Arguments) -> None:
+    """XLIST: what Gmail had before RFC 6154, and some clients still ask for."""
+    reference, pattern = _one_pattern(args)
+    request = Request(reference, [pattern])
+    for found in _names(session, request, session.account.entries()):
+        told = [_XLIST.get(use, use) for use in attributes(found.entry)]
+        if found.entry.name == "INBOX":
+            told.append(b"\\Inbox")
+        session.write(line(session, found.entry.name, told, label=b"XLIST"))
+
+
+def _one_pattern(args: Arguments) -> tuple[str, str]:
+    """Read a reference and a pattern."""
     args.sp()
     reference = grammar.mailbox(args)
     args.sp()
-    patterns = [names.decode(args.list_mailbox(), args.utf8)]
+    pattern = names.decode(args.list_mailbox(), args.utf8)
     args.end()
-    match = _matchers(session, reference, patterns)[0]
-    account = session.account
-    entries = {entry.name: entry for entry in account.entries()}
-    above = patterns[0].endswith("%")
-    found = _subscribed(account.subscriptions(), match, account.separator if above else "")
-    for name in sorted(found, key=lambda name: (name != "INBOX", name)):
-        entry = entries.get(name)
-        attributes = _attributes(entry) if entry and found[name] else ["\\Noselect"]
-        session.write(_line(session, b"LSUB", name, attributes))
+    return reference, pattern
 
 
 def namespace(session: ImapSession, args: Arguments) -> None:
@@ -84,37 +265,10 @@ def namespace(session: ImapSession, args: Arguments) -> None:
     session.write(b"* NAMESPACE ((%b %b)) NIL NIL\r\n" % (prefix, separator))
 
 
-def _options(args: Arguments, table: dict[bytes, T]) -> list[T]:
-    """Read a list of options, which may be empty."""
-    chosen = []
-    args.open()
-    while args.item():
-        option = args.name()
-        if option not in table:
-            raise BadSyntax("Unknown option")
-        chosen.append(table[option])
-    return chosen
-
-
-def _returns(args: Arguments) -> list[Callable[[Entry], str]]:
-    if not args.more():
-        return []
-    args.sp()
-    if args.name() != b"RETURN":
-        raise BadSyntax("Expected RETURN")
-    args.sp()
-    return _options(args, RETURNS)
-
-
 def _matchers(session: ImapSession, reference: str, patterns: list[str]) -> list[Match]:
     """RFC 3501 §6.3.8: here, reference and pattern are simply joined."""
     separator = session.account.separator
     return [matcher(reference + pattern, separator) for pattern in patterns]
-
-
-def _root(session: ImapSession) -> None:
-    """RFC 3501 §6.3.8: an empty pattern asks for the separator and the root's name."""
-    session.write(_line(session, b"LIST", "", ["\\Noselect"]))
 
 
 def _subscribed(subscribed: list[str], match: Match, separator: str) -> dict[str, bool]:
@@ -133,22 +287,3 @@ def _subscribed(subscribed: list[str], match: Match, separator: str) -> dict[str
             if match(above):
                 found.setdefault(above, False)
     return found
-
-
-def _attributes(entry: Entry) -> list[str]:
-    """RFC 3501 §7.2.2, RFC 3348 §3 (children), RFC 6154 §2 (special use)."""
-    found = [] if entry.selectable else ["\\Noselect"]
-    found.append("\\HasChildren" if entry.children else "\\HasNoChildren")
-    return [*found, entry.special] if entry.special else found
-
-
-def _line(session: ImapSession, label: bytes, name: str, attributes: list[str]) -> bytes:
-    return _told(label, name, " ".join(attributes), session.account.separator, session.modes.utf8)
-
-
-@lru_cache(maxsize=512)
-def _told(label: bytes, name: str, attributes: str, separator: str, utf8: bool) -> bytes:
-    """The line: clients list the same mailboxes again and again."""
-    attribute_octets = attributes.encode("ascii")
-    divider, shown = string(separator.encode()), names.encode(name, utf8)
-    return b"* %b (%b) %b %b\r\n" % (label, attribute_octets, divider, shown)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymaild._parser import BadSyntax
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.listing import mailbox_line
 from pymaild.imap.resume import follow_rename
 
 if TYPE_CHECKING:
@@ -20,16 +22,46 @@ def _one_name(args: Arguments) -> str:
 
 
 def create(session: ImapSession, args: Arguments) -> None:
-    """CREATE (RFC 3501 §6.3.3)."""
+    """CREATE (RFC 3501 §6.3.3), with special uses (RFC 6154 §3)."""
     args.sp()
     wire = grammar.new_name(args)
+    uses = _uses(args) if args.more() else []
     args.end()
-    session.account.create(grammar.new_mailbox(wire, args.utf8))
+    name = grammar.new_mailbox(wire, args.utf8)
+    session.account.create(name, uses)
+    _correct(session, name)
+
+
+def _uses(args: Arguments) -> list[str]:
+    """create-param (RFC 4466 §2.2): USE is the only one there is."""
+    uses: list[str] = []
+    args.sp()
+    args.open()
+    while args.item():
+        if args.name() != b"USE":
+            raise BadSyntax("Unknown parameter of CREATE")
+        args.sp()
+        uses += grammar.flag_list(args)
+    return uses
+
+
+def _correct(session: ImapSession, name: str, old: str = "", gone: bool = False) -> None:
+    """Tell the name of a mailbox for which the client wrote another one.
+
+    RFC 9051 §6.3.9.7. ``old``: the name it had before RENAME.
+    """
+    account = session.account
+    name = name.removesuffix(account.separator)
+    canonical = account.canonical(name)
+    if session.modes.rev2 and (name != canonical or old != account.canonical(old)):
+        session.write(mailbox_line(session, canonical, old or name, gone))
 
 
 def delete(session: ImapSession, args: Arguments) -> None:
     """DELETE (RFC 3501 §6.3.4). A selected mailbox is left, which the client is told."""
-    session.account.delete(_one_name(args))
+    name = _one_name(args)
+    session.account.delete(name)
+    _correct(session, name, gone=True)
     if session.selection is not None and not session.account.exists(session.record.mailbox):
         session.deselect()
         session.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
@@ -45,6 +77,7 @@ def rename(session: ImapSession, args: Arguments) -> None:
     new = grammar.new_mailbox(wire, args.utf8)
     account = session.account
     account.rename(old, new)
+    _correct(session, new, old)
     selected = session.record.mailbox
     if session.selection is not None and not account.exists(selected):
         follow_rename(session, new.removesuffix(account.separator) + selected[len(old) :])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,11 +46,31 @@ _LONGEST_KEPT = 256  # octets
 
 def status(session: ImapSession, args: Arguments) -> None:
     """STATUS (RFC 3501 §6.3.10)."""
-    plan = _plan(args, session.modes.utf8)
+    session.write(answer(session, _plan(args, session.modes.utf8)))
+
+
+def answer(session: ImapSession, plan: Plan) -> bytes:
+    """Return the response. Raises NoSuchMailbox."""
     found = session.account.status(plan.name, plan.size)
     if plan.name == session.record.mailbox:
         found = found._replace(recent=found.recent + _claimed(session))
-    session.write(plan.reply % tuple([item(session, found) for item in plan.items]))
+    return plan.reply % tuple([item(session, found) for item in plan.items])
+
+
+def planned(name: str, items: Collection[bytes], utf8: bool) -> Plan:
+    """Make the plan for one mailbox."""
+    shown = names.encode(name, utf8).replace(b"%", b"%%")
+    values = b" ".join([b"%b %%d" % item for item in items])
+    reply = b"* STATUS %b (%b)\r\n" % (shown, values)
+    return Plan(name, tuple(ITEMS[item] for item in items), b"SIZE" in items, reply)
+
+
+def read_items(args: Arguments) -> dict[bytes, None]:
+    """Read what is asked for, in parentheses, each item once."""
+    items = dict.fromkeys(grammar.names_list(args))
+    if not items.keys() <= ITEMS.keys():
+        raise BadSyntax("Unknown status item")
+    return items
 
 
 def _plan(args: Arguments, utf8: bool) -> Plan:
@@ -71,14 +91,9 @@ def _read(args: Arguments, utf8: bool) -> Plan:
     args.sp()
     name = grammar.mailbox(args)
     args.sp()
-    items = dict.fromkeys(grammar.names_list(args))
+    items = read_items(args)
     args.end()
-    if not items.keys() <= ITEMS.keys():
-        raise BadSyntax("Unknown status item")
-    shown = names.encode(name, utf8).replace(b"%", b"%%")
-    values = b" ".join([b"%b %%d" % item for item in items])
-    reply = b"* STATUS %b (%b)\r\n" % (shown, values)
-    return Plan(name, tuple(ITEMS[item] for item in items), b"SIZE" in items, reply)
+    return planned(name, items, utf8)
 
 
 def _claimed(session: ImapSession) -> int:
