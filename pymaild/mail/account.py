@@ -53,6 +53,7 @@ class Account:
     def __init__(self, user: User, settings: MailSettings, actor: Actor | None = None) -> None:
         """``actor``: whose rights count; None is the administrator, who may do everything."""
         self.user = user
+        self.actor = actor
         self.guard = Guard(user.name, actor, settings.fsync)
         self.root = user.mail
         self.settings = settings

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from pymaild.core.errors import Code, Refused
-from pymaild.mail.rights import ALL, Acl, Actor, Rights, complete, effective
+from pymaild.core.errors import Code, NoSuchMailbox, Refused
+from pymaild.mail.rights import ALL, Acl, Actor, Rights, complete, effective, require
 from pymaild.storage import atomic
 
 NAME = "pymaild.acl"
@@ -73,6 +73,52 @@ class Access:
             return None
         return status.st_mtime_ns, status.st_ino, status.st_size
 
-    def acl(self) -> Acl:
-        """Return the list, the one that holds without a file included. Raises OSError."""
-        return complete(load(self.directory), self.owner)
+
+class Guard:
+    """What ``actor`` may do in the mailboxes of ``owner``; None is the administrator."""
+
+    def __init__(self, owner: str, actor: Actor | None, durable: bool) -> None:
+        self.owner = owner
+        self.actor = actor
+        self._durable = durable
+
+    @property
+    def own(self) -> bool:
+        """Whether the account is the user's own, or the administrator's to change."""
+        return self.actor is None or self.actor.name == self.owner
+
+    def rights(self, directory: str) -> Rights:
+        """Return the rights on one mailbox. Raises OSError."""
+        return ALL if self.actor is None else Access(directory, self.owner, self.actor).rights()
+
+    def admit(self, directory: str, rights: str) -> Access | None:
+        """Check rights on a mailbox; returns None to the administrator.
+
+        Raises NoSuchMailbox where the user may not know of it (RFC 4314 §6), Refused (NOPERM).
+        """
+        if self.actor is None:
+            return None
+        access = Access(directory, self.owner, self.actor)
+        held = access.rights()
+        if not held or ("l" not in held and not held.issuperset(rights)):
+            raise NoSuchMailbox
+        require(held, rights)
+        return access
+
+    def visible(self, directory: str) -> bool:
+        """Say whether the user may be told of a mailbox (RFC 4314 §4, LIST)."""
+        return self.own or "l" in self.rights(directory)
+
+    def list_of(self, directory: str) -> Acl:
+        """Return the list of a mailbox, the one that holds without a file included."""
+        return complete(load(directory), self.owner)
+
+    def inherit(self, parent: str, child: str) -> None:
+        """Give a new mailbox the list of the one above it (RFC 4314 §4, CREATE)."""
+        acl = load(parent)
+        if acl is not None:
+            save(child, acl, self._durable)
+
+    def save(self, directory: str, acl: Acl) -> None:
+        """Replace the list of a mailbox. Raises OSError, and Refused (LIMIT)."""
+        save(directory, acl, self._durable)
