@@ -13,12 +13,12 @@ from typing import ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.core.session import User
-from pymaild.mail import metadata
 from pymaild.mail.acl import Guard
+from pymaild.mail.annotations import Shelf
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Mailbox, Status
-from pymaild.mail.metadata import Annotations, Computed
+from pymaild.mail.metadata import Annotations
 from pymaild.mail.rights import Actor, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
@@ -63,9 +63,10 @@ class Account:
         self._listed: tuple[int, Listing] | None = None
         self.special = SpecialUses(self.root, settings)
         self._subscriptions = Subscriptions(self.root, settings)
-        self._names = Names(settings.separator, settings.prefix)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self._lock = FileLock(lock, settings.lock_timeout)
+        self._shelf = Shelf(self.root, settings, self._lock, self.special, self.guard)
+        self._names = Names(settings.separator, settings.prefix)
         self.journal = Journal(self.root, self._lock, self._picture)
 
     # -- looking -----------------------------------------------------------------------------
@@ -193,36 +194,11 @@ class Account:
         RFC 5464 §3.1. Raises NoSuchMailbox.
         """
         if not name:
-            return self._annotations(os.path.join(self.root, metadata.OF_ACCOUNT), shared=False)
+            return self._shelf.server()
         canonical = self._names.canonical(name)
         if not self.exists(canonical):
             raise NoSuchMailbox
-        found = self._annotations(os.path.join(self._directory(canonical), metadata.NAME))
-        found.computed["/private/specialuse"] = self._special_use(canonical)
-        return found
-
-    def _annotations(self, path: str, shared: bool = True) -> Annotations:
-        found = Annotations(path, self._reader, self._lock, self.settings, shared=shared)
-        if not shared:
-            found.computed["/shared/comment"] = metadata.fixed(self.settings.server_comment)
-            found.computed["/shared/admin"] = metadata.fixed(self.settings.server_admin)
-        return found
-
-    @property
-    def _reader(self) -> str:
-        return self.actor.name if self.actor else self.user.name
-
-    def _special_use(self, name: str) -> Computed:
-        """The uses of a mailbox as an annotation (RFC 6154 §4)."""
-
-        def uses(value: bytes) -> Uses:
-            return checked(name, value.decode("ascii", "replace").split())
-
-        return Computed(
-            lambda: " ".join(self.special.now().get(name, ())).encode(),
-            uses,
-            lambda value: self.special.store(self.special.assigned(name, uses(value))),
-        )
+        return self._shelf.mailbox(canonical, self._directory(canonical))
 
     # -- first sight ---------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ class Annotations:
 
     def _check(self, entry: str, value: bytes | None) -> None:
         if entry.startswith(SHARED) and not self.shared:
-            raise Refused(Code.NOPERM, "The administrator sets what is shared by all")
+            raise Refused(Code.NOPERM, "You may not set what is shared here")
         if len(entry) > LONGEST:
             raise Refused(Code.LIMIT, "This name is too long")
         if value is not None and len(value) > self.settings.metadata_size:
@@ -132,15 +132,6 @@ class TooLarge(Refused):
     def __init__(self, most: int) -> None:
         super().__init__(Code.METADATA_MAXSIZE, "This value is too large")
         self.argument = str(most)
-
-
-def fixed(text: str) -> Computed:
-    """An entry that the settings hold, and no client changes."""
-    return Computed(text.encode, _refuse, _refuse)
-
-
-def _refuse(value: bytes) -> None:
-    raise Refused(Code.NOPERM, "The administrator sets this entry")
 
 
 def load(path: str) -> Stored:
