@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
+from pymaild.imap.notifier import Notifier
+from pymaild.imap.contexts import Contexts
 from pymaild.imap.states import State
 from pymaild.mail.selected import Selected
 
@@ -25,6 +27,9 @@ def resume(session: ImapSession) -> None:
     session.enter(account)
     if mailbox:
         _reselect(session, mailbox)
+    if record.notify is not None:
+        session.notifier = Notifier(session, record.notify)
+        session.notifier.resume()
 
 
 def follow_rename(session: ImapSession, mailbox: str) -> None:
@@ -47,4 +52,6 @@ def _reselect(session: ImapSession, mailbox: str) -> None:
     )
     if selected is None:
         raise Refused(None, "The selected mailbox was deleted or renumbered")
-    session.select(selected)
+    selection = session.select(selected)
+    if record.contexts:
+        selection.contexts = Contexts.restored(session, record.contexts)

@@ -36,6 +36,7 @@ class Selection:
         self.selected = selected
         self.modes = modes
         self.numbered = False
+        self.quiet = False  # NOTIFY does not ask for changes of flags (RFC 5465 §5.1)
         self.mailbox = selected.mailbox
         self.contexts: Contexts | None = None
         self._wire: dict[int, bytes] = {}
@@ -63,7 +64,8 @@ class Selection:
         """Return the flags of a message in parentheses (RFC 3501 §7.4.2)."""
         selected = self.selected
         view = selected.view
-        key = view.flags(seq) | selected.is_recent(seq) << 5 | view.keywords(seq) << 6
+        recent = not self.modes.rev2 and selected.is_recent(seq)
+        key = view.flags(seq) | recent << 5 | view.keywords(seq) << 6
         return self._wire.get(key) or self._compose(key)
 
     def _compose(self, key: int) -> bytes:
@@ -118,7 +120,7 @@ class Selection:
             self._tell_recent(write, changes.exists is not None)
         if changes.keywords:
             self.tell_keywords(write)
-        for seq in changes.flags:
+        for seq in changes.flags if not self.quiet else ():
             write(self.update(seq))
         if self.contexts is not None:
             self.contexts.behind(changes)
@@ -149,7 +151,12 @@ class Selection:
         return self.selected.view.snapshot
 
     def _tell_recent(self, write: Write, grown: bool) -> None:
-        """RFC 3501 §7.3.2: told with new mail, and when an expunge has changed it."""
+        """RFC 3501 §7.3.2: told with new mail, and when an expunge has changed it.
+
+        IMAP4rev2 knows nothing of it (RFC 9051 appendix E).
+        """
+        if self.modes.rev2:
+            return
         recent = self.selected.recent
         if grown or recent != self._recent:
             write(b"* %d RECENT\r\n" % recent)
@@ -179,6 +186,8 @@ class Selection:
     def recent_spans(self) -> list[list[int]]:
         """Ranges of the UIDs that are \\Recent here."""
         selected = self.selected
+        if self.modes.rev2:
+            return []
         if not selected.read_only:
             return selected.state()[3]
         if not selected.recent:

@@ -24,6 +24,9 @@ class ImapSettings:
     nesting: int = setting(
         50, "Deepest nesting of parentheses and search keys in a command.", low=5, high=200
     )
+    notify_mailboxes: int = setting(
+        1000, "The most mailboxes that one client can watch by NOTIFY.", low=1, high=100_000
+    )
     literal: Literal["plus", "minus"] = setting(
         "plus",
         "Literals that clients may send without waiting: of any size (LITERAL+) or of up to "
@@ -55,6 +58,9 @@ class ImapSettings:
         True,
         "Search strings beyond ASCII without CHARSET are read as UTF-8, and where they are not, "
         "as Latin-1. RFC 3501 §6.4.4 knows ASCII only, but clients leave CHARSET out (2026-11).",
+    )
+    contexts: int = setting(
+        8, "Most searches of a session that are kept up to date (SEARCH RETURN (UPDATE)).", low=1
     )
     saved_ranges: int = setting(
         10_000,

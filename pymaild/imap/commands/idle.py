@@ -2,30 +2,72 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from pymaild._parser import BadSyntax
 from pymaild.core.session import Event
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.notifier import Notifier, waiting
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
 
-class Watch(Protocol):
-    """What tells that the selected mailbox stirs (:meth:`Selected.watch`)."""
+class Source(Protocol):
+    """What IDLE waits for, and tells."""
 
-    timeout: float
+    def descriptor(self) -> tuple[int | None, float]:
+        """Return what to wait for, if anything, and after how many seconds to look anyway."""
 
-    def fileno(self) -> int:
-        """Return a descriptor to wait for, or -1: look every ``timeout`` seconds."""
-
-    def drain(self) -> None:
+    def look(self) -> object:
         """Take note of what has happened."""
+
+    def tell(self) -> None:
+        """Tell the client."""
 
     def close(self) -> None:
         """Stop watching."""
+
+
+class _Selected:
+    """The selected mailbox, if there is one: what IDLE tells of without NOTIFY."""
+
+    def __init__(self, session: ImapSession) -> None:
+        self._session = session
+        selection = session.selection
+        self._watch = selection.selected.watch() if selection is not None else None
+
+    def descriptor(self) -> tuple[int | None, float]:
+        return waiting(self._watch) if self._watch is not None else (None, math.inf)
+
+    def look(self) -> None:
+        if self._watch is not None:
+            self._watch.drain()
+
+    def tell(self) -> None:
+        if self._session.selection is not None:
+            self._session.tell(expunge=True)
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+
+
+class _Notified:
+    """All that NOTIFY asks for: IDLE tells exactly that (RFC 5465 §4)."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self.look = notifier.look
+        self.close = notifier.close
+
+    def descriptor(self) -> tuple[int | None, float]:
+        return waiting(self._notifier.watch())
+
+    def tell(self) -> None:
+        self._notifier.tell(expunge=True)
 
 
 def idle(session: ImapSession, args: Arguments) -> None:
@@ -37,42 +79,33 @@ def idle(session: ImapSession, args: Arguments) -> None:
 
 def again(session: ImapSession, args: Arguments) -> None:
     """Go on with an IDLE that began in another process, or has just begun."""
-    selection = session.selection
-    watch = selection.selected.watch() if selection is not None else None
+    notifier = session.notifier
+    source: Source = _Selected(session) if notifier is None else _Notified(notifier)
     session.record.idling = session.tag.decode("ascii")
     session.note("idle")
     try:
-        line = _until_line(session, watch)
+        line = _until_line(session, source)
     finally:
-        if watch is not None:
-            watch.close()
+        source.close()
     session.record.idling = ""
     session.note()
     if line.upper() != b"DONE":
         raise BadSyntax("Expected DONE")
 
 
-def _until_line(session: ImapSession, watch: Watch | None) -> bytes:
+def _until_line(session: ImapSession, source: Source) -> bytes:
     """Return the client's next line; what was pipelined behind it stays in the tokenizer."""
     due = time.monotonic() + session.settings.keep_alive
     while (line := session.tokens.line()) is None:
-        if session.selection is not None:
-            session.tell(expunge=True)
-        event = _wait(session, watch, due)
+        source.tell()
+        watched, patience = source.descriptor()
+        left = max(due - time.monotonic(), 0.0)
+        event = session.stream.wait(min(left, patience), watched)
         if event is Event.CLIENT:
             session.tokens.feed(session.read())
-        elif event is Event.WATCH and watch is not None:
-            watch.drain()
-        elif time.monotonic() >= due:
+        elif event is Event.WATCH or time.monotonic() < due:
+            source.look()
+        else:
             session.write(b"* OK Still here\r\n")
             due = time.monotonic() + session.settings.keep_alive
     return line
-
-
-def _wait(session: ImapSession, watch: Watch | None, due: float) -> Event:
-    left = max(due - time.monotonic(), 0.0)
-    if watch is None:
-        return session.stream.wait(left, None)
-    if watch.fileno() < 0:  # nothing announces changes here: look from time to time
-        return session.stream.wait(min(left, watch.timeout), None)
-    return session.stream.wait(left, watch.fileno())

@@ -1,0 +1,110 @@
+"""What a client asks NOTIFY for, as data (RFC 5465 §5, §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+MESSAGES = frozenset({"MessageNew", "MessageExpunge"})
+FLAGS = "FlagChange"
+NAMES = "MailboxName"
+SUBSCRIPTIONS = "SubscriptionChange"
+METADATA = "MailboxMetadataChange"
+SERVER_METADATA = "ServerMetadataChange"
+
+#: The events that are supported, by their names in upper case (RFC 5465 §5).
+EVENTS = {
+    name.upper().encode(): name
+    for name in (
+        "MessageNew",
+        "MessageExpunge",
+        FLAGS,
+        NAMES,
+        SUBSCRIPTIONS,
+        METADATA,
+        SERVER_METADATA,
+    )
+}
+OF_MESSAGES = MESSAGES | {FLAGS}
+
+SELECTED = ("selected", "selected-delayed")
+NAMED = ("subtree", "mailboxes")
+FILTERS = frozenset({*SELECTED, *NAMED, "inboxes", "personal", "subscribed"})
+
+
+@dataclass(slots=True)
+class Group:
+    """One event-group: mailboxes, and what is to be told of them.
+
+    ``fetch``: the items of MessageNew as the client wrote them, "" for none.
+    """
+
+    filter: str
+    names: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    fetch: str = ""
+
+
+@dataclass(slots=True)
+class Wishes:
+    """All groups of a NOTIFY command; none at all is NOTIFY NONE."""
+
+    groups: list[Group]
+
+    @classmethod
+    def load(cls, plain: Iterable[dict[str, Any]]) -> Wishes:
+        """Read what :meth:`dump` made for the record."""
+        return cls([Group(**group) for group in plain])
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Return plain data."""
+        return [asdict(group) for group in self.groups]
+
+    @property
+    def selected(self) -> Group | None:
+        """The group of the selected mailbox, if messages there are to be told of."""
+        found = (group for group in self.groups if group.filter in SELECTED and group.events)
+        return next(found, None)
+
+    def messages(self, session: ImapSession) -> dict[str, frozenset[str]]:
+        """Return the mailboxes whose messages are watched, and the events of each.
+
+        The selected one is among them; its own group decides about it (RFC 5465 §3.1).
+        """
+        found: dict[str, frozenset[str]] = {}
+        for group in self.groups:
+            events = OF_MESSAGES & set(group.events)
+            for name in _matching(session, group) if events else ():
+                found[name] = found.get(name, frozenset()) | events
+        return found
+
+    def wants(self, session: ImapSession, event: str, name: str) -> bool:
+        """Say whether ``event`` is to be told of a mailbox, which may be gone already."""
+        return any(
+            event in group.events and _covers(session, group, name) for group in self.groups
+        )
+
+
+def _matching(session: ImapSession, group: Group) -> list[str]:
+    """The mailboxes of a group that are there (RFC 5465 §6.2 to §6.6)."""
+    return [
+        entry.name
+        for entry in session.account.entries()
+        if entry.selectable and _covers(session, group, entry.name)
+    ]
+
+
+def _covers(session: ImapSession, group: Group, name: str) -> bool:
+    if group.filter == "mailboxes":
+        return name in group.names
+    if group.filter == "subtree":
+        separator = session.account.separator
+        return any(name == top or name.startswith(top + separator) for top in group.names)
+    if group.filter == "subscribed":
+        return name in session.account.subscriptions()
+    # Mail is delivered to any folder (user+folder), so inboxes are what personal is (§6.3).
+    return group.filter not in SELECTED

@@ -1,0 +1,279 @@
+"""Telling what NOTIFY asks for, at any time outside of commands (RFC 5465 §5).
+
+What the client has been told stands in the record: for each mailbox its numbers, for the tree
+of mailboxes the journal's. So nothing is lost between two processes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pymaild.core.errors import Code, Refused, TimedOut
+from pymaild.core.session import Event as Stirred
+from pymaild.imap import items
+from pymaild.imap.events import (
+    FLAGS,
+    METADATA,
+    NAMES,
+    SERVER_METADATA,
+    SUBSCRIPTIONS,
+    Wishes,
+)
+from pymaild.imap.fetch import Fetch
+from pymaild.imap.listing import mailbox_line
+from pymaild.imap.reread import reread
+from pymaild.mail.journal import Event
+from pymaild.storage._watch import Watch
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+    from pymaild.mail.mailbox import Status
+
+SELECTED_KEY = ""
+TREE_KEY = "\0"  # in no mailbox's name
+
+#: Commands whose own work is told even to a client that wants to hear of no message.
+_OWN = frozenset({"EXPUNGE", "UID EXPUNGE", "MOVE", "UID MOVE", "REPLACE", "UID REPLACE"})
+
+Numbers = list[int]  # UIDVALIDITY, MESSAGES, UIDNEXT, HIGHESTMODSEQ, UNSEEN
+
+
+class Notifier:
+    """What a session with NOTIFY watches. ``told``: the part of the record that it keeps."""
+
+    def __init__(self, session: ImapSession, told: dict[str, Any]) -> None:
+        self.session = session
+        self.told = told
+        self.wishes = Wishes.load(told["groups"])
+        self._watch: Watch | None = None
+        self._events: dict[str, frozenset[str]] = {}
+        self._stirred: set[str] | None = None  # None: whatever may have happened
+        group = self.wishes.selected
+        self._plan = None
+        if group is not None and group.fetch:
+            args = reread(group.fetch.encode("latin-1"), session.settings, session.modes.utf8)
+            self._plan = items.plan(args, by_uid=False)
+
+    # -- setting up ------------------------------------------------------------------------
+
+    def begin(self, status: bool) -> None:
+        """Take the present state as told; with ``status``, tell it. Raises Refused."""
+        account = self.session.account
+        self.told["position"] = account.journal.position() if self._of_names else 0
+        self._evaluate()
+        for name in self._others():
+            numbers = self._numbers(name)
+            if numbers is not None and status:
+                self._tell_status(name, None, numbers)
+
+    def resume(self) -> None:
+        """Go on where another process stopped. What happened meanwhile is told at once."""
+        self._evaluate()
+
+    def selected(self, name: str) -> None:
+        """Leave a mailbox to the group of the selected one."""
+        self.told["known"].pop(name, None)
+        self.close()
+
+    @property
+    def _of_names(self) -> bool:
+        wanted = {event for group in self.wishes.groups for event in group.events}
+        return bool(wanted & {NAMES, SUBSCRIPTIONS, METADATA, SERVER_METADATA}) or any(
+            group.filter not in ("selected", "selected-delayed") for group in self.wishes.groups
+        )
+
+    def _evaluate(self) -> None:
+        """Find the mailboxes that are meant now; forget what is known of others."""
+        events = self.wishes.messages(self.session)
+        if len(events) > self.session.settings.notify_mailboxes:
+            raise Refused(Code.NOTIFICATIONOVERFLOW, "Too many mailboxes to be watched")
+        self._events = events
+        known = self.told["known"]
+        for name in known.keys() - events.keys():
+            del known[name]
+        self.close()
+
+    def _others(self) -> list[str]:
+        return [name for name in self._events if name != self.session.record.mailbox]
+
+    def close(self) -> None:
+        """Stop watching; the next wait begins anew, and looks at everything once."""
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = None
+        self._stirred = None
+
+    # -- waiting ---------------------------------------------------------------------------
+
+    def wait(self, timeout: float) -> None:
+        """Tell what happens until the client sends something. Raises TimedOut and Leave."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self.tell()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimedOut
+            watched, patience = waiting(self.watch())
+            if self.session.stream.wait(min(left, patience), watched) is Stirred.CLIENT:
+                return
+            self.look()
+
+    def watch(self) -> Watch:
+        """Return the watch on all that is to be told of, made anew when that has changed."""
+        if self._watch is None:
+            self._watch = watch = Watch()
+            self._add_selected(watch)
+            if self._of_names:
+                watch.add(TREE_KEY, self.session.account.root)
+            for name in self._others():
+                watch.add(name, *self.session.account.paths(name))
+        return self._watch
+
+    def _add_selected(self, watch: Watch) -> None:
+        if self.session.selection is not None and self.wishes.selected is not None:
+            watch.add(SELECTED_KEY, *self.session.current.mailbox.paths())
+
+    def look(self) -> None:
+        """Take note of what has stirred."""
+        stirred = self.watch().drain()
+        if stirred is None or self._stirred is None:
+            self._stirred = None
+        else:
+            self._stirred |= stirred
+
+    # -- telling ---------------------------------------------------------------------------
+
+    def tell(self, expunge: bool = False) -> None:
+        """Tell all there is to tell outside of a command. ``expunge``: in IDLE."""
+        self.watch()  # first, so that nothing falls between looking and waiting
+        stirred, self._stirred = self._stirred, set()
+        if stirred is None or TREE_KEY in stirred:
+            self._tell_tree()
+        group = self.wishes.selected
+        if self.session.selection is not None and group is not None:
+            if stirred is None or SELECTED_KEY in stirred:
+                self.session.tell(expunge or group.filter == "selected")
+        for name in self._others():
+            if stirred is None or name in stirred:
+                self._tell_numbers(name)
+
+    def tell_selected(self, command: str, expunge: bool) -> None:
+        """Tell of the selected mailbox, inside a command or outside of one ("")."""
+        selection, group = self.session.current, self.wishes.selected
+        if group is None:
+            if command in _OWN:
+                selection.tell(self.session.write, True)
+            return
+        view = selection.selected.view
+        newest = view.uid(len(view)) if len(view) else 0
+        selection.quiet = FLAGS not in group.events
+        selection.tell(self.session.write, expunge or group.filter == "selected")
+        if self._plan is not None:
+            self._fetch(newest)
+
+    def _fetch(self, newest: int) -> None:
+        """FETCH of new mail that is not this client's own (RFC 5465 §5.2)."""
+        view = self.session.current.selected.view
+        if not len(view) or view.uid(len(view)) <= newest or self._plan is None:
+            return
+        own = self.session.added
+        seqs = [s for s in view.resolve([(newest + 1, 0)], True) if view.uid(s) not in own]
+        own.clear()
+        if seqs:
+            Fetch(self.session, self._plan).run(seqs)
+
+    def _tell_numbers(self, name: str) -> None:
+        old = self.told["known"].get(name)
+        new = self._numbers(name)
+        if new is not None and old is not None and new != old:
+            self._tell_status(name, old, new)
+
+    def _numbers(self, name: str) -> Numbers | None:
+        """Ask for a mailbox's numbers, and take them as told."""
+        try:
+            status = self.session.account.status(name)
+        except Refused:  # gone, or no longer open to this user
+            self.told["known"].pop(name, None)
+            return None
+        self.told["known"][name] = numbers = _numbers(status)
+        return numbers
+
+    def _tell_status(self, name: str, old: Numbers | None, new: Numbers) -> None:
+        found = self._items(self._events[name], old, new)
+        if found:
+            told = b" ".join([b"%b %d" % item for item in found.items()])
+            self.session.write(b"* STATUS %b (%b)\r\n" % (self.session.mailbox_name(name), told))
+
+    def _items(self, events: frozenset[str], old: Numbers | None, new: Numbers) -> dict[bytes, int]:
+        """The items that say what is new (RFC 5465 §3.1, §5.1 to §5.3)."""
+        validity, messages, uidnext, modseq, unseen = new
+        found = {b"UIDVALIDITY": validity}
+        if old is None or old[:3] != new[:3]:
+            found |= {b"MESSAGES": messages, b"UIDNEXT": uidnext}
+        if FLAGS in events and (old is None or old[4] != unseen):
+            found[b"UNSEEN"] = unseen
+        if FLAGS in events or len(found) > 1:
+            if self.session.modes.condstore or old is None:
+                found[b"HIGHESTMODSEQ"] = modseq
+        return found if len(found) > 1 else {}
+
+    # -- the tree of mailboxes -------------------------------------------------------------
+
+    def _tell_tree(self) -> None:
+        if not self._of_names:
+            return
+        account = self.session.account
+        found = account.journal.since(self.told["position"])
+        if found is None:
+            self.session.overflow()
+            return
+        position, events = found
+        if position == self.told["position"]:
+            return
+        self.told["position"] = position
+        for event in events:
+            if event.origin != account.journal.origin:
+                self._tell_event(event)
+        self._evaluate()
+        for name in self._others():
+            if name not in self.told["known"]:
+                self._numbers(name)
+
+    def _tell_event(self, event: Event) -> None:
+        """Tell one event, if it is wanted; a name's parent is affected too (RFC 5465 §5.4)."""
+        wanted, write = self.wishes.wants, self.session.write
+        if event.kind == "metadata":
+            self._tell_metadata(event)
+        elif event.kind in ("subscribed", "unsubscribed"):
+            if wanted(self.session, SUBSCRIPTIONS, event.name):
+                write(mailbox_line(self.session, event.name))
+        elif wanted(self.session, NAMES, event.name):
+            old = event.detail if event.kind == "renamed" else ""
+            write(mailbox_line(self.session, event.name, old, gone=event.kind == "deleted"))
+            parent = event.name.rpartition(self.session.account.separator)[0]
+            if parent and event.kind != "renamed":
+                write(mailbox_line(self.session, parent))
+
+    def _tell_metadata(self, event: Event) -> None:
+        wanted = SERVER_METADATA if not event.name else METADATA
+        if any(wanted in group.events for group in self.wishes.groups) and (
+            not event.name or self.wishes.wants(self.session, wanted, event.name)
+        ):
+            name = self.session.mailbox_name(event.name)
+            self.session.write(b"* METADATA %b %b\r\n" % (name, event.detail.encode()))
+
+
+def waiting(watch: Watch) -> tuple[int | None, float]:
+    """Return the descriptor to wait for, None where the kernel has no more, and for how long."""
+    return (watch.fileno() if watch.fileno() >= 0 else None), watch.timeout
+
+
+def _numbers(status: Status) -> Numbers:
+    return [
+        status.uidvalidity,
+        status.messages,
+        status.uidnext,
+        status.highestmodseq,
+        status.unseen,
+    ]

@@ -1,0 +1,205 @@
+"""NOTIFY (RFC 5465): what is told at any time, of the selected mailbox, others and the tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pymaild.mail.journal import FILE
+from tests.imap.conftest import MESSAGES, Client, ImapBench
+from tests.support.rfc import rfc
+
+ALL = "(MessageNew MessageExpunge FlagChange)"
+
+
+def lines(client: Client, count: int) -> list[str]:
+    """The next replies, which nobody asked for."""
+    return [client.read().raw[2:-2].decode() for _ in range(count)]
+
+
+def watching(mail: ImapBench, groups: str, select: bool = True) -> Client:
+    client = mail.select() if select else mail.login()
+    client.ok(f"NOTIFY SET {groups}")
+    return client
+
+
+@rfc("5465", "5.2", 1)
+def test_new_mail_is_told_outside_of_commands(mail: ImapBench) -> None:
+    client = watching(mail, "(selected (MessageNew (UID FLAGS) MessageExpunge))")
+    mail.put("alice", MESSAGES[0])
+    told = lines(client, 3)
+    assert told[0] == "4 EXISTS"
+    assert told[2] == "4 FETCH (UID 4 FLAGS (\\Recent))"
+
+
+def test_expunges_and_flags_are_told_outside_of_commands(mail: ImapBench) -> None:
+    client, other = watching(mail, f"(selected {ALL})"), mail.select()
+    other.ok("STORE 2 +FLAGS (\\Deleted)")
+    assert lines(client, 1) == ["2 FETCH (UID 2 FLAGS (\\Deleted \\Recent))"]
+    other.ok("EXPUNGE")
+    assert lines(client, 1) == ["2 EXPUNGE"]
+
+
+def test_flags_are_told_only_when_asked_for(mail: ImapBench) -> None:
+    client, other = watching(mail, "(selected (MessageNew MessageExpunge))"), mail.select()
+    other.ok("STORE 2 +FLAGS (\\Flagged)")
+    mail.put("alice", MESSAGES[0])
+    assert lines(client, 1) == ["4 EXISTS"]
+    assert not any("FETCH" in line for line in client.told(client.ok("NOOP")))
+
+
+def test_expunges_wait_for_a_command_that_allows_them(mail: ImapBench) -> None:
+    client, other = watching(mail, f"(selected-delayed {ALL})"), mail.select()
+    other.ok("STORE 1 +FLAGS (\\Deleted)")
+    lines(client, 1)
+    other.ok("EXPUNGE")
+    mail.put("alice", MESSAGES[0])
+    assert "1 EXPUNGE" not in client.told(client.ok("FETCH 2 (UID)"))
+    assert "1 EXPUNGE" in client.told(client.ok("NOOP"))
+
+
+@pytest.mark.parametrize("command", ["NOTIFY NONE", f"NOTIFY SET (mailboxes Archive {ALL})"])
+def test_the_selected_mailbox_is_silent_unless_it_is_named(mail: ImapBench, command: str) -> None:
+    client, other = mail.select(), mail.select()
+    client.ok(command)
+    other.ok("STORE 1 +FLAGS (\\Deleted)")
+    other.ok("EXPUNGE")
+    assert client.ok("NOOP").untagged == []
+    client.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+    assert "1 EXPUNGE" in client.told(client.ok("EXPUNGE"))
+
+
+def test_what_was_not_told_yet_is_told_first(mail: ImapBench) -> None:
+    client, other = mail.select(), mail.select()
+    other.ok("STORE 1 +FLAGS (\\Deleted)")
+    other.ok("EXPUNGE")
+    assert "1 EXPUNGE" in client.told(client.ok("NOTIFY NONE"))
+
+
+def test_numbers_of_other_mailboxes(mail: ImapBench) -> None:
+    client = mail.select()
+    told = client.told(client.ok(f"NOTIFY SET STATUS (mailboxes (Archive Sent) {ALL})"))
+    assert [line.split(" (")[0] for line in told] == ['STATUS "Archive"', 'STATUS "Sent"']
+    for item in ("UIDVALIDITY", "MESSAGES 0", "UIDNEXT 1", "HIGHESTMODSEQ"):
+        assert item in told[0]
+    mail.put("alice", MESSAGES[0], folder="Archive")
+    (line,) = lines(client, 1)
+    assert line.startswith('STATUS "Archive" (')
+    assert "MESSAGES 1 UIDNEXT 2" in line
+    assert "UNSEEN 1" in line
+    other = mail.select(mailbox="Archive")
+    other.ok("STORE 1 +FLAGS (\\Seen)")
+    (line,) = lines(client, 1)
+    assert "UNSEEN 0" in line
+    assert "MESSAGES" not in line
+
+
+def test_modseqs_of_other_mailboxes_for_those_who_know_them(mail: ImapBench) -> None:
+    client, other = mail.login(), mail.select()
+    client.ok("ENABLE CONDSTORE")
+    client.ok(f"NOTIFY SET (personal {ALL})")
+    other.ok("STORE 1 +FLAGS ($Junk)")
+    (line,) = lines(client, 1)
+    assert "HIGHESTMODSEQ" in line
+    assert "UIDVALIDITY" in line
+
+
+def test_names_subscriptions_and_their_makers(mail: ImapBench) -> None:
+    client, other = watching(mail, "(personal (MailboxName SubscriptionChange))"), mail.login()
+    client.ok("CREATE Own")
+    other.ok("CREATE Lists/new")
+    told = lines(client, 2)
+    assert 'Lists/new"' in told[0]
+    assert told[1].endswith('"/" "Lists"')
+    other.ok("SUBSCRIBE Lists/new")
+    assert "\\Subscribed" in lines(client, 1)[0]
+    other.ok("RENAME Lists/new Lists/old")
+    assert lines(client, 1)[0].endswith('"Lists/old" ("OLDNAME" ("Lists/new"))')
+    other.ok("DELETE Lists/old")
+    told = lines(client, 2)
+    assert told[0] == 'LIST (\\NonExistent) "/" "Lists/old"'
+
+
+def test_a_new_mailbox_of_a_subtree_is_watched(mail: ImapBench) -> None:
+    client = watching(mail, f"(subtree Lists {ALL}) (subtree Lists (MailboxName))", select=False)
+    mail.account("alice").create("Lists/one")
+    assert "Lists/one" in lines(client, 1)[0]
+    lines(client, 1)
+    mail.put("alice", MESSAGES[0], folder="Lists/one")
+    assert lines(client, 1)[0].startswith('STATUS "Lists/one"')
+
+
+def test_metadata(mail: ImapBench) -> None:
+    client = watching(mail, "(personal (MailboxMetadataChange ServerMetadataChange))")
+    other = mail.login()
+    other.ok('SETMETADATA INBOX (/private/comment "mine")')
+    assert lines(client, 1) == ['METADATA "INBOX" /private/comment']
+
+
+def test_idle_tells_what_notify_asks_for(mail: ImapBench) -> None:
+    client, other = watching(mail, f"(personal {ALL})"), mail.select()
+    client.send(b"i IDLE\r\n")
+    assert client.read().tag == "+"
+    other.ok("STORE 1 +FLAGS (\\Flagged)")
+    mail.put("alice", MESSAGES[0], folder="Archive")
+    assert lines(client, 1)[0].startswith('STATUS "Archive"')
+    client.send(b"DONE\r\n")
+    assert client.read().tag == "i"
+
+
+def test_a_resumed_session_goes_on_telling(mail: ImapBench) -> None:
+    client = watching(mail, f"(selected {ALL}) (personal (MailboxName))")
+    client.leave("later")
+    client.wait()
+    client.record.greeted = True
+    mail.account("alice").create("Meanwhile")
+    mail.put("alice", MESSAGES[0])
+    again = mail.connect(client.record)
+    assert "Meanwhile" in lines(again, 1)[0]
+    assert "4 EXISTS" in lines(again, 1)
+
+
+def test_lost_events_are_said_to_be_lost(mail: ImapBench) -> None:
+    client = watching(mail, "(personal (MailboxName))")
+    account = mail.account("alice")
+    (Path(account.root) / FILE).write_bytes(b"")
+    assert "NOTIFICATIONOVERFLOW" in lines(client, 1)[0]
+    assert client.record.notify is not None
+    assert client.record.notify["groups"] == []
+
+
+BAD = [
+    "NOTIFY",
+    "NOTIFY SET",
+    "NOTIFY MAYBE",
+    "NOTIFY SET (selected (MessageNew))",
+    "NOTIFY SET (selected (MessageExpunge))",
+    "NOTIFY SET (personal (FlagChange))",
+    "NOTIFY SET (selected (MailboxName))",
+    "NOTIFY SET (selected NONE) (selected-delayed NONE)",
+    "NOTIFY SET (personal (MessageNew (UID) MessageExpunge))",
+    "NOTIFY SET (nowhere (MailboxName))",
+    "NOTIFY SET (mailboxes () (MailboxName))",
+    "NOTIFY SET (personal ())",
+]
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_what_does_not_go_together_is_bad(mail: ImapBench, command: str) -> None:
+    client = mail.select()
+    client.bad(command)
+    client.ok("NOOP")
+
+
+def test_an_event_that_is_not_supported(mail: ImapBench) -> None:
+    answer = mail.login().no("NOTIFY SET (personal (MessageNew MessageExpunge AnnotationChange))")
+    assert answer.code == "BADEVENT"
+    assert b"(MessageNew MessageExpunge FlagChange MailboxName " in answer.tagged.raw
+
+
+def test_too_many_mailboxes(imap: ImapBench) -> None:
+    imap.configure(notify_mailboxes=3)
+    client = imap.login()
+    assert client.no(f"NOTIFY SET (personal {ALL})").code == "NOTIFICATIONOVERFLOW"
+    client.ok("NOTIFY SET (inboxes NONE)")
