@@ -26,4 +26,5 @@ def write(
     keywords: Sequence[bytes],
     recent: Sequence[Sequence[int]],
     limit: int,
+    uidonly: bool = False,
 ) -> tuple[bytes, int]: ...

@@ -326,12 +326,13 @@ cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned
 
 
 def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, keywords, recent,
-          size_t limit):
+          size_t limit, bint uidonly=False):
     """Write FETCH responses for ``seqs[start:]``; returns (octets, place of the first undone).
 
     ``items``: one octet for each item, in the order asked; ``fields``: (label, names in upper
     case) for each FIELDS among them. ``keywords``: names in bit order.
     ``recent``: ranges of UIDs that are \\Recent to this session. Stops behind ``limit`` octets.
+    ``uidonly``: UIDFETCH, with the UID in place of the sequence number (RFC 9586 §3.3).
     """
     cdef _Writer writer = _Writer(keywords)
     cdef list spans = list(recent)
@@ -358,8 +359,12 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
         before = writer.out.used
         writer.reserve(FIXED_ROOM)
         _put(&writer.out, "* ", 2)
-        _number(&writer.out, numbers[place])
-        _put(&writer.out, " FETCH (", 8)
+        if uidonly:
+            _number(&writer.out, record.uid)
+            _put(&writer.out, " UIDFETCH (", 11)
+        else:
+            _number(&writer.out, numbers[place])
+            _put(&writer.out, " FETCH (", 8)
         complete, field = True, 0
         for number in range(count):
             if number:

@@ -82,6 +82,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("SPECIAL-USE", AUTH, "RFC 6154 §2"),
     Capability("CREATE-SPECIAL-USE", AUTH, "RFC 6154 §3"),
     Capability("METADATA", AUTH, "RFC 5464 §1"),
+    Capability("CONDSTORE", AUTH, "RFC 7162 §3.1.1", enable=True),
+    Capability("QRESYNC", AUTH, "RFC 7162 §3.2.2", enable=True),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
     Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),
     Capability("PREVIEW", AUTH, "RFC 8970 §1"),

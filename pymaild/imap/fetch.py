@@ -14,6 +14,7 @@ from pymaild.imap.items import (
     BINARY,
     BINARY_SIZE,
     FIELDS,
+    ITEMS,
     LAZY_PREVIEW,
     SECTION,
     Item,
@@ -133,6 +134,7 @@ _VALUES: dict[int, Callable[[Row, Item], Value]] = {
     _rows.ENVELOPE: lambda row, item: row.message.envelope,
     _rows.BODYSTRUCTURE: lambda row, item: row.message.bodystructure,
     _rows.BODY: lambda row, item: row.message.body,
+    _rows.MODSEQ: lambda row, item: b"(%d)" % row.view.modseq(row.seq),
     _rows.PREVIEW: _preview,
     _rows.EMAILID: lambda row, item: b"(%b)" % row.message.emailid,
     _rows.THREADID: lambda row, item: b"(%b)" % row.message.threadid,
@@ -144,7 +146,7 @@ _VALUES: dict[int, Callable[[Row, Item], Value]] = {
     LAZY_PREVIEW: _preview,
 }
 
-_FLAGS_ITEM = Item(_rows.FLAGS, b"FLAGS")
+_UID, _FLAGS, _MODSEQ = (ITEMS[name] for name in (b"UID", b"FLAGS", b"MODSEQ"))
 
 
 class Fetch:
@@ -172,6 +174,7 @@ class Fetch:
         """Copy what rows and cache hold; what they do not hold is answered the long way."""
         selection = self._selection
         view, keywords = selection.selected.view, selection.keyword_octets
+        uidonly = self._session.modes.uidonly
         recent, items, fields = (
             selection.recent_spans(),
             self._plan.row_items,
@@ -179,7 +182,9 @@ class Fetch:
         )
         place = 0
         while place < len(seqs):
-            octets, place = _rows.write(view, seqs, place, items, fields, keywords, recent, _CHUNK)
+            octets, place = _rows.write(
+                view, seqs, place, items, fields, keywords, recent, _CHUNK, uidonly
+            )
             self._session.write(octets)
             if place < len(seqs) and len(octets) < _CHUNK:
                 self._one(seqs[place], self._plan.items)
@@ -193,9 +198,16 @@ class Fetch:
         if unseen:
             self._mark(sorted(unseen))
         items = self._plan.items
-        telling = items if _FLAGS_ITEM in items else (*items, _FLAGS_ITEM)
+        telling = tuple(dict.fromkeys((*items, *self._told_of_flags())))
         for seq in seqs:
             self._one(seq, telling if seq in unseen else items)
+
+    def _told_of_flags(self) -> tuple[Item, ...]:
+        """What is told of a message whose flags have changed (RFC 7162 §3.2.4)."""
+        modes = self._session.modes
+        if not modes.condstore:
+            return (_FLAGS,)
+        return (_FLAGS, _MODSEQ) if modes.uidonly else (_UID, _FLAGS, _MODSEQ)
 
     def _mark(self, unseen: list[int]) -> None:
         """Mail can be read where nothing can be written: a full disk, a read-only one."""
@@ -218,7 +230,7 @@ class Fetch:
     def _send(self, seq: int, values: list[tuple[bytes, Value]]) -> None:
         """Write a response. Nothing but the connection can fail from here on."""
         write = self._session.write
-        ready = [b"* %d FETCH (" % seq]
+        ready = [self._selection.head(seq)]
         for number, (label, value) in enumerate(values):
             ready.append(b" %b " % label if number else label + b" ")
             if isinstance(value, Part):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pymaild._parser import ATOM, LIST_BEGIN, BadSyntax
 from pymaild.imap import _rows, grammar
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.modifiers import NONE, Modifiers
 from pymaild.mail.cache import FIELDS as CACHED
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ class Plan:
     """The items in the order of the answer.
 
     ``row_items``: their operations, if rows and cache hold them all; ``row_fields``: label and
-    names of each FIELDS among these.
+    names of each FIELDS among these; ``modseq``: mod-sequences are asked for.
     """
 
     items: tuple[Item, ...]
     row_items: bytes
     row_fields: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     marks: bool
+    modseq: bool = False
+    modifiers: Modifiers = NONE
 
 
 def _row(op: int, label: bytes) -> Item:
@@ -65,6 +68,7 @@ ITEMS: dict[bytes, Item] = {
         _row(_rows.ENVELOPE, b"ENVELOPE"),
         _row(_rows.BODYSTRUCTURE, b"BODYSTRUCTURE"),
         _row(_rows.BODY, b"BODY"),
+        _row(_rows.MODSEQ, b"MODSEQ"),  # RFC 7162 §3.1.4.2
         _row(_rows.PREVIEW, b"PREVIEW"),  # RFC 8970 §6
         _row(_rows.EMAILID, b"EMAILID"),  # RFC 8474 §7
         _row(_rows.THREADID, b"THREADID"),
@@ -100,7 +104,7 @@ _LONGEST_CACHED = 256
 
 
 def plan(args: Arguments, by_uid: bool) -> Plan:
-    """Read the items to the end of the command.
+    """Read items and modifiers to the end of the command; ``by_uid``: UID is asked for, too.
 
     A client asks for the same few lists of items again and again: their plans are kept.
     """
@@ -110,20 +114,31 @@ def plan(args: Arguments, by_uid: bool) -> Plan:
     if found is not None:
         args.finish()
         return found
-    found = _compile(read(args), by_uid)
+    wanted, modifiers = read(args), Modifiers.read(args)
     args.end()
-    if len(key) <= _LONGEST_CACHED:
+    found = _compile(wanted, by_uid, modifiers)
+    if len(key) <= _LONGEST_CACHED and modifiers is NONE:
         if len(_CACHE) >= _MOST_CACHED:
             _CACHE.clear()
         _CACHE[key] = found
     return found
 
 
-def _compile(items: list[Item], by_uid: bool) -> Plan:
-    """UID comes first, whether asked for or implied (RFC 3501 §6.4.8)."""
-    uid = ITEMS[b"UID"]
+def made(*names: bytes) -> Plan:
+    """Return the plan for items by their names."""
+    return _compile([ITEMS[name] for name in names], by_uid=False)
+
+
+def _compile(items: list[Item], by_uid: bool, modifiers: Modifiers = NONE) -> Plan:
+    """UID comes first, whether asked for or implied (RFC 3501 §6.4.8).
+
+    CHANGEDSINCE implies MODSEQ (RFC 7162 §3.1.4.1).
+    """
+    uid, modseq = ITEMS[b"UID"], ITEMS[b"MODSEQ"]
     if by_uid or uid in items:
         items = [uid, *items]
+    if modifiers.since is not None:
+        items = [*items, modseq]
     ordered = tuple(dict.fromkeys(items))
     operations = [_row_operation(item) for item in ordered]
     fields = [item for item in ordered if item.op == FIELDS]
@@ -132,6 +147,8 @@ def _compile(items: list[Item], by_uid: bool) -> Plan:
         bytes(operations) if all(operations) else b"",
         tuple((item.label, tuple(sorted(item.names))) for item in fields),
         any(item.marks for item in ordered),
+        modseq in ordered,
+        modifiers,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pymaild.core.errors import Code, Refused
+from pymaild.index import History
 from pymaild.imap.spans import Spans
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ ROW, CACHE, HEADER, BODY = range(4)  # what a key costs: the row, the cache, the
 
 _FOREVER = (1 << 62) - 1
 
-Column = Literal["date", "save_date", "modseq"]
+Column = Literal["date", "save_date"]
 
 
 class Scope:
@@ -86,15 +87,30 @@ def _conjuncts(key: Key) -> Sequence[Key]:
     return key.keys if isinstance(key, And) else [key]
 
 
+def leaves(key: Key) -> Iterator[Key]:
+    """Yield the keys that a key is made of in the end."""
+    if isinstance(key, And):
+        parts: Sequence[Key] = key.keys
+    elif isinstance(key, Or):
+        parts = (key.left, key.right)
+    elif isinstance(key, Not):
+        parts = (key.key,)
+    else:
+        yield key
+        return
+    for part in parts:
+        yield from leaves(part)
+
+
 def _tested(keys: Sequence[Key], scope: Scope, found: Iterable[int]) -> Iterator[int]:
     for seq in found:
-        if _matches(keys, scope, seq):
+        if matches(keys, scope, seq):
             yield seq
         scope.beat()
 
 
-def _matches(keys: Sequence[Key], scope: Scope, seq: int) -> bool:
-    """A message that others have just expunged matches nothing."""
+def matches(keys: Sequence[Key], scope: Scope, seq: int) -> bool:
+    """Say whether a message matches all keys; one that others have just expunged does not."""
     try:
         return all(key.test(scope, seq) for key in keys)
     except Refused as refused:
@@ -168,7 +184,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A column of the row within bounds, both included: BEFORE, SAVEDON, OLDER, MODSEQ, ..."""
+    """A column of the row within bounds, both included: BEFORE, SAVEDON, ..."""
 
     column: Column
     low: int = 0
@@ -181,6 +197,20 @@ class Between:
     def test(self, scope: Scope, seq: int) -> bool:
         value: int = getattr(scope.view, self.column)(seq)
         return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class ModSeq:
+    """MODSEQ: this mod-sequence or a higher one (RFC 7162 §3.1.5)."""
+
+    low: int
+    cost: int = ROW
+
+    def find(self, scope: Scope) -> Sequence[int]:
+        return History(scope.view).changed(self.low - 1) if self.low else scope.all()
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        return scope.view.modseq(seq) >= self.low
 
 
 @dataclass(frozen=True, slots=True)

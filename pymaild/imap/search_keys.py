@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pymaild._parser import ATOM, LIST_BEGIN, QUOTED, BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import search, search_message
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.modifiers import LARGEST_MODSEQ
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
-from pymaild.imap.sets import Ranges, beyond
+from pymaild.imap.sets import Ranges, beyond, uid_ranges
 from pymaild.imap.settings import ImapSettings
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from pymaild.mime.headers import codec
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _DAY = 86400
 _LARGEST_SIZE = (1 << 62) - 1
-_LARGEST_MODSEQ = (1 << 63) - 1  # RFC 7162 §7
+_LARGEST_UID = 0xFFFFFFFF
 
 
 @dataclass
@@ -33,7 +34,8 @@ class Reader:
 
     ``charset`` is a Python codec; ``saved`` are the UIDs that "$" stands for; ``depth`` is how
     deep keys are nested. ``modseq`` says afterwards that the client asked for mod-sequences,
-    and is to be told the highest (RFC 7162 §3.1.5).
+    and is to be told the highest (RFC 7162 §3.1.5). ``facts`` is for programs that are read
+    again later: see :class:`Facts`.
     """
 
     args: Arguments
@@ -43,6 +45,7 @@ class Reader:
     saved: Ranges = field(default_factory=list)
     depth: int = 0
     modseq: bool = False
+    facts: Facts | None = None
 
     @classmethod
     def of(cls, session: ImapSession, args: Arguments) -> Self:
@@ -50,6 +53,15 @@ class Reader:
         saved = [(low, high) for low, high in session.record.saved]
         charset = "utf-8" if session.modes.rev2 else ""  # RFC 9051 §6.4.4
         return cls(args, session.current, session.settings, charset, saved)
+
+    def charset_given(self) -> None:
+        """Read CHARSET and its name, if it is there. Raises Refused BADCHARSET."""
+        if not self.args.ahead(b"CHARSET"):
+            return
+        self.args.name()
+        self.args.sp()
+        self.charset = charset(self.args.astring())
+        self.args.sp()
 
     def program(self) -> Key:
         """Read all keys to the end of the command; they must all match."""
@@ -96,12 +108,26 @@ class Reader:
         """Read a set of sequence numbers or UIDs, or "$" (RFC 5182 §2.1)."""
         if self.args.ahead(b"$"):
             self.args.word()
-            return search.Numbers(self.saved, by_uid=True)
-        ranges = self.args.sequence_set()
+            ranges, by_uid = self.saved, True
+        else:
+            ranges = self.args.sequence_set()
+            self.selection.numbered = self.selection.numbered or not by_uid
         count = len(self.selection.selected.view)
         if not by_uid and not self.settings.absent_numbers and beyond(ranges, count):
             raise BadSyntax("The set names a message that does not exist")
-        return search.Numbers(ranges, by_uid)
+        if self.facts is None:
+            return search.Numbers(ranges, by_uid)
+        return search.Numbers(self.facts.of(lambda: self._fixed(ranges, by_uid)), by_uid=True)
+
+    def _fixed(self, ranges: Ranges, by_uid: bool) -> Ranges:
+        """Return UIDs that a set means from now on (RFC 5267 §4.3): "n:*" has no end."""
+        view = self.selection.selected.view
+        if not by_uid:
+            return uid_ranges(view, view.resolve(ranges, False))
+        last = view.uid(len(view)) if len(view) else 1
+        open_ended = [(min(low, last), _LARGEST_UID) for low, high in ranges if low and not high]
+        closed = [(low or last, high or last) for low, high in ranges if high or not low]
+        return closed + open_ended
 
     # -- arguments -----------------------------------------------------------------------------
 
@@ -157,6 +183,24 @@ class Reader:
         self.args.sp()
         name = self.args.astring().upper()
         return search_message.Header(name, self.text())
+
+
+@dataclass
+class Facts:
+    """What parts of a program meant when its command came, in the order in which they are read.
+
+    A program that is read again takes them from ``given`` instead of finding out anew.
+    """
+
+    noted: list[Any] = field(default_factory=list)
+    given: Iterator[Any] | None = None
+
+    def of(self, find: Callable[[], Any]) -> Any:
+        """Return the next fact."""
+        if self.given is not None:
+            return next(self.given)
+        self.noted.append(find())
+        return self.noted[-1]
 
 
 _SET_BEGINS = frozenset(b"0123456789*$")
@@ -226,7 +270,7 @@ def _modseq(reader: Reader) -> Key:
             raise BadSyntax("Expected PRIV, SHARED or ALL")
         args.sp()
     reader.modseq = True
-    return search.Between("modseq", low=args.number(_LARGEST_MODSEQ))
+    return search.ModSeq(args.number(LARGEST_MODSEQ))
 
 
 _ENTRY_TYPES = (b"PRIV", b"SHARED", b"ALL")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from pymaild._parser import BadSyntax
 from pymaild.imap._arguments import Arguments
@@ -16,9 +16,33 @@ if TYPE_CHECKING:
 
 Ranges = list[tuple[int, int]]
 
+#: What a client is told that has sworn off sequence numbers (RFC 9586 §3).
+UIDREQUIRED = "[UIDREQUIRED] Sequence numbers are not possible after ENABLE UIDONLY"
+
+
+class Named(NamedTuple):
+    """A sequence-set as it was given: messages of a view, that need not exist."""
+
+    view: View
+    ranges: Ranges
+    by_uid: bool
+
+    def all(self) -> array[int]:
+        """Return the sequence numbers it names, ascending."""
+        return self.view.resolve(self.ranges, self.by_uid)
+
+    def among(self, seqs: Sequence[int]) -> array[int]:
+        """Return those of ``seqs`` that it names; costs nothing for all the others."""
+        return self.view.among(seqs, self.ranges, self.by_uid)
+
 
 def messages(session: ImapSession, args: Arguments, by_uid: bool) -> array[int]:
-    """Read a sequence-set; return the sequence numbers it names, ascending.
+    """Read a sequence-set; return the sequence numbers it names, ascending."""
+    return named(session, args, by_uid).all()
+
+
+def named(session: ImapSession, args: Arguments, by_uid: bool) -> Named:
+    """Read a sequence-set.
 
     UIDs that do not exist are passed over (RFC 3501 §6.4.8); sequence numbers that do not
     exist, "*" of an empty mailbox too, are the client's error (§9, seq-number).
@@ -26,11 +50,11 @@ def messages(session: ImapSession, args: Arguments, by_uid: bool) -> array[int]:
     view = session.current.selected.view
     saved = saved_search(session, args)
     if saved is not None:
-        return view.resolve(saved, True)
+        return Named(view, saved, True)
     ranges = args.sequence_set()
     if not by_uid and beyond(ranges, len(view)):
         raise BadSyntax("The set names a message that does not exist")
-    return view.resolve(ranges, by_uid)
+    return Named(view, ranges, by_uid)
 
 
 def saved_search(session: ImapSession, args: Arguments) -> Ranges | None:

@@ -8,6 +8,7 @@ from pymaild.core.errors import Code, Refused
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.append import open_target
+from pymaild.imap.commands.expunge import told
 from pymaild.imap.sets import messages
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ def copy(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     return b"%b COPY completed" % code if code else None
 
 
-def move(session: ImapSession, args: Arguments, by_uid: bool) -> None:
+def move(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """MOVE (RFC 6851 §3.1): the UIDs come before the loop tells what is expunged (§4.3)."""
     code = _transfer(session, args, by_uid, move=True)
     if code:
         session.write(b"* OK %b Moved\r\n" % code)
+    return told(session, b"MOVE", bool(code))
 
 
 def _transfer(session: ImapSession, args: Arguments, by_uid: bool, move: bool) -> bytes:

@@ -14,27 +14,41 @@ if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
 
-def expunge(session: ImapSession, args: Arguments) -> None:
+def expunge(session: ImapSession, args: Arguments) -> bytes | None:
     """EXPUNGE (RFC 3501 §6.4.3); the loop tells what is gone."""
     args.end()
     session.current.require_writable()
-    remove_deleted(session.current)
+    return told(session, b"EXPUNGE", remove_deleted(session.current))
 
 
-def uid_expunge(session: ImapSession, args: Arguments) -> None:
+def uid_expunge(session: ImapSession, args: Arguments) -> bytes | None:
     """UID EXPUNGE (RFC 4315 §2.1): of the messages named, those marked as deleted."""
     args.sp()
     named = set(messages(session, args, by_uid=True))
     args.end()
     session.current.require_writable()
-    remove_deleted(session.current, named)
+    return told(session, b"UID EXPUNGE", remove_deleted(session.current, named))
 
 
-def remove_deleted(selection: Selection, only: set[int] | None = None) -> None:
-    """Remove the messages marked as deleted, or those of them whose number is in ``only``."""
+def told(session: ImapSession, name: bytes, removed: bool) -> bytes | None:
+    """Tell of the messages removed, and return the text of an OK with the mod-sequence that the
+    mailbox has thereby (RFC 7162 §3.2.7); None for the usual one.
+    """
+    if not removed or not session.modes.qresync:
+        return None
+    session.tell(expunge=True)
+    return b"[HIGHESTMODSEQ %d] %b completed" % (session.current.modseq, name)
+
+
+def remove_deleted(selection: Selection, only: set[int] | None = None) -> bool:
+    """Remove the messages marked as deleted, or those of them whose number is in ``only``.
+
+    Returns whether there were any.
+    """
     view = selection.selected.view
     deleted: Sequence[int] = view.match_flags(DELETED, 0, 0, 0)
     if only is not None:
         deleted = [seq for seq in deleted if seq in only]
     if deleted:
         selection.mailbox.expunge(selection.uids(deleted))
+    return bool(deleted)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
+from pymaild._parser import BadSyntax
 from pymaild.core.errors import Code
 from pymaild.imap import items
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.fetch import Fetch
-from pymaild.imap.sets import messages
+from pymaild.imap.modifiers import Modifiers
+from pymaild.imap.sets import Named, named
+from pymaild.imap.sync import tell_vanished
+from pymaild.index import History
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -20,9 +25,34 @@ def fetch(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     UIDs of messages that others have just expunged are passed over like any that do not exist.
     """
     args.sp()
-    seqs = messages(session, args, by_uid)
+    wanted = named(session, args, by_uid)
     args.sp()
-    plan = items.plan(args, by_uid)
+    plan = items.plan(args, by_uid and not session.modes.uidonly)
+    _check(session, plan.modifiers, by_uid)
+    if plan.modseq:
+        session.aware()
+    seqs = _chosen(session, wanted, plan.modifiers)
     failure = Fetch(session, plan).run(seqs)
     if failure is not None and not (by_uid and failure.code == Code.EXPUNGEISSUED):
         raise failure
+
+
+def _check(session: ImapSession, modifiers: Modifiers, by_uid: bool) -> None:
+    """RFC 7162 §3.2.6, RFC 9394 §3.3."""
+    if modifiers.partial and not by_uid:
+        raise BadSyntax("PARTIAL is possible with UID FETCH only")
+    if modifiers.vanished and not (by_uid and modifiers.since is not None):
+        raise BadSyntax("VANISHED is possible with UID FETCH and CHANGEDSINCE only")
+    if modifiers.vanished and not session.modes.qresync:
+        raise BadSyntax("VANISHED needs ENABLE QRESYNC")
+
+
+def _chosen(session: ImapSession, wanted: Named, modifiers: Modifiers) -> array[int]:
+    """The messages that the modifiers let through; those that have gone are told first."""
+    if modifiers.since is None:
+        seqs = wanted.all()
+    else:
+        if modifiers.vanished:
+            tell_vanished(session, modifiers.since, wanted.ranges)
+        seqs = wanted.among(History(wanted.view).changed(modifiers.since))
+    return seqs if modifiers.partial is None else array("I", modifiers.partial.cut(seqs))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from pymaild.imap import grammar
+from pymaild._parser import BadSyntax
+from pymaild.imap import grammar, modifiers
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.expunge import remove_deleted
 from pymaild.imap.selection import Selection
+from pymaild.imap.sets import UIDREQUIRED
+from pymaild.imap.sync import Known, resynchronize
 from pymaild.mail.selected import Selected
 
 if TYPE_CHECKING:
@@ -22,20 +26,52 @@ def select(session: ImapSession, args: Arguments, read_only: bool = False) -> by
     """
     args.sp()
     name = grammar.mailbox(args)
+    parameters = _parameters(session, args)
     args.end()
     if session.selection is not None:
         session.deselect()
         session.write(b"* OK [CLOSED] Previous mailbox is closed\r\n")
+    if parameters:
+        session.aware()
     selection = session.select(Selected.open(session.account, name, read_only))
     _introduce(session, selection)
+    if b"QRESYNC" in parameters:
+        resynchronize(session, parameters[b"QRESYNC"])
     verb = b"EXAMINE" if read_only else b"SELECT"
     return b"[%b] %b completed" % (b"READ-ONLY" if selection.read_only else b"READ-WRITE", verb)
+
+
+def _parameters(session: ImapSession, args: Arguments) -> dict[bytes, Any]:
+    """Read select-params (RFC 4466 §2.1), if there are any."""
+    if not args.more():
+        return {}
+    args.sp()
+    found = modifiers.read(args, _PARAMETERS)
+    known = found.get(b"QRESYNC")
+    if not found:
+        raise BadSyntax("Expected a list of parameters")
+    if known and not session.modes.qresync:
+        raise BadSyntax("QRESYNC needs ENABLE QRESYNC")
+    if known and known.numbers and session.modes.uidonly:
+        raise BadSyntax(UIDREQUIRED)
+    return found
+
+
+def _known(args: Arguments) -> Known:
+    args.sp()
+    return Known.read(args)
+
+
+_PARAMETERS: dict[bytes, Callable[[Arguments], Any]] = {
+    b"CONDSTORE": lambda args: True,  # RFC 7162 §3.1.8
+    b"QRESYNC": _known,  # RFC 7162 §3.2.5
+}
 
 
 def _introduce(session: ImapSession, selection: Selection) -> None:
     selected = selection.selected
     view = selected.view
-    unseen = view.first_unseen()
+    unseen = 0 if session.modes.uidonly else view.first_unseen()
     lines = [
         b"* FLAGS %b\r\n" % selection.flag_list(),
         b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % selection.permanent_flags(),
@@ -44,6 +80,7 @@ def _introduce(session: ImapSession, selection: Selection) -> None:
         b"* OK [UNSEEN %d] First unseen\r\n" % unseen if unseen else b"",
         b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % selected.mailbox.uidvalidity,
         b"* OK [UIDNEXT %d] Next UID\r\n" % selected.mailbox.status().uidnext,
+        selection.highest(),
     ]
     session.write(b"".join(lines))
 

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
     from pymaild.mail.mailbox import Status
 
+
+def _highest(session: ImapSession, status: Status) -> int:
+    """Only clients ask for it that know mod-sequences (RFC 7162 §3.1)."""
+    session.aware()
+    return status.highestmodseq
+
+
 #: status-att (RFC 3501 §9, RFC 9051 §6.3.11, RFC 8438 §3): its value from the mailbox.
 ITEMS: dict[bytes, Callable[[ImapSession, Status], int]] = {
     b"MESSAGES": lambda session, status: status.messages,
@@ -24,6 +31,7 @@ ITEMS: dict[bytes, Callable[[ImapSession, Status], int]] = {
     b"UNSEEN": lambda session, status: status.unseen,
     b"DELETED": lambda session, status: status.deleted,
     b"SIZE": lambda session, status: status.size,
+    b"HIGHESTMODSEQ": _highest,  # RFC 7162 §3.1.7
     b"APPENDLIMIT": lambda session, status: append_limit(session),  # RFC 7889 §3.1
 }
 

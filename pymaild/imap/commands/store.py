@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pymaild._parser import BadSyntax
 from pymaild.core.errors import Code, Refused
-from pymaild.imap import grammar
+from pymaild.imap import grammar, modifiers
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.responses import sequence_set
 from pymaild.imap.sets import messages
+from pymaild.mail.condition import Unchanged
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -27,36 +30,78 @@ ACTIONS: dict[bytes, tuple[How, bool]] = {
 }
 
 
-def store(session: ImapSession, args: Arguments, by_uid: bool) -> None:
+def store(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """STORE (RFC 3501 §6.4.6), and UID STORE (§6.4.8)."""
     args.sp()
     seqs = messages(session, args, by_uid)
     args.sp()
+    condition = _condition(session, args)
     action = ACTIONS.get(args.name())
     if action is None:
         raise BadSyntax("Expected FLAGS, +FLAGS or -FLAGS")
     args.sp()
     names = grammar.store_flags(args)
     args.end()
-    _store(session, seqs, action, names, by_uid)
+    return _store(session, seqs, Change(*action, names), condition, by_uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to the flags of the messages."""
+
+    how: How
+    silent: bool
+    names: list[str]
+
+
+def _condition(session: ImapSession, args: Arguments) -> Unchanged | None:
+    """Read UNCHANGEDSINCE, if it is there (RFC 7162 §3.1.3)."""
+    since = modifiers.read(args, modifiers.STORE).get(b"UNCHANGEDSINCE")
+    if since is None:
+        return None
+    args.sp()
+    session.aware()
+    return Unchanged(since)
 
 
 def _store(
     session: ImapSession,
     seqs: Sequence[int],
-    action: tuple[How, bool],
-    names: list[str],
+    change: Change,
+    condition: Unchanged | None,
     by_uid: bool,
-) -> None:
-    how, silent = action
+) -> bytes | None:
     selection = session.current
     selection.require_writable()
-    flags = selection.mailbox.flags(names, create=how != "remove")
-    lost = set(selection.mailbox.store(selection.selected.view, seqs, how, flags))
+    flags = selection.mailbox.flags(change.names, create=change.how != "remove")
+    view = selection.selected.view
+    lost = set(selection.mailbox.store(view, seqs, change.how, flags, condition))
+    failed = condition.failed if condition is not None else []
     selection.tell_keywords(session.write)
-    if not silent:
-        for seq in seqs:
-            if seq not in lost:
-                session.write(selection.update(seq, by_uid))
+    _tell(session, [seq for seq in seqs if seq not in lost], change, set(failed), by_uid)
+    modified = sequence_set(selection.uids(failed) if by_uid else failed)
     if lost and not by_uid:
-        raise Refused(Code.EXPUNGEISSUED, "Some of these messages are already expunged")
+        raise _expunged(modified)
+    return b"[MODIFIED %b] STORE was conditional" % modified if modified else None
+
+
+def _tell(
+    session: ImapSession, seqs: Sequence[int], change: Change, failed: set[int], by_uid: bool
+) -> None:
+    """Tell the new flags, or in silence the new mod-sequences to those who know these.
+
+    What stood in the way of a condition is told in any case (RFC 7162 §3.1.3).
+    """
+    if change.silent and not session.modes.condstore:
+        return
+    for seq in seqs:
+        flags = not change.silent or seq in failed
+        session.write(session.current.update(seq, by_uid, flags))
+
+
+def _expunged(modified: bytes) -> Refused:
+    """RFC 5530 §3, and RFC 7162 §3.1.3 where some messages failed the condition, too."""
+    text = "Some of these messages are already expunged"
+    refused = Refused(Code.MODIFIED if modified else Code.EXPUNGEISSUED, text)
+    refused.argument = modified.decode("ascii")
+    return refused
