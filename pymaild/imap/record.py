@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from pymaild.core.session import SessionRecord
 
@@ -19,7 +20,9 @@ class ImapRecord(SessionRecord):
 
     ``mailbox`` is "" where none is selected; ``snapshot`` and ``recent`` (ranges of UIDs) are
     those of :meth:`pymaild.mail.selected.Selected.state`. ``idling`` is the tag of an IDLE
-    command under way. ``saved`` are ranges of the UIDs that "$" stands for (RFC 5182).
+    command under way. ``saved`` are ranges of the UIDs that "$" stands for (RFC 5182);
+    ``contexts`` are those of :meth:`pymaild.imap.contexts.Contexts.state`.
+    ``notify`` is None before the first NOTIFY (see notifier.py).
     """
 
     mailbox: str = ""
@@ -30,6 +33,8 @@ class ImapRecord(SessionRecord):
     enabled: list[str] = field(default_factory=list)
     idling: str = ""
     saved: list[list[int]] = field(default_factory=list)
+    contexts: list[dict[str, Any]] = field(default_factory=list)
+    notify: dict[str, Any] | None = None
 
     def forget_user(self) -> None:
         """Be as on the day of the greeting (RFC 8437 §3): extensions to come are included."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
-from pymaild.imap.notifier import Notifier
 from pymaild.imap.contexts import Contexts
+from pymaild.imap.notifier import Notifier
 from pymaild.imap.states import State
 from pymaild.mail.selected import Selected
 

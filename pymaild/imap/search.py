@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pymaild.core.errors import Code, Refused
-from pymaild.index import History
 from pymaild.imap.spans import Spans
+from pymaild.index import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable

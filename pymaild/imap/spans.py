@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
 
 
 class Spans:
@@ -16,7 +17,7 @@ class Spans:
         self.bounds = array("Q", bounds)
 
     @classmethod
-    def of(cls, ranges: Iterable[Sequence[int]], highest: int = 0) -> Spans:
+    def of(cls, ranges: Iterable[Sequence[int]], highest: int = 0) -> Self:
         """Return what ranges in any order hold; 0 in them stands for ``highest``."""
         bounds = array("Q")
         for low, high in sorted(sorted((low or highest, high or highest)) for low, high in ranges):

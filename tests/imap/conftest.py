@@ -59,6 +59,18 @@ class ImapBench(Bench):
         greeted = record is not None and record.greeted
         return Client(self.start(record, tls), greeted)
 
+    def resume(self, client: Client, **changes: Any) -> Client:
+        """End a session where it is and go on with its record, as in another process."""
+        client.leave("parked")
+        assert client.read().name == "BYE"
+        client.wait()
+        record = ImapRecord.decode(client.record.encode())
+        for name, value in changes.items():
+            setattr(record, name, value)
+        resumed = self.connect(record)
+        resumed.count = client.count
+        return resumed
+
     def login(self, name: str = "alice", **fields: Any) -> Client:
         """A session in the authenticated state."""
         client = self.connect(self.record(**fields) if fields else None)

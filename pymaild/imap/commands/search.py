@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild.imap import results
+from pymaild.imap import contexts, results
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.answer import Answer, saving
 from pymaild.imap.search import Scope, evaluate
-from pymaild.imap.search_keys import Reader, charset
+from pymaild.imap.search_keys import Facts, Reader
+from pymaild.imap.sets import uid_ranges
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -18,20 +19,28 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     """SEARCH (RFC 3501 §6.4.4), UID SEARCH (§6.4.8), and their RETURN (RFC 4731 §3.1)."""
     args.sp()
     returns = results.read(args)
+    contexts.check_tag(session, returns)
     with saving(session, returns):
+        text = args.rest()
         reader = Reader.of(session, args)
-        reader.charset = _charset(args) or reader.charset
+        reader.facts = Facts() if returns is not None and returns.update else None
+        reader.charset_given()
         key = reader.program()
         found = evaluate(key, Scope(session.current, session.services.board.beat))
         Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
+    if reader.facts is not None:
+        known = contexts.InMailboxOrder.of(uid_ranges(session.current.selected.view, found))
+        facts = reader.facts.noted
+        contexts.begin(session, contexts.Context(session.tag, by_uid, text, facts, known))
 
 
-def _charset(args: Arguments) -> str:
-    """Read CHARSET and its name, if it is there; returns the codec or ""."""
-    if not args.ahead(b"CHARSET"):
-        return ""
-    args.name()
-    args.sp()
-    name = args.astring()
-    args.sp()
-    return charset(name)
+def cancel_update(session: ImapSession, args: Arguments) -> None:
+    """CANCELUPDATE (RFC 5267 §4.3.5). A search that is not updated needs no more be done to."""
+    tags: list[bytes] = []
+    while args.more() or not tags:
+        args.sp()
+        tags.append(args.astring())
+    args.end()
+    running = session.current.contexts
+    if running is not None:
+        running.cancel(tags)

@@ -1,0 +1,301 @@
+"""Searches whose changes a client is told of (RFC 5267 §4.3).
+
+A context is its program as text, what the sets and filters in it meant when the command came,
+and the results the client knows. After a change only the messages that changed are tested.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from pymaild._parser import BadSyntax
+from pymaild.core.errors import Refused
+from pymaild.imap import results
+from pymaild.imap.reread import reread
+from pymaild.imap.responses import sequence_set
+from pymaild.imap.search import (
+    HasFlags,
+    Key,
+    ModSeq,
+    Older,
+    Scope,
+    Younger,
+    evaluate,
+    leaves,
+    matches,
+)
+from pymaild.imap.search_keys import Facts, Reader
+from pymaild.imap.spans import Spans
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+    from pymaild.mail.selected import Changes
+
+_LONGEST = 8192  # octets of a program, and numbers in its sets
+_LOOK_AGAIN = 60.0  # seconds after which a program with OLDER or YOUNGER is asked anew
+
+Pairs = Sequence[tuple[int, int]]  # (UID, number or UID to be told) of messages
+
+
+class Known(Protocol):
+    """The results that a client knows. ``add`` and ``remove`` return what is to be told."""
+
+    def __contains__(self, uid: int) -> bool: ...
+
+    def add(self, pairs: Pairs) -> bytes:
+        """Take new results in; returns context positions and sets (RFC 5267 §4.3.3)."""
+
+    def remove(self, pairs: Pairs) -> bytes:
+        """Take results out, as :meth:`add` (RFC 5267 §4.3.4)."""
+
+    def state(self) -> list[int]:
+        """What the record holds."""
+
+
+class InMailboxOrder(Spans):
+    """The results of SEARCH: their place follows from their number, so no position is told."""
+
+    __slots__ = ()
+
+    def add(self, pairs: Pairs) -> bytes:
+        """As :meth:`Known.add`."""
+        for uid, _ in pairs:
+            self.toggle(uid)
+        return b"0 " + sequence_set(number for _, number in pairs)
+
+    remove = add
+
+    def state(self) -> list[int]:
+        """As :meth:`Known.state`."""
+        return list(self.bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that was read, and what changes its results without a message coming or going.
+
+    ``made_for``: the index and the number of keywords that it was read for.
+    """
+
+    key: Key
+    of_flags: bool
+    of_time: bool
+    made_for: tuple[object, int]
+
+    @classmethod
+    def read(cls, session: ImapSession, context: Context) -> Self:
+        """Read the text of a context once more. Raises BadSyntax and Refused."""
+        reader = Reader.of(session, reread(context.text, session.settings, session.modes.utf8))
+        reader.facts = Facts(given=iter(context.facts))
+        reader.charset_given()
+        key = reader.program()
+        parts = list(leaves(key))
+        index = session.current.selected.mailbox.index
+        return cls(
+            key,
+            any(isinstance(part, HasFlags) or _of_modseq(part) for part in parts),
+            any(isinstance(part, Older | Younger) for part in parts),
+            (index, index.keyword_count),
+        )
+
+
+def _of_modseq(key: Key) -> bool:
+    return isinstance(key, ModSeq)
+
+
+@dataclass(slots=True)
+class Context:
+    """One search. ``text`` is what stands behind RETURN (...), ``facts`` as :class:`Reader`'s."""
+
+    tag: bytes
+    by_uid: bool
+    text: bytes
+    facts: list[Any]
+    known: Known
+    program: Program | None = None
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> Self:
+        """Make a context from what :meth:`state` returned."""
+        text, tag = state["text"].encode("latin-1"), state["tag"].encode()
+        return cls(tag, state["uid"], text, state["facts"], InMailboxOrder(state["known"]))
+
+    def state(self) -> dict[str, Any]:
+        """Return what the record holds of it."""
+        return {
+            "tag": self.tag.decode(),
+            "uid": self.by_uid,
+            "text": self.text.decode("latin-1"),
+            "facts": self.facts,
+            "known": self.known.state(),
+        }
+
+    def update(self, item: bytes, payload: bytes) -> bytes:
+        """An ESEARCH response with ADDTO or REMOVEFROM."""
+        uid = b" UID" if self.by_uid else b""
+        return b"* ESEARCH %b%b %b (%b)\r\n" % (results.correlator(self.tag), uid, item, payload)
+
+
+@dataclass
+class Contexts:
+    """The contexts of the selected mailbox."""
+
+    session: ImapSession
+    contexts: list[Context] = field(default_factory=list)
+    count: int = 0  # messages that the client has been told of
+    looked: float = float("-inf")
+
+    @classmethod
+    def restored(cls, session: ImapSession, states: list[dict[str, Any]]) -> Self:
+        """Take up the contexts of a record."""
+        count = len(session.current.selected.view)
+        return cls(session, [Context.restored(state) for state in states], count)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return what the record holds of them."""
+        return [context.state() for context in self.contexts]
+
+    def named(self, tag: bytes) -> Context | None:
+        """Return the context that a command with this tag began."""
+        return next((context for context in self.contexts if context.tag == tag), None)
+
+    def cancel(self, tags: Iterable[bytes]) -> None:
+        """Forget contexts (RFC 5267 §4.3.5)."""
+        gone = frozenset(tags)
+        self.contexts = [context for context in self.contexts if context.tag not in gone]
+
+    # -- changes -------------------------------------------------------------------------------
+
+    def before(self, changes: Changes) -> None:
+        """Tell of results that are expunged, while their numbers are still valid."""
+        pairs = list(zip(changes.vanished, reversed(changes.expunged), strict=True))
+        self.count -= len(pairs)
+        if pairs:
+            for context in self.contexts:
+                self._remove(context, [pair for pair in pairs if pair[0] in context.known])
+
+    def behind(self, changes: Changes) -> None:
+        """Tell of results that came or changed, behind their EXISTS and FETCH."""
+        count = len(self.session.current.selected.view)
+        fresh = range(self.count + 1, count + 1)
+        self.count = count
+        changed = [seq for seq, _ in changes.changed]
+        if fresh or changed:
+            self._look(fresh, changed)
+        if time.monotonic() >= self.looked + _LOOK_AGAIN:
+            self._look_at_time()
+
+    def _look(self, fresh: Sequence[int], changed: Sequence[int]) -> None:
+        scope = self._scope()
+        for context in list(self.contexts):
+            program = self._program(context)
+            if program is not None:
+                old = changed if program.of_flags else ()
+                self._guarded(context, self._test, program.key, scope, (*old, *fresh))
+
+    def _look_at_time(self) -> None:
+        """RFC 5032 §2: what grows older without a change is looked at from time to time."""
+        self.looked = time.monotonic()
+        scope = self._scope()
+        for context in list(self.contexts):
+            program = self._program(context)
+            if program is not None and program.of_time:
+                self._guarded(context, self._test_all, program.key, scope)
+
+    def _guarded(self, context: Context, test: Callable[..., None], *more: Any) -> None:
+        """What cannot be tested now would be wrong for ever."""
+        try:
+            test(context, *more)
+        except Refused as refused:
+            self._give_up(context, refused.text)
+
+    def _test(self, context: Context, key: Key, scope: Scope, seqs: Iterable[int]) -> None:
+        added: list[int] = []
+        removed: list[int] = []
+        for seq in seqs:
+            known = scope.view.uid(seq) in context.known
+            if matches([key], scope, seq) != known:
+                (removed if known else added).append(seq)
+            scope.beat()
+        self._tell(context, scope, added, removed)
+
+    def _test_all(self, context: Context, key: Key, scope: Scope) -> None:
+        found = set(evaluate(key, scope))
+        changed = [s for s in scope.all() if (scope.view.uid(s) in context.known) != (s in found)]
+        added = [seq for seq in changed if seq in found]
+        self._tell(context, scope, added, [seq for seq in changed if seq not in found])
+
+    def _scope(self) -> Scope:
+        return Scope(self.session.current, self.session.services.board.beat)
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def _tell(
+        self, context: Context, scope: Scope, added: Sequence[int], removed: Sequence[int]
+    ) -> None:
+        self._remove(context, _pairs(scope, removed))
+        if added:
+            pairs = _pairs(scope, added)
+            self.session.write(context.update(b"ADDTO", context.known.add(_told(context, pairs))))
+
+    def _remove(self, context: Context, pairs: Pairs) -> None:
+        if pairs:
+            payload = context.known.remove(_told(context, pairs))
+            self.session.write(context.update(b"REMOVEFROM", payload))
+
+    # -- programs ------------------------------------------------------------------------------
+
+    def _program(self, context: Context) -> Program | None:
+        """Return the program of a context; its keywords may have got their bits meanwhile."""
+        index = self.session.current.selected.mailbox.index
+        if context.program is None or context.program.made_for != (index, index.keyword_count):
+            try:
+                context.program = Program.read(self.session, context)
+            except (BadSyntax, Refused):  # the limits are others in this process
+                self._give_up(context, "This search is no longer possible")
+                return None
+        return context.program
+
+    def _give_up(self, context: Context, why: str) -> None:
+        self.refuse(context, why)
+        self.cancel([context.tag])
+
+    def refuse(self, context: Context, why: str) -> None:
+        """Say that there are no updates of a search (RFC 5267 §4.3.1)."""
+        self.session.write(b'* NO [NOUPDATE "%b"] %b\r\n' % (context.tag, why.encode()))
+
+
+def _pairs(scope: Scope, seqs: Iterable[int]) -> Pairs:
+    return [(scope.view.uid(seq), seq) for seq in seqs]
+
+
+def _told(context: Context, pairs: Pairs) -> Pairs:
+    return [(uid, uid) for uid, _ in pairs] if context.by_uid else pairs
+
+
+# -- beginning ---------------------------------------------------------------------------------
+
+
+def check_tag(session: ImapSession, returns: results.Returns | None) -> None:
+    """RFC 5267 §4.3: no two searches with UPDATE have the same tag. Raises BadSyntax."""
+    contexts = session.current.contexts
+    if returns is not None and returns.update and contexts and contexts.named(session.tag):
+        raise BadSyntax("A search with this tag is being updated")
+
+
+def begin(session: ImapSession, context: Context) -> None:
+    """Tell of changes to a search from now on, or say that this is too much."""
+    selection = session.current
+    if selection.contexts is None:
+        selection.contexts = Contexts.restored(session, [])
+    contexts = selection.contexts
+    size = len(context.text) + sum(map(len, context.facts))
+    if len(contexts.contexts) >= session.settings.contexts:
+        contexts.refuse(context, "Too many searches are updated")
+    elif size > _LONGEST:
+        contexts.refuse(context, "This search is too long to be updated")
+    else:
+        contexts.contexts.append(context)
