@@ -26,12 +26,18 @@ _USER_FIELDS = tuple(field.name for field in fields(User))
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Where a login comes from. ``address`` is an IP literal, "" on a Unix socket."""
+    """Where a login comes from. ``address`` is an IP literal, "" on a Unix socket.
+
+    ``binding`` is the TLS connection's tls-exporter value (RFC 9266), b"" where there is none;
+    ``certificate`` the user that the client's certificate names, "" without one.
+    """
 
     protocol: str
     address: str
     tls: bool
     session: str
+    binding: bytes = b""
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,14 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Accepted:
-    """Who has logged in; ``ticket`` proves it to the master (see ticket)."""
+    """Who has logged in; ``ticket`` proves it to the master (see ticket).
+
+    ``master`` is the name of who proved it, where that is another who may act as this user.
+    """
 
     user: User
     ticket: str
+    master: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +134,25 @@ def take_octets(message: dict[str, Any], key: str) -> bytes:
 
 def pack_facts(facts: Facts) -> list[Any]:
     """Return facts as the wire has them."""
-    return [facts.protocol, facts.address, facts.tls, facts.session]
+    binding = pack_octets(facts.binding)
+    return [
+        facts.protocol,
+        facts.address,
+        facts.tls,
+        facts.session,
+        binding,
+        facts.certificate,
+    ]
 
 
 def take_facts(message: dict[str, Any]) -> Facts:
     """Return what :func:`pack_facts` wrote. Raises BadFrame."""
     values = take(message, "facts", list)
-    if [type(value) for value in values] != [str, str, bool, str]:
+    if [type(value) for value in values] != [str, str, bool, str, str, str]:
         raise BadFrame("facts are wrong")
-    return Facts(*values)
+    protocol, address, tls, session, binding, certificate = values
+    octets = take_octets({"binding": binding}, "binding")
+    return Facts(protocol, address, tls, session, octets, certificate)
 
 
 def pack_reply(reply: Reply) -> dict[str, Any]:
@@ -162,13 +182,20 @@ def _take_rejected(message: dict[str, Any]) -> Rejected:
 
 _PACK: dict[type, Callable[[Any], dict[str, Any]]] = {
     Challenge: lambda a: {"is": "challenge", "data": pack_octets(a.data)},
-    Accepted: lambda a: {"is": "accepted", "user": _pack_user(a.user), "ticket": a.ticket},
+    Accepted: lambda a: {
+        "is": "accepted",
+        "user": _pack_user(a.user),
+        "ticket": a.ticket,
+        "master": a.master,
+    },
     Rejected: lambda a: {"is": "rejected", "code": a.code, "text": a.text, "delay": a.delay},
     Found: lambda a: {"is": "found", "user": _pack_user(a.user), "ticket": a.ticket},
 }
 _TAKE: dict[str, Callable[[dict[str, Any]], Reply]] = {
     "challenge": lambda m: Challenge(take_octets(m, "data")),
-    "accepted": lambda m: Accepted(User(**take(m, "user", dict)), take(m, "ticket", str)),
+    "accepted": lambda m: Accepted(
+        User(**take(m, "user", dict)), take(m, "ticket", str), take(m, "master", str)
+    ),
     "rejected": _take_rejected,
     "found": lambda m: Found(User(**m["user"]) if m.get("user") else None, take(m, "ticket", str)),
 }

@@ -24,10 +24,9 @@ from pymaild.auth.answers import (
     parse,
     take_reply,
 )
-from pymaild.auth.exchanges import MECHANISMS
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.errors import Code, Refused
-from pymaild.core.session import User
+from pymaild.core.session import TlsFacts, User
 
 __all__ = ["Accepted", "Answer", "AuthClient", "Challenge", "Facts", "Rejected"]
 
@@ -50,14 +49,19 @@ class AuthClient:
         self._settings = settings
         self._socket: socket.socket | None = None
 
-    def mechanisms(self, tls: bool) -> list[str]:
-        """Return the SASL mechanisms to offer, the preferred one first."""
-        clear = tls or self._settings.allow_plaintext
-        return [m for m in self._settings.mechanisms if clear or not MECHANISMS[m].plaintext]
+    def mechanisms(self, tls: TlsFacts | None) -> list[str]:
+        """Return the SASL mechanisms to offer, the preferred one first; None is no TLS."""
+        facts = tls or TlsFacts()
+        bound, certified = bool(facts.exporter), bool(facts.client_name)
+        return self._settings.offered(tls is not None, bound, certified)
 
     def plaintext_allowed(self, tls: bool) -> bool:
         """Tell whether commands that carry a password are possible (LOGIN, USER and PASS)."""
-        return "PLAIN" in self.mechanisms(tls)
+        return "PLAIN" in self._settings.offered(tls, False, False)
+
+    def needs_tls(self, mechanism: str) -> bool:
+        """Tell whether a mechanism that is not offered now would be under TLS."""
+        return mechanism in self._settings.offered(True, True, True)
 
     def begin(self, mechanism: str, initial: bytes | None, facts: Facts) -> Answer:
         """Begin an exchange; ``initial`` is the decoded initial response (RFC 4959), if any.

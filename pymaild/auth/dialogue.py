@@ -10,18 +10,25 @@ from collections.abc import Callable
 
 from pymaild.auth.client import Accepted, Answer, AuthClient, Challenge, Facts, Rejected
 from pymaild.core.errors import Code, Refused
+from pymaild.core.session import SessionRecord
+
+#: Octets of one response: more than any token has, less than a frame to the auth role.
+LONGEST = 32 * 1024
 
 
 class Broken(ValueError):
-    """The client cancelled with "*", or sent what is not base64."""
+    """The client cancelled with "*", or sent what is not base64 or too long."""
 
 
 def decoded(text: bytes) -> bytes:
     """Return what base64 says. Raises Broken."""
     try:
-        return b64decode(text, validate=True)
+        data = b64decode(text, validate=True)
     except ValueError:
         raise Broken("That is not base64") from None
+    if len(data) > LONGEST:
+        raise Broken("That is too long")
+    return data
 
 
 def initial_response(word: bytes) -> bytes:
@@ -35,6 +42,27 @@ def user_name(text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError:
         raise Refused(Code.AUTHENTICATIONFAILED, "That is no user name") from None
+
+
+def facts(record: SessionRecord) -> Facts:
+    """Return what the auth role wants to know of a connection."""
+    tls = record.tls
+    return Facts(
+        record.protocol,
+        record.peer.address,
+        tls is not None,
+        record.id,
+        tls.exporter if tls else b"",
+        tls.client_name if tls else "",
+    )
+
+
+def who(record: SessionRecord) -> str:
+    """Describe for the log who has logged in, and as whom."""
+    name = record.user.name if record.user else ""
+    master = f" master={record.master!r}" if record.master else ""
+    tls = record.tls is not None
+    return f"user={name!r} address={record.peer.address} tls={tls} session={record.id}{master}"
 
 
 def relay(

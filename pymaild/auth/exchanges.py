@@ -1,45 +1,34 @@
-"""SASL mechanisms (RFC 4422) as state machines without input or output.
+"""SASL mechanisms (RFC 4422) as state machines without input or output: one table.
 
 An exchange is fed what the client sends and says what comes next: a challenge to relay, or a
-claim whose password is to be checked. Whatever is malformed raises Malformed.
+claim to be judged. Whatever is malformed raises Malformed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """The server's next challenge."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Claim:
-    """What the client says of itself; ``authorization`` is "" when it is to be derived."""
-
-    authorization: str
-    authentication: str
-    password: bytes
-
-
-class Malformed(ValueError):
-    """The client's response is none of the mechanism's messages."""
-
-
-class Exchange(Protocol):
-    """One run of a mechanism. ``respond(None)`` begins it without an initial response."""
-
-    def respond(self, data: bytes | None) -> Prompt | Claim:
-        """Take the client's response and return what comes next. Raises Malformed."""
+from pymaild.auth.bearer import OAuthBearer, XOAuth2
+from pymaild.auth.claims import (
+    AnyClaim,
+    CertificateClaim,
+    Claim,
+    Exchange,
+    Malformed,
+    Prompt,
+    Surroundings,
+    text_of,
+)
+from pymaild.auth.scram import Scram
 
 
 class Plain:
     """RFC 4616: one message, ``[authzid] NUL authcid NUL passwd``."""
+
+    def __init__(self, around: Surroundings) -> None:
+        pass
 
     def respond(self, data: bytes | None) -> Prompt | Claim:
         """Ask with an empty challenge (RFC 4616 §4), then take the message apart."""
@@ -48,7 +37,7 @@ class Plain:
         parts = data.split(b"\0")
         if len(parts) != 3:
             raise Malformed("not three parts")  # RFC 4616 §2: no NUL inside a part
-        return Claim(_text(parts[0]), _text(parts[1]), parts[2])
+        return Claim(text_of(parts[0]), text_of(parts[1]), parts[2])
 
 
 class Login:
@@ -60,7 +49,7 @@ class Login:
 
     _NAME, _PASSWORD = b"Username:", b"Password:"
 
-    def __init__(self) -> None:
+    def __init__(self, around: Surroundings) -> None:
         self._user: str | None = None
 
     def respond(self, data: bytes | None) -> Prompt | Claim:
@@ -68,28 +57,70 @@ class Login:
         if data is None:
             return Prompt(self._NAME)
         if self._user is None:
-            self._user = _text(data.removesuffix(b"\0"))
+            self._user = text_of(data.removesuffix(b"\0"))
             return Prompt(self._PASSWORD)
         return Claim("", self._user, data)
 
 
+class External:
+    """RFC 4422 appendix A: one message, the authorization identity, or nothing."""
+
+    def __init__(self, around: Surroundings) -> None:
+        pass
+
+    def respond(self, data: bytes | None) -> Prompt | CertificateClaim:
+        """Ask with an empty challenge, then take the name."""
+        return Prompt(b"") if data is None else CertificateClaim(text_of(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What of a connection decides on mechanisms.
+
+    ``private``: nobody listens, or the settings allow it; ``binding``: it has a value for
+    channel binding; ``certificate``: its client showed one; ``tokens``: the settings say who
+    vouches for tokens.
+    """
+
+    private: bool
+    binding: bool
+    certificate: bool
+    tokens: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """A row of the table. ``plaintext``: whoever listens to the exchange has the password."""
+    """A row of the table. ``offered`` says on which connections it can work.
 
-    begin: Callable[[], Exchange]
-    plaintext: bool
+    ``plaintext``: whoever listens to the exchange has the secret.
+    """
+
+    begin: Callable[[Surroundings], Exchange]
+    plaintext: bool = False
+    offered: Callable[[Connection], bool] = lambda connection: True
+
+    def possible(self, connection: Connection) -> bool:
+        """Whether clients may use it on this connection."""
+        return (connection.private or not self.plaintext) and self.offered(connection)
+
+
+def _scram(name: str, method: str) -> dict[str, Mechanism]:
+    plus = f"{name}-PLUS"
+    return {
+        plus: Mechanism(partial(Scram, method, plus), offered=lambda c: c.binding),
+        name: Mechanism(partial(Scram, method, "")),
+    }
 
 
 #: The mechanisms there are, by the name clients use.
 MECHANISMS: dict[str, Mechanism] = {
+    "EXTERNAL": Mechanism(External, offered=lambda c: c.certificate),
+    **_scram("SCRAM-SHA-256", "sha256"),
+    **_scram("SCRAM-SHA-1", "sha1"),
+    "OAUTHBEARER": Mechanism(OAuthBearer, plaintext=True, offered=lambda c: c.tokens),
+    "XOAUTH2": Mechanism(XOAuth2, plaintext=True, offered=lambda c: c.tokens),
     "PLAIN": Mechanism(Plain, plaintext=True),
     "LOGIN": Mechanism(Login, plaintext=True),
 }
 
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()  # strict: RFC 4616 §2 allows the shortest form of UTF-8 alone
-    except UnicodeDecodeError as error:
-        raise Malformed("not UTF-8") from error
+__all__ = ["MECHANISMS", "AnyClaim", "Claim", "Connection", "Exchange", "Malformed", "Prompt"]

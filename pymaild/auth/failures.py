@@ -7,7 +7,8 @@
 printable ASCII, and also ``<``, ``>``, ``\\`` and the space, is written ``\\xHH`` octet by
 octet, so that nothing a client sends can look like another field or line. ``address`` is an IP
 literal, or ``-`` for a client on a Unix socket. ``mechanism`` is the SASL mechanism; commands
-with a password count as PLAIN. Later versions may add fields at the end, nothing else.
+with a password count as PLAIN. A client that wants to act as another user has that one's name
+behind all this: ``as=<bob>``. Later versions may add fields at the end, nothing else.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ class Reason(StrEnum):
     UNKNOWN_USER = "unknown-user"
     PASSWORD = "password"
     MALFORMED = "malformed"  # a response that its mechanism does not have, an invalid name
-    HASH = "hash"  # the stored password cannot be checked: the administrator's to mend
-    AUTHORIZATION = "authorization"  # right password, but for another user's mail
+    HASH = "hash"  # the stored password is of no use here: the administrator's to mend
+    TOKEN = "token"  # not valid, or not any more, or not for this
+    BINDING = "binding"  # not bound to this TLS connection (RFC 5802 §6)
+    AUTHORIZATION = "authorization"  # proven, but for another user's mail
     NO_LOGIN = "no-login"
     NETWORK = "network"
     EXPIRED = "expired"
@@ -45,16 +48,17 @@ _LONGEST = 255
 _ORDINARY = frozenset(range(0x21, 0x7F)) - frozenset(b"<>\\")
 
 
-def log_failure(user: str, mechanism: str, reason: Reason, facts: Facts) -> None:
-    """Write the line."""
+def log_failure(user: str, mechanism: str, reason: Reason, facts: Facts, wanted: str = "") -> None:
+    """Write the line; ``wanted`` is the authorization identity, if any was given."""
     log.warning(
-        "auth failure: user=<%s> address=%s protocol=%s mechanism=%s reason=%s session=%s",
+        "auth failure: user=<%s> address=%s protocol=%s mechanism=%s reason=%s session=%s%s",
         escape(user),
         _address(facts.address),
         _word(facts.protocol),
         _word(mechanism),
         reason,
         _word(facts.session),
+        f" as=<{escape(wanted)}>" if wanted else "",
     )
 
 

@@ -9,6 +9,7 @@ out: it protects the reader of a name, and names are only compared here.
 from __future__ import annotations
 
 import re
+import stringprep
 import unicodedata
 
 #: Octets of a prepared name: RFC 4616 §2 wants 255, a file name can have no more.
@@ -18,6 +19,19 @@ LONGEST_PASSWORD = 1024
 
 _USUAL = re.compile(r"[a-z0-9_][a-z0-9._+=-]{0,63}(?:@[a-z0-9][a-z0-9.-]{0,180})?", re.ASCII)
 _LETTER_DIGITS = frozenset(("Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"))  # RFC 8264 §9.1
+#: RFC 4013 §2.3 and §2.5.
+_FORBIDDEN = (
+    stringprep.in_table_c12,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+    stringprep.in_table_a1,
+)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -59,6 +73,17 @@ def prepare_password(password: bytes) -> tuple[bytes, ...]:
     return (prepared,) if prepared == password else (prepared, password)
 
 
+def prepare_scram_password(password: bytes) -> bytes:
+    """Return the form that SCRAM makes keys of: SASLprep (RFC 4013), as RFC 5802 §2.2 has it.
+
+    What SASLprep forbids or does not know (Unicode has grown since) is taken as it is: clients
+    that do not refuse such passwords do the same. ``password`` is UTF-8.
+    """
+    if password.isascii() or not (text := _sasl_prepared(password.decode())):
+        return password
+    return text.encode()
+
+
 def placeholders(template: str) -> set[str]:
     """Return the names that stand in braces."""
     return set(_PLACEHOLDER.findall(template))
@@ -78,6 +103,23 @@ def expand(template: str, name: str) -> str:
         return values[match[1]]
 
     return _PLACEHOLDER.sub(value, template)
+
+
+def _sasl_prepared(text: str) -> str:
+    """Return the form of RFC 4013 §2, or "" where it allows none."""
+    mapped = (" " if stringprep.in_table_c12(c) else c for c in text)
+    kept = "".join(c for c in mapped if not stringprep.in_table_b1(c))
+    prepared = unicodedata.ucd_3_2_0.normalize("NFKC", kept)
+    bad = any(table(c) for c in prepared for table in _FORBIDDEN)
+    return "" if bad or not _directed(prepared) else prepared
+
+
+def _directed(text: str) -> bool:
+    """RFC 3454 §6: right-to-left text has nothing of the other, and begins and ends with itself."""
+    if not any(map(stringprep.in_table_d1, text)):
+        return True
+    ends = stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])
+    return ends and not any(map(stringprep.in_table_d2, text))
 
 
 def _width(character: str) -> str:

@@ -14,12 +14,14 @@ import string
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import argon2
 import bcrypt
 
-from pymaild.auth.names import prepare_password
+from pymaild.auth.claims import Credential
+from pymaild.auth.names import prepare_password, prepare_scram_password
+from pymaild.auth.scram import SALT_SIZE, derive, read_keys, write_keys
 
 #: Large enough for the struct crypt_data of every C library (glibc's own has 131,232 octets).
 _CRYPT_DATA_SIZE = 1 << 18
@@ -88,6 +90,32 @@ def make_hash(password: bytes, memory: int, passes: int, parallelism: int) -> st
     return "{ARGON2ID}" + hasher.hash(prepared)
 
 
+def make_keys(method: str, password: bytes, iterations: int) -> str:
+    """Return ``{SCRAM-SHA-...}...`` for a new password; ``method`` is a hash of SCRAM_METHODS.
+
+    Raises ValueError for what cannot be a password.
+    """
+    prepare_password(password)
+    salt = os.urandom(SALT_SIZE)
+    keys = derive(method, prepare_scram_password(password), salt, iterations)
+    return f"{{{SCRAM_METHODS[method]}}}{write_keys(salt, iterations, keys)}"
+
+
+def credential(stored: str, method: str) -> Credential | bytes | None:
+    """Return what SCRAM can do with a stored password.
+
+    The credential where keys of this hash are stored, the password itself where that is stored,
+    None where nothing helps.
+    """
+    try:
+        scheme, rest = _find(stored)
+        if scheme is SCHEMES[SCRAM_METHODS[method]]:
+            return read_keys(method, rest)
+        return prepare_password(rest.encode())[0] if scheme.verify is _plain else None
+    except ValueError:
+        return None
+
+
 def make_decoy(memory: int, passes: int, parallelism: int) -> str:
     """Return a hash like :func:`make_hash` does, of no password, without the work."""
     salt, digest = (b64encode(os.urandom(n)).decode().rstrip("=") for n in (16, 32))
@@ -124,6 +152,13 @@ def _crypt(stored: str, password: bytes) -> bool:
     return hmac.compare_digest(result, setting)
 
 
+def _scram(method: str, stored: str, password: bytes) -> bool:
+    known = read_keys(method, stored)
+    prepared = prepare_scram_password(password)
+    keys = derive(method, prepared, known.salt, known.iterations)
+    return hmac.compare_digest(keys.stored, known.keys().stored)
+
+
 def _plain(stored: str, password: bytes) -> bool:
     key = os.urandom(32)  # digests have one length, so that the time says nothing of it
     ours, theirs = (hmac.digest(key, text, "sha256") for text in (stored.encode(), password))
@@ -144,6 +179,9 @@ def _crypt_function() -> Callable[..., bytes | None]:
     raise BadHash("this host has no crypt_r(3)")
 
 
+#: SCRAM's hashes, and the schemes of their keys.
+SCRAM_METHODS = {"sha256": "SCRAM-SHA-256", "sha1": "SCRAM-SHA-1"}
+
 #: The schemes by name. CRYPT is whatever the host's crypt(3) knows, yescrypt included.
 SCHEMES: dict[str, Scheme] = {
     "ARGON2ID": Scheme(_argon2, ("$argon2id$",)),
@@ -153,6 +191,10 @@ SCHEMES: dict[str, Scheme] = {
     "SHA256-CRYPT": Scheme(_crypt, ("$5$",)),
     "MD5-CRYPT": Scheme(_crypt, ("$1$",)),
     "CRYPT": Scheme(_crypt, tuple("$_./" + string.ascii_letters + string.digits)),
+    **{
+        name: Scheme(partial(_scram, method), tuple("123456789"))
+        for method, name in SCRAM_METHODS.items()
+    },
     "PLAIN": Scheme(_plain, ("",), slow=False),
     "CLEARTEXT": Scheme(_plain, ("",), slow=False),
 }

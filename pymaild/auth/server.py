@@ -1,4 +1,4 @@
-"""The auth role's loop: one process, one selector, a few threads for slow hashes.
+"""The auth role's loop: one process, one selector, a few threads for what takes time.
 
 Plain sockets and a selector answer a question in two thirds of the time asyncio takes, and
 with 10 MB less memory. A connection is read only while it has no question under way and no
@@ -23,9 +23,10 @@ from pymaild.auth.answers import (
     pack_reply,
     parse,
 )
-from pymaild.auth.hashing import Hashing
-from pymaild.auth.service import UNAVAILABLE, Check, Conversation, Service
+from pymaild.auth.judge import UNAVAILABLE
+from pymaild.auth.service import HASHES, REQUESTS, Check, Conversation, Service
 from pymaild.auth.settings import AuthSettings
+from pymaild.auth.threads import Threads
 
 log = logging.getLogger("pymaild.auth")
 
@@ -59,11 +60,15 @@ class _Server:
         self._connections: set[_Connection] = set()
         self._listening = self._draining = self._ended = False
         self._selector = selectors.DefaultSelector()
-        self._hashing = Hashing(settings)
+        self._threads = {
+            HASHES: Threads(HASHES, settings.hash_threads, settings.hash_queue),
+            REQUESTS: Threads(REQUESTS, settings.oauth.requests, settings.oauth.queue),
+        }
         listener.setblocking(False)
         self._listen(True)
         self._selector.register(stop_fd, _READ, self._stop)
-        self._selector.register(self._hashing.done_fd, _READ, self._hashing.deliver)
+        for threads in self._threads.values():
+            self._selector.register(threads.done_fd, _READ, threads.deliver)
 
     def run(self) -> None:
         """Run until told to end."""
@@ -79,7 +84,8 @@ class _Server:
         """Close what the server opened; the listener is the caller's."""
         for connection in list(self._connections):
             connection.close()
-        self._hashing.close()
+        for threads in self._threads.values():
+            threads.close()
         self._selector.close()
 
     def watch(self, connection: _Connection, before: int, events: int) -> None:
@@ -97,7 +103,7 @@ class _Server:
 
     def submit(self, check: Check, done: Callable[[Reply], None]) -> bool:
         """Run a check in a thread; ``done`` is called from the loop. False: no room for it."""
-        return self._hashing.submit(check, done)
+        return self._threads[check.threads].submit(check, done)
 
     def _listen(self, on: bool) -> None:
         if on and not self._listening:

@@ -1,7 +1,8 @@
 """What the auth role answers, without sockets: questions in, answers or checks out.
 
-A question whose password has a slow hash yields a Check; whoever has threads runs it in one of
-them and asks it for the answer afterwards. All else is answered at once.
+A claim that takes time to examine (a slow hash, a token to ask about) yields a Check; whoever
+has threads runs it in one of them and asks it for the answer afterwards. All else is answered
+at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from pymaild.auth import schemes, ticket
@@ -29,81 +29,71 @@ from pymaild.auth.answers import (
     take_octets,
 )
 from pymaild.auth.cache import Cache
-from pymaild.auth.exchanges import MECHANISMS, Claim, Exchange, Malformed, Prompt
-from pymaild.auth.failures import Reason, log_failure
+from pymaild.auth.claims import (
+    AnyClaim,
+    CertificateClaim,
+    Claim,
+    Exchange,
+    KeyClaim,
+    Malformed,
+    Prompt,
+    Surroundings,
+    TokenClaim,
+)
+from pymaild.auth.exchanges import MECHANISMS
+from pymaild.auth.failures import Reason
+from pymaild.auth.http import RequestFailed
+from pymaild.auth.judge import UNAVAILABLE, Attempt, Judge, Verdict
+from pymaild.auth.keyring import Keyring
 from pymaild.auth.names import prepare_name, prepare_password
-from pymaild.auth.penalty import Penalties
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.sources import open_directory
+from pymaild.auth.tokens import Holder, Tokens, Unaccepted
 from pymaild.auth.users import Entry, SourceUnavailable
 from pymaild.core.errors import Code
 
 log = logging.getLogger("pymaild.auth")
 
-UNAVAILABLE = Rejected(Code.UNAVAILABLE, "Logins are not possible now, try again later")
 _PRIVACY = Rejected(Code.PRIVACYREQUIRED, "Start TLS before you send a password")
 _NO_MECHANISM = Rejected(Code.CANNOT, "No such authentication mechanism")
 _NO_EXCHANGE = Rejected(Code.CLIENTBUG, "No authentication is under way")
 
-#: What a client is told; all reasons that would help a guesser look the same.
-_FAILED = (Code.AUTHENTICATIONFAILED, "Authentication failed")
-_TOLD: dict[Reason, tuple[Code, str]] = {
-    Reason.UNKNOWN_USER: _FAILED,
-    Reason.PASSWORD: _FAILED,
-    Reason.MALFORMED: _FAILED,
-    Reason.HASH: _FAILED,
-    Reason.AUTHORIZATION: (Code.AUTHORIZATIONFAILED, "You may not act as that user"),
-    Reason.NO_LOGIN: (Code.CONTACTADMIN, "This account may not log in"),
-    Reason.NETWORK: (Code.CONTACTADMIN, "This account may not log in from here"),
-    Reason.EXPIRED: (Code.EXPIRED, "This password is no longer valid"),
-}
-
-
-class Verdict(Enum):
-    """What came of comparing a password with a stored one."""
-
-    MATCH = "match"
-    MISMATCH = "mismatch"
-    UNUSABLE = "unusable"  # the stored one cannot be compared with
-    FAILED = "failed"  # no memory for the hash: says nothing of the password
+#: The threads that checks are for: those that compute, and those that wait for others.
+HASHES, REQUESTS = "hashes", "requests"
 
 
 @dataclass(slots=True, repr=False)
 class Conversation:
-    """What a connection carries from one question to the next."""
+    """What a connection carries from one question to the next.
+
+    ``outcome`` is an answer that the client gets when it has responded to a last challenge.
+    """
 
     exchange: Exchange | None = None
+    outcome: Answer | None = None
     mechanism: str = ""
     facts: Facts | None = None
 
 
 @dataclass(slots=True, repr=False)
 class Check:
-    """A comparison that takes milliseconds: :meth:`run` in any thread, then :meth:`finish`."""
+    """An examination that takes time: :meth:`run` in any thread, then :meth:`finish`."""
 
-    _compare: Callable[[], Verdict]
-    _conclude: Callable[[Verdict], Answer]
-    _verdict: Verdict = Verdict.FAILED
+    threads: str
+    _examine: Callable[[], Any]
+    _conclude: Callable[[Any], Answer]
+    _result: Any = None
 
     def run(self) -> None:
-        """Compare. Touches nothing that other threads use."""
-        self._verdict = self._compare()
+        """Examine. Touches nothing that other threads use."""
+        self._result = self._examine()
 
     def finish(self) -> Answer:
         """Return the answer; the failure, if it is one, is counted and logged now."""
-        return self._conclude(self._verdict)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class _Attempt:
-    """One claim and all that is needed to judge it; ``entry`` None is an unknown user."""
-
-    claim: Claim
-    name: str
-    entry: Entry | None
-    stored: str
-    mechanism: str
-    facts: Facts
+        try:
+            return self._conclude(self._result)
+        except SourceUnavailable:
+            return UNAVAILABLE
 
 
 class Service:
@@ -114,12 +104,20 @@ class Service:
         self._key = key
         self._directory = open_directory(settings)
         self._cache = Cache(settings)
-        self._penalties = Penalties(settings)
+        self._keyring = Keyring(settings, self._directory)
+        self._tokens = Tokens(settings.oauth)
+        self._judge = Judge(settings, key, self._directory)
         self._operations: dict[str, Callable[[dict[str, Any], Conversation], Reply | Check]] = {
             "begin": self._begin,
             "respond": self._respond,
             "password": self._password,
             "lookup": self._lookup,
+        }
+        self._claims: dict[type, Callable[[Any, Conversation], Answer | Check]] = {
+            Claim: self._judge_password,
+            KeyClaim: self._judge_keys,
+            TokenClaim: self._judge_token,
+            CertificateClaim: self._judge_certificate,
         }
 
     def ask(self, question: dict[str, Any], conversation: Conversation) -> Reply | Check:
@@ -136,6 +134,8 @@ class Service:
         except Exception:
             return bug()
 
+    # -- questions -------------------------------------------------------------------------
+
     def _begin(self, question: dict[str, Any], conversation: Conversation) -> Reply | Check:
         name = take(question, "mechanism", str).upper()  # RFC 4422 §3.1; clients vary in case
         facts = take_facts(question)
@@ -143,12 +143,19 @@ class Service:
         refusal = self._refusal(name, facts)
         if refusal:
             return refusal
-        conversation.exchange = MECHANISMS[name].begin()
+        around = Surroundings(self._keyring.find, facts.binding, self._announced(facts))
+        conversation.exchange, conversation.outcome = MECHANISMS[name].begin(around), None
         conversation.mechanism, conversation.facts = name, facts
         return self._step(conversation, initial)
 
     def _respond(self, question: dict[str, Any], conversation: Conversation) -> Reply | Check:
-        return self._step(conversation, take_octets(question, "data"))
+        data = take_octets(question, "data")
+        outcome, conversation.outcome = conversation.outcome, None
+        if outcome is None:
+            return self._step(conversation, data)
+        if data and isinstance(outcome, Accepted):
+            return _NO_EXCHANGE  # the client has nothing more to say, and says something
+        return outcome
 
     def _step(self, conversation: Conversation, data: bytes | None) -> Reply | Check:
         exchange, facts = conversation.exchange, conversation.facts
@@ -156,19 +163,20 @@ class Service:
             return _NO_EXCHANGE
         try:
             outcome = exchange.respond(data)
-        except Malformed:
+        except Malformed as error:
             conversation.exchange = None
-            return self._fail(Reason.MALFORMED, "", conversation.mechanism, facts)
+            return self._malformed("", "", conversation.mechanism, facts, error.reason)
         if isinstance(outcome, Prompt):
             return Challenge(outcome.data)
         conversation.exchange = None
-        return self._judge(outcome, conversation.mechanism, facts)
+        return self._judge_claim(outcome, conversation)
 
     def _password(self, question: dict[str, Any], conversation: Conversation) -> Reply | Check:
-        conversation.exchange = None
         user, facts = take(question, "user", str), take_facts(question)
         claim = Claim("", user, take_octets(question, "password"))
-        return self._refusal("PLAIN", facts) or self._judge(claim, "PLAIN", facts)
+        conversation.exchange = conversation.outcome = None
+        conversation.mechanism, conversation.facts = "PLAIN", facts
+        return self._refusal("PLAIN", facts) or self._judge_claim(claim, conversation)
 
     def _lookup(self, question: dict[str, Any], conversation: Conversation) -> Reply | Check:
         name = take(question, "name", str)
@@ -180,67 +188,161 @@ class Service:
             return Found(entry.user if entry else None)
         return Found(entry.user, ticket.issue(self._key, entry.user, purpose="delivery"))
 
-    def _refusal(self, mechanism: str, facts: Facts) -> Rejected | None:
-        """Refuse what the settings do not allow, before any password is looked at."""
-        if mechanism not in self._settings.mechanisms:
-            return _NO_MECHANISM
-        clear = MECHANISMS[mechanism].plaintext and not facts.tls
-        return _PRIVACY if clear and not self._settings.allow_plaintext else None
+    # -- what is allowed -------------------------------------------------------------------
 
-    def _judge(self, claim: Claim, mechanism: str, facts: Facts) -> Answer | Check:
+    def _announced(self, facts: Facts) -> tuple[str, ...]:
+        bound, certified = bool(facts.binding), bool(facts.certificate)
+        return tuple(self._settings.offered(facts.tls, bound, certified))
+
+    def _refusal(self, mechanism: str, facts: Facts) -> Rejected | None:
+        """Refuse what the settings do not allow, before any secret is looked at."""
+        if mechanism in self._announced(facts):
+            return None
+        if not facts.tls and mechanism in self._settings.offered(True, False, False):
+            return _PRIVACY
+        return _NO_MECHANISM
+
+    # -- claims ----------------------------------------------------------------------------
+
+    def _judge_claim(self, claim: AnyClaim, conversation: Conversation) -> Answer | Check:
+        return self._claims[type(claim)](claim, conversation)
+
+    def _judge_password(self, claim: Claim, conversation: Conversation) -> Answer | Check:
         """Compare at once what is compared quickly; leave the rest to a Check."""
+        facts, mechanism = _context(conversation)
         try:
             name = prepare_name(claim.authentication)
             prepare_password(claim.password)
         except ValueError:
-            return self._fail(Reason.MALFORMED, claim.authentication, mechanism, facts)
+            return self._malformed(claim.authentication, claim.authorization, mechanism, facts)
         entry = self._directory.find(name)
         stored = entry.stored if entry else self._directory.decoy(name)
-        attempt = _Attempt(claim, name, entry, stored, mechanism, facts)
-        if self._remembered(attempt):
-            return self._conclude(attempt, Verdict.MATCH)
-        check = Check(lambda: self._compare(attempt), lambda v: self._conclude(attempt, v))
-        if not schemes.problem(stored) and schemes.is_slow(stored):
-            return check
-        check.run()
-        return check.finish()
+        attempt = Attempt(claim.authentication, claim.authorization, entry, mechanism, facts)
+        if self._remembered(entry, claim.password):
+            return self._judge.answer(attempt, Verdict.MATCH)
 
-    def _remembered(self, attempt: _Attempt) -> bool:
-        entry, password = attempt.entry, attempt.claim.password
+        def conclude(verdict: Verdict) -> Answer:
+            if verdict is Verdict.MATCH and entry is not None and schemes.is_slow(entry.stored):
+                user = entry.user.name
+                self._cache.add(user, entry.stored, claim.password, time.monotonic())
+            return self._judge.answer(attempt, verdict)
+
+        check = Check(HASHES, lambda: self._compare(entry, stored, claim.password), conclude)
+        slow = not schemes.problem(stored) and schemes.is_slow(stored)
+        return check if slow else _at_once(check)
+
+    def _remembered(self, entry: Entry | None, password: bytes) -> bool:
         return entry is not None and self._cache.knows(
             entry.user.name, entry.stored, password, time.monotonic()
         )
 
-    def _compare(self, attempt: _Attempt) -> Verdict:
+    def _compare(self, entry: Entry | None, stored: str, password: bytes) -> Verdict:
         """Compare, unless another connection of the same user has done so meanwhile."""
-        if self._remembered(attempt):
+        if self._remembered(entry, password):
             return Verdict.MATCH
         try:
-            match = schemes.verify(attempt.stored, attempt.claim.password)
+            match = schemes.verify(stored, password)
         except schemes.BadHash:
             return Verdict.UNUSABLE
         except MemoryError:
+            log.error("no memory to check a password")
             return Verdict.FAILED
         return Verdict.MATCH if match else Verdict.MISMATCH
 
-    def _conclude(self, attempt: _Attempt, verdict: Verdict) -> Answer:
-        if verdict is Verdict.FAILED:
-            log.error("no memory to check a password")
-            return UNAVAILABLE
-        reason = _reason(attempt, verdict)
-        entry = attempt.entry
-        if entry is None or verdict is not Verdict.MATCH or reason:
-            user = attempt.claim.authentication
-            return self._fail(reason or Reason.PASSWORD, user, attempt.mechanism, attempt.facts)
-        if schemes.is_slow(entry.stored):
-            name, password = entry.user.name, attempt.claim.password
-            self._cache.add(name, entry.stored, password, time.monotonic())
-        return Accepted(entry.user, ticket.issue(self._key, entry.user))
+    def _judge_keys(self, claim: KeyClaim, conversation: Conversation) -> Answer | Check:
+        """Verify a proof; a right one is answered with our own before the outcome is told."""
+        facts, mechanism = _context(conversation)
+        entry = self._directory.find(prepare_name(claim.authentication))
+        attempt = Attempt(claim.authentication, claim.authorization, entry, mechanism, facts)
 
-    def _fail(self, reason: Reason, user: str, mechanism: str, facts: Facts) -> Rejected:
-        log_failure(user, mechanism, reason, facts)
-        code, text = _TOLD[reason]
-        return Rejected(code, text, self._penalties.fail(facts.address, time.monotonic()))
+        def conclude(proof: bytes | None) -> Answer:
+            verdict = Verdict.MATCH if proof is not None else Verdict.MISMATCH
+            if entry is not None and not claim.usable:
+                verdict = Verdict.UNUSABLE
+            answer = self._judge.answer(attempt, verdict)
+            if proof is None or not isinstance(answer, Accepted):
+                return answer
+            conversation.outcome = answer
+            return Challenge(proof)
+
+        check = Check(HASHES, claim.verify, conclude)
+        return check if claim.slow else _at_once(check)
+
+    def _judge_token(self, claim: TokenClaim, conversation: Conversation) -> Answer | Check:
+        """Ask whose token it is; one that is not accepted is answered in the mechanism first."""
+        facts, mechanism = _context(conversation)
+
+        def conclude(found: Holder | Unaccepted | None) -> Answer:
+            if found is None:
+                return UNAVAILABLE
+            name = found.name if isinstance(found, Holder) else claim.authorization
+            entry = self._holder(found)
+            attempt = Attempt(name, claim.authorization, entry, mechanism, facts)
+            answer = self._judge.answer(attempt, Verdict.MATCH, Reason.TOKEN)
+            if isinstance(answer, Accepted) or answer is UNAVAILABLE:
+                return answer
+            if isinstance(found, Unaccepted):
+                log.info("token not accepted: %s: session=%s", found.why, facts.session)
+            conversation.outcome = answer
+            return Challenge(claim.refusal(self._told(found)))
+
+        return Check(REQUESTS, lambda: self._checked(claim.token), conclude)
+
+    def _checked(self, token: str) -> Holder | Unaccepted | None:
+        try:
+            return self._tokens.check(token)
+        except RequestFailed as error:
+            log.error("a token cannot be checked: %s", error)
+            return None
+
+    def _holder(self, found: Holder | Unaccepted) -> Entry | None:
+        if isinstance(found, Unaccepted):
+            return None
+        try:
+            return self._directory.find(prepare_name(found.name))
+        except ValueError:
+            return None
+
+    def _told(self, found: Holder | Unaccepted) -> dict[str, str]:
+        """Say what the client needs to get a better token (RFC 7628 §3.2.2)."""
+        settings = self._settings.oauth
+        told = {
+            "status": found.status if isinstance(found, Unaccepted) else "invalid_token",
+            "scope": " ".join(settings.scopes),
+            "openid-configuration": settings.openid_configuration,
+        }
+        return {key: value for key, value in told.items() if value}
+
+    def _judge_certificate(self, claim: CertificateClaim, conversation: Conversation) -> Answer:
+        """Believe what the tls role says of the client's certificate."""
+        facts, mechanism = _context(conversation)
+        try:
+            name = prepare_name(facts.certificate)
+        except ValueError:
+            return self._malformed(facts.certificate, claim.authorization, mechanism, facts)
+        entry = self._directory.find(name)
+        attempt = Attempt(facts.certificate, claim.authorization, entry, mechanism, facts)
+        return self._judge.answer(attempt, Verdict.MATCH)
+
+    def _malformed(
+        self,
+        user: str,
+        wanted: str,
+        mechanism: str,
+        facts: Facts,
+        reason: Reason = Reason.MALFORMED,
+    ) -> Rejected:
+        return self._judge.fail(reason, Attempt(user, wanted, None, mechanism, facts))
+
+
+def _context(conversation: Conversation) -> tuple[Facts, str]:
+    assert conversation.facts is not None
+    return conversation.facts, conversation.mechanism
+
+
+def _at_once(check: Check) -> Answer:
+    check.run()
+    return check.finish()
 
 
 def bug() -> Rejected:
@@ -248,30 +350,3 @@ def bug() -> Rejected:
     number = secrets.token_hex(4)
     log.exception("bug %s while answering a question", number)
     return Rejected(Code.SERVERBUG, f"Internal error {number}")
-
-
-def _reason(attempt: _Attempt, verdict: Verdict) -> Reason | None:
-    """Return why the attempt fails, the password first, or None when it succeeds."""
-    entry = attempt.entry
-    if entry is None:
-        return Reason.UNKNOWN_USER
-    if verdict is not Verdict.MATCH:
-        return Reason.HASH if verdict is Verdict.UNUSABLE else Reason.PASSWORD
-    gates = (
-        (entry.login, Reason.NO_LOGIN),
-        (entry.admits(attempt.facts.address), Reason.NETWORK),
-        (not entry.expired, Reason.EXPIRED),
-        (_authorized(attempt, entry), Reason.AUTHORIZATION),
-    )
-    return next((reason for passed, reason in gates if not passed), None)
-
-
-def _authorized(attempt: _Attempt, entry: Entry) -> bool:
-    """Tell whether the user may act as whom the client names: as oneself alone (RFC 4616 §2)."""
-    wanted = attempt.claim.authorization
-    if not wanted:
-        return True
-    try:
-        return prepare_name(wanted) in (attempt.name, entry.user.name)
-    except ValueError:
-        return False

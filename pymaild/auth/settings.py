@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pymaild.auth.exchanges import MECHANISMS
-from pymaild.auth.names import placeholders
+from pymaild.auth.exchanges import MECHANISMS, Connection
+from pymaild.auth.names import placeholders, prepare_name
+from pymaild.auth.oauth_settings import OAuthSettings
 from pymaild.core.errors import ConfigError
 from pymaild.core.settings import Duration, FilePath, Size, setting
 
@@ -49,9 +50,18 @@ class AuthSettings:
         "passwd_file that name a home. Empty: mail_path is used for them too.",
     )
     mechanisms: tuple[str, ...] = setting(
-        ("PLAIN", "LOGIN"),
-        "SASL mechanisms, the preferred one first. Without PLAIN the commands that carry a "
-        "password (LOGIN in IMAP, USER and PASS in POP3) are refused as well.",
+        ("EXTERNAL", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN"),
+        "SASL mechanisms, the preferred one first; each is offered where it can work. Besides "
+        "these there are SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1-PLUS and SCRAM-SHA-1: "
+        "they ask for passwords that are stored as SCRAM keys (see `password_scheme`) or as "
+        "{PLAIN}, and clients that are offered one try nothing else, so add them once all users "
+        "have such. Without PLAIN the commands that carry a password (LOGIN in IMAP, USER and "
+        "PASS in POP3) are refused as well.",
+    )
+    masters: tuple[str, ...] = setting(
+        (),
+        "Users who may act as any other user: who names one as the authorization identity of a "
+        "mechanism (RFC 4422 section 3.4.1) and proves to be a master gets that user's mail.",
     )
     allow_plaintext: bool = setting(
         False, "Let passwords be sent in clear text over connections without TLS."
@@ -77,6 +87,18 @@ class AuthSettings:
         "When an address has behaved for so long its failures are forgotten.",
         low=1,
     )
+    password_scheme: Literal["ARGON2ID", "SCRAM-SHA-256", "SCRAM-SHA-1"] = setting(
+        "ARGON2ID",
+        "How passwords are stored that are set from now on. ARGON2ID resists guessing best; the "
+        "SCRAM forms serve PLAIN and the SCRAM mechanism of their name.",
+    )
+    scram_iterations: int = setting(
+        4096,
+        "Rounds of hashing for SCRAM keys that are made from now on (RFC 7677 section 4: at "
+        "least 4096). Clients compute as many for each login.",
+        low=4096,
+        high=10_000_000,
+    )
     hash_memory: Size = setting(
         Size(64 * 1024 * 1024),
         "Memory that checking one ARGON2ID password takes, for passwords set from now on.",
@@ -98,15 +120,34 @@ class AuthSettings:
         Duration(30.0), "How long a process waits for the answer of the auth process.", low=0.1
     )
 
+    oauth: OAuthSettings = OAuthSettings()  # noqa: RUF009  # frozen as well
+
     def __post_init__(self) -> None:
         if self.hash_memory < 8192 * self.hash_parallelism:  # RFC 9106 §3.1
             raise ConfigError("hash_memory: must be at least 8 KiB for each of hash_parallelism")
         unknown = [name for name in self.mechanisms if name not in MECHANISMS]
         if unknown:
             raise ConfigError(f"mechanisms: {unknown[0]!r} is none of {', '.join(MECHANISMS)}")
+        try:
+            self.master_names()
+        except ValueError as error:
+            raise ConfigError(f"masters: {error}") from None
         named = placeholders(self.mail_path)
         if not named & {"user", "local"} or named - {"user", "local", "domain"}:
             raise ConfigError(
                 "mail_path: needs {user} or {local}, and may have {domain} besides: "
                 "two users must not share a Maildir"
             )
+
+    def offered(self, tls: bool, binding: bool, certificate: bool) -> list[str]:
+        """Return the mechanisms that clients of a connection may use, the preferred one first.
+
+        ``binding``: it has a value for channel binding; ``certificate``: the client showed one.
+        """
+        private = tls or self.allow_plaintext
+        connection = Connection(private, binding, certificate, self.oauth.possible)
+        return [name for name in self.mechanisms if MECHANISMS[name].possible(connection)]
+
+    def master_names(self) -> frozenset[str]:
+        """Return the names of masters in the form in which names are compared."""
+        return frozenset(map(prepare_name, self.masters))

@@ -77,13 +77,17 @@ class Directory:
                     return entry
         return None
 
+    def stored(self) -> list[Sequence[str]]:
+        """Return the stored passwords of each source. Raises SourceUnavailable."""
+        return [source.stored() for source in self._sources]
+
     def decoy(self, name: str) -> str:
         """Return the stored password that an unknown name is compared with, always the same.
 
         It is the one of some other user, so that unknown names take as long, and differ among
         each other as much, as known ones; who happens to know that password is told no more.
         """
-        total = [stored for source in self._sources for stored in source.stored()[:_SAMPLE]]
+        total = [stored for source in self.stored() for stored in source[:_SAMPLE]]
         digest = hmac.digest(self._key, name.encode("utf-8", "surrogatepass"), "sha256")
         return total[int.from_bytes(digest[:8]) % len(total)] if total else self._decoy
 
@@ -94,6 +98,11 @@ class Directory:
         if not domain:
             return [name, f"{name}@{self._domain}"]
         return [name, local] if domain == self._domain else [name]
+
+
+def mail_root(settings: AuthSettings) -> str:
+    """Return the directory below which virtual users have their mail."""
+    return os.path.dirname(settings.mail_path.partition("{")[0])
 
 
 _SAMPLE = 4096  # passwords of a source that decoys are taken from

@@ -27,13 +27,19 @@ class Peer:
 
 @dataclass(slots=True)
 class TlsFacts:
-    """What the TLS hop said of the client's connection (PROXY protocol v2, §2.2.6)."""
+    """What the TLS hop said of the client's connection (PROXY protocol v2, §2.2.6).
+
+    ``client_subject`` is the common name of the client's certificate, for people to read;
+    ``client_name`` the user it names, as our own tls role read it (RFC 4422 appendix A);
+    ``exporter`` the value for channel binding (RFC 9266). All are empty where there is none.
+    """
 
     version: str = ""
     cipher: str = ""
     server_name: str = ""
     client_subject: str = ""
     exporter: bytes = b""
+    client_name: str = ""
 
 
 @dataclass(slots=True)
@@ -51,6 +57,8 @@ class User:
     home: str = ""
     mail: str = ""
     system: bool = False
+    groups: list[str] = field(default_factory=list)
+    quota: dict[str, int] = field(default_factory=dict)
     hidden: list[str] = field(default_factory=list)
 
 
@@ -58,7 +66,8 @@ class User:
 class SessionRecord:
     """What every protocol's session has. Protocols add fields in a subclass.
 
-    ``hidden`` names the capabilities that the listener does not announce.
+    ``hidden`` names the capabilities that the listener does not announce; ``master`` is who
+    logged in as ``user``, where that is another user who may.
     """
 
     VERSION: ClassVar[int] = RECORD_VERSION
@@ -74,6 +83,7 @@ class SessionRecord:
     greeted: bool = False
     state: str = ""
     user: User | None = None
+    master: str = ""
     ticket: str = ""
     client: str = ""
     unread: bytes = b""

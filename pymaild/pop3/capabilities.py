@@ -22,7 +22,7 @@ def _user(session: Pop3Session) -> str | None:
 
 
 def _sasl(session: Pop3Session) -> str | None:
-    return " ".join(session.services.auth.mechanisms(session.tls)) or None
+    return " ".join(session.services.auth.mechanisms(session.record.tls)) or None
 
 
 def _stls(session: Pop3Session) -> str | None:

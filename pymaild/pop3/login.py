@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pymaild.auth import dialogue
-from pymaild.auth.client import Accepted, Facts, Rejected
+from pymaild.auth.client import Accepted, Rejected
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import Ending
 from pymaild.pop3.record import State
@@ -29,13 +29,13 @@ def password(session: Pop3Session, arguments: list[bytes]) -> None:
     if not name:
         raise Refused(None, "USER comes before PASS")
     client = session.services.auth
-    answer = client.password(name, arguments[0], facts(session))
+    answer = client.password(name, arguments[0], dialogue.facts(session.record))
     settle(session, dialogue.verdict(client, answer))
 
 
 def auth(session: Pop3Session, arguments: list[bytes]) -> None:
     """AUTH with a mechanism. Without one it lists them, which Outlook still asks for."""
-    mechanisms = session.services.auth.mechanisms(session.tls)
+    mechanisms = session.services.auth.mechanisms(session.record.tls)
     if not arguments:
         session.ok("Mechanisms follow")
         session.listing(mechanisms)
@@ -59,8 +59,9 @@ def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Ac
         session.stream.write(b"+ %b\r\n" % challenge)
         return session.response_line()
 
+    facts = dialogue.facts(session.record)
     try:
-        return dialogue.relay(session.services.auth, mechanism, initial, facts(session), ask)
+        return dialogue.relay(session.services.auth, mechanism, initial, facts, ask)
     except dialogue.Broken as error:
         raise Refused(None, str(error)) from None
 
@@ -70,12 +71,6 @@ def _initial(word: bytes) -> bytes:
         return dialogue.initial_response(word)
     except dialogue.Broken as error:
         raise Refused(None, str(error)) from None
-
-
-def facts(session: Pop3Session) -> Facts:
-    """What the auth role wants to know of this connection."""
-    record = session.record
-    return Facts("pop3", record.peer.address, session.tls, record.id)
 
 
 def settle(session: Pop3Session, answer: Accepted | Rejected) -> None:
@@ -97,7 +92,7 @@ def _reject(session: Pop3Session, answer: Rejected) -> None:
 
 def _accept(session: Pop3Session, answer: Accepted) -> None:
     record, board = session.record, session.services.board
-    record.user, record.ticket = answer.user, answer.ticket
+    record.user, record.master, record.ticket = answer.user, answer.master, answer.ticket
     record.state = State.AUTHENTICATED
     if not board.admit(record):
         session.ending = Ending.CLOSED

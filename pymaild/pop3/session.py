@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
+from pymaild.auth import dialogue
 from pymaild.core.errors import Disconnected, Leave, Refused, StorageFailure, TimedOut
 from pymaild.core.lines import LineReader, LineTooLong
 from pymaild.core.session import Ending, Stream
@@ -118,15 +119,15 @@ class Pop3Session:
         self.record.state = State.TRANSACTION
         self.record.ticket = ""
         self._note()
-        log.info("login: user=%r address=%s tls=%s session=%s", *self._who())
+        log.info("login: %s", dialogue.who(self.record))
         self.ok(f"Logged in, {len(list(self.drop.numbers()))} messages")
 
     def update(self) -> int:
         """Run the UPDATE state; returns how many messages were removed."""
         removed = self.drop.update()
         log.info(
-            "logout: user=%r address=%s tls=%s session=%s retrieved=%d octets=%d deleted=%d",
-            *self._who(),
+            "logout: %s retrieved=%d octets=%d deleted=%d",
+            dialogue.who(self.record),
             self.record.retrieved,
             self.record.octets,
             removed,
@@ -269,9 +270,6 @@ class Pop3Session:
 
     def _name(self) -> str:
         return self.record.user.name if self.record.user else ""
-
-    def _who(self) -> tuple[str, str, bool, str]:
-        return self._name(), self.record.peer.address, self.tls, self.record.id
 
 
 def _joined(lines: Iterable[str]) -> Iterator[bytes]:

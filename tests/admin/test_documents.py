@@ -155,7 +155,7 @@ def test_fail2ban_is_not_fooled_by_what_clients_say() -> None:
 def test_each_library_is_declared_and_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[<>=]", name)[0] for name in project["dependencies"]}
-    modules = {"argon2": "argon2-cffi", "OpenSSL": "pyOpenSSL"}
+    modules = {"argon2": "argon2-cffi", "OpenSSL": "pyOpenSSL", "jwt": "PyJWT"}
     used = {
         modules.get(name, name)
         for path in (ROOT / "pymaild").rglob("*.py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -88,6 +89,7 @@ class Role:
 
     def _live(self, stop: int) -> None:
         status = 1
+        gc.freeze()  # what the test left lying about must not close descriptors of ours
         try:
             keep = {0, 1, 2, stop, self.listener.fileno()}
             for fd in set(map(int, os.listdir("/proc/self/fd"))) - keep:
@@ -95,7 +97,8 @@ class Role:
                     os.close(fd)  # ends of pipes and sockets that are the test's
             handler = logging.FileHandler(self.log_path)
             handler.setFormatter(LineFormatter(stamped=False))
-            logging.getLogger("pymaild").handlers = [handler]
+            logger = logging.getLogger("pymaild")
+            logger.handlers, logger.propagate = [handler], False  # pytest's are closed by now
             serve(self.listener, self.settings, KEY, stop)
             status = 0
         except BaseException:

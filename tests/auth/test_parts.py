@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from pymaild.auth import penalty, ticket
 from pymaild.auth.answers import BadFrame, Challenge, Found, Rejected, Reply
 from pymaild.auth.cache import Cache
-from pymaild.auth.hashing import Hashing
+from pymaild.auth.judge import Verdict
 from pymaild.auth.penalty import Penalties, network
 from pymaild.auth.schemes import make_hash
-from pymaild.auth.service import Check, Conversation, Service, Verdict
+from pymaild.auth.service import HASHES, Check, Conversation, Service
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.sources import open_directory
+from pymaild.auth.threads import Threads
 from pymaild.auth.users import Directory, SourceUnavailable
 from pymaild.core.errors import Code, ConfigError
 from pymaild.core.session import User
@@ -145,9 +146,9 @@ class TestCache:
         assert not cache.knows("alice", "h", b"a", 0.0)
 
 
-class TestHashing:
+class TestThreads:
     def test_the_queue_is_bounded(self) -> None:
-        hashing = Hashing(AuthSettings(hash_threads=1, hash_queue=2))
+        threads = Threads(HASHES, 1, 2)
         release, answers = threading.Event(), list[Reply]()
 
         def check() -> Check:
@@ -155,30 +156,30 @@ class TestHashing:
                 release.wait()
                 return Verdict.MATCH
 
-            return Check(compare, lambda verdict: Challenge(verdict.value.encode()))
+            return Check(HASHES, compare, lambda verdict: Challenge(verdict.value.encode()))
 
         try:
-            taken = [hashing.submit(check(), answers.append) for _ in range(5)]
+            taken = [threads.submit(check(), answers.append) for _ in range(5)]
             assert taken == [True, True, True, False, False]
             release.set()
             while len(answers) < 3:
-                select.select([hashing.done_fd], [], [])
-                hashing.deliver()
+                select.select([threads.done_fd], [], [])
+                threads.deliver()
             assert answers == [Challenge(b"match")] * 3
-            assert hashing.submit(check(), answers.append)
+            assert threads.submit(check(), answers.append)
         finally:
             release.set()
-            hashing.close()
+            threads.close()
 
     def test_a_bug_in_a_check_is_an_answer(self, caplog: pytest.LogCaptureFixture) -> None:
-        hashing = Hashing(AuthSettings())
+        threads = Threads(HASHES, 2, 2)
         answers: list[Reply] = []
         try:
-            assert hashing.submit(Check(lambda: 1 / 0, Found), answers.append)  # type: ignore
-            select.select([hashing.done_fd], [], [])
-            hashing.deliver()
+            assert threads.submit(Check(HASHES, lambda: 1 / 0, Found), answers.append)  # type: ignore
+            select.select([threads.done_fd], [], [])
+            threads.deliver()
         finally:
-            hashing.close()
+            threads.close()
         [answer] = answers
         assert isinstance(answer, Rejected)
         assert answer.code is Code.SERVERBUG
@@ -191,7 +192,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 keys = st.sampled_from(["mechanism", "facts", "initial", "data", "user", "password", "name"])
-FACTS_LIST = ["imap", "192.0.2.1", True, "x"]
+FACTS_LIST = ["imap", "192.0.2.1", True, "x", "", ""]
 likely = st.just(FACTS_LIST) | st.sampled_from(["PLAIN", "LOGIN", "YQ=="])
 
 
@@ -224,6 +225,7 @@ class TestSettings:
         "wrong",
         [
             {"mechanisms": ("PLAIN", "SCRAM")},
+            {"masters": ("alice", "no body")},
             {"mail_path": "/mail/all"},
             {"mail_path": "/mail/{usr}"},
             {"mail_path": "/mail/{domain}"},

@@ -20,9 +20,11 @@ from pymaild.auth.passwd_edit import set_password
 from pymaild.auth.schemes import make_hash
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.errors import Code, Refused
+from pymaild.core.session import TlsFacts
 from pymaild.core.settings import Duration
 from tests.auth.conftest import COSTS, FACTS, KEY, Role, Start, users
 
+TLS = TlsFacts("TLSv1.3")
 CLEAR = replace(FACTS, tls=False)
 
 
@@ -118,7 +120,7 @@ class TestPasswords:
 class TestPrivacy:
     def test_no_password_without_tls(self, role: Role) -> None:
         client = role.client()
-        assert (client.mechanisms(True), client.mechanisms(False)) == (["PLAIN", "LOGIN"], [])
+        assert (client.mechanisms(TLS), client.mechanisms(None)) == (["PLAIN", "LOGIN"], [])
         assert (client.plaintext_allowed(True), client.plaintext_allowed(False)) == (True, False)
         for answer in (
             client.password("alice", b"secret", CLEAR),
@@ -129,13 +131,13 @@ class TestPrivacy:
 
     def test_unless_the_settings_allow_it(self, start: Start) -> None:
         client = start(users(bob="{PLAIN}hidden"), allow_plaintext=True).client()
-        assert client.mechanisms(False) == ["PLAIN", "LOGIN"]
+        assert client.mechanisms(None) == ["PLAIN", "LOGIN"]
         assert client.plaintext_allowed(False)
         assert accepted(client.password("bob", b"hidden", CLEAR))
 
     def test_mechanisms_that_are_not_set(self, start: Start) -> None:
         client = start(users(bob="{PLAIN}hidden"), mechanisms=("LOGIN",)).client()
-        assert client.mechanisms(True) == ["LOGIN"]
+        assert client.mechanisms(TLS) == ["LOGIN"]
         assert not client.plaintext_allowed(True)
         assert refused(client.begin("PLAIN", b"\0bob\0hidden", FACTS)) is Code.CANNOT
         assert refused(client.password("bob", b"hidden", FACTS)) is Code.CANNOT
@@ -399,14 +401,14 @@ class TestFrames:
                         "ask": "begin",
                         "mechanism": "PLAIN",
                         "initial": "=?",
-                        "facts": ["a", "", True, ""],
+                        "facts": ["a", "", True, "", "", ""],
                     },
                     {"ask": "respond", "data": None},
                     {
                         "ask": "password",
                         "user": "a",
                         "password": "ü",
-                        "facts": ["a", "", True, ""],
+                        "facts": ["a", "", True, "", "", ""],
                     },
                 )
             ),
@@ -429,7 +431,7 @@ class TestFrames:
 
     def test_many_at_once(self, role: Role) -> None:
         """Questions in one piece, quick and slow ones, are answered in their order."""
-        facts = ["imap", "192.0.2.7", True, "x"]
+        facts = ["imap", "192.0.2.7", True, "x", "", ""]
         slow = frame({"ask": "password", "user": "alice", "password": "eA==", "facts": facts})
         with role.connect() as bare:
             found = ask(bare, (LOOKUP + slow) * 40 + LOOKUP, 81)
@@ -441,7 +443,7 @@ class TestFrames:
         slow = {"ask": "password", "user": "alice", "password": "eA=="}
         count = 3 * LARGEST_FRAME // len(LOOKUP)
         with role.connect() as bare:
-            facts = ["imap", "192.0.2.7", True, "x"]
+            facts = ["imap", "192.0.2.7", True, "x", "", ""]
             found = ask(bare, frame({**slow, "facts": facts}) + LOOKUP * count, count + 1)
         assert refused(found[0]) is Code.AUTHENTICATIONFAILED
         assert found[1:] == [Found(None)] * count
@@ -473,7 +475,7 @@ class TestFrames:
     def test_gone_while_the_password_is_checked(self, role: Role) -> None:
         question = {"ask": "password", "user": "alice", "password": "eA=="}
         with role.connect() as bare:
-            bare.sendall(frame({**question, "facts": ["imap", "192.0.2.7", True, "gone"]}))
+            bare.sendall(frame({**question, "facts": ["imap", "192.0.2.7", True, "gone", "", ""]}))
         client = role.client()
         for _ in range(10):  # checks are taken in turn: those that follow come after that one
             client.password("alice", b"wrong", FACTS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
 from pymaild.auth import dialogue
-from pymaild.auth.client import Accepted, Facts, Rejected
+from pymaild.auth.client import Accepted, Rejected
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import Ending, User
 from pymaild.imap._arguments import Arguments
@@ -30,7 +30,7 @@ def login(session: ImapSession, args: Arguments) -> bytes:
     args.end()
     _require_privacy(session)
     client = session.services.auth
-    answer = client.password(dialogue.user_name(user), password, _facts(session))
+    answer = client.password(dialogue.user_name(user), password, dialogue.facts(session.record))
     return _settle(session, dialogue.verdict(client, answer))
 
 
@@ -49,7 +49,7 @@ def authenticate(session: ImapSession, args: Arguments) -> bytes:
         args.sp()
         initial = _initial(args.word())
     args.end()
-    if mechanism not in session.services.auth.mechanisms(session.tls):
+    if mechanism not in session.services.auth.mechanisms(session.record.tls):
         raise _no_mechanism(session, mechanism)
     return _settle(session, _exchange(session, mechanism, initial))
 
@@ -61,7 +61,7 @@ def _require_privacy(session: ImapSession) -> None:
 
 
 def _no_mechanism(session: ImapSession, mechanism: str) -> Refused:
-    if mechanism in session.services.auth.mechanisms(True):
+    if not session.tls and session.services.auth.needs_tls(mechanism):
         return Refused(Code.PRIVACYREQUIRED, "This mechanism is accepted under TLS only")
     return Refused(Code.CANNOT, "Unknown authentication mechanism")
 
@@ -73,8 +73,9 @@ def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Ac
         session.write(b"+ %b\r\n" % challenge)
         return session.read_line()
 
+    facts = dialogue.facts(session.record)
     try:
-        return dialogue.relay(session.services.auth, mechanism, initial, _facts(session), ask)
+        return dialogue.relay(session.services.auth, mechanism, initial, facts, ask)
     except dialogue.Broken as error:
         raise BadSyntax(str(error)) from None
 
@@ -84,11 +85,6 @@ def _initial(word: bytes) -> bytes:
         return dialogue.initial_response(word)
     except dialogue.Broken as error:
         raise BadSyntax(str(error)) from None
-
-
-def _facts(session: ImapSession) -> Facts:
-    record = session.record
-    return Facts("imap", record.peer.address, session.tls, record.id)
 
 
 def _settle(session: ImapSession, answer: Accepted | Rejected) -> bytes:
@@ -109,20 +105,14 @@ def _reject(session: ImapSession, answer: Rejected) -> Refused:
 
 def _accept(session: ImapSession, answer: Accepted) -> bytes:
     record = session.record
-    record.user, record.ticket = answer.user, answer.ticket
+    record.user, record.master, record.ticket = answer.user, answer.master, answer.ticket
     try:
         _enter(session, answer.user)
     except BaseException:
-        record.user, record.ticket = None, ""
+        record.user, record.master, record.ticket = None, "", ""
         raise
     session.services.board.count("logins")
-    log.info(
-        "login: user=%r address=%s tls=%s session=%s",
-        answer.user.name,
-        record.peer.address,
-        session.tls,
-        record.id,
-    )
+    log.info("login: %s", dialogue.who(record))
     return b"[%b] Logged in" % announced(session)
 
 

@@ -1,4 +1,4 @@
-"""The threads that compare slow hashes, and the way back from them into the loop."""
+"""The threads that examine what takes time, and the way back from them into the loop."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from pymaild.auth.answers import Reply
 from pymaild.auth.service import Check, bug
-from pymaild.auth.settings import AuthSettings
 
 log = logging.getLogger("pymaild.auth")
 
 
-class Hashing:
-    """Runs checks, a few at a time, and keeps a bounded number waiting.
+class Threads:
+    """Runs checks, ``count`` at a time, and keeps ``queue`` waiting at most.
 
     When ``done_fd`` is readable the loop is to call :meth:`deliver`.
     """
 
-    def __init__(self, settings: AuthSettings) -> None:
-        self._pool = ThreadPoolExecutor(settings.hash_threads, "hash")
-        self._room = settings.hash_queue + settings.hash_threads
+    def __init__(self, name: str, count: int, queue: int) -> None:
+        self._name = name
+        self._pool = ThreadPoolExecutor(count, name)
+        self._room = count + queue
         self._done: deque[tuple[Future[None], Check, Callable[[Reply], None]]] = deque()
         self.done_fd, self._wake_fd = os.pipe()
         for fd in (self.done_fd, self._wake_fd):
@@ -33,7 +33,7 @@ class Hashing:
     def submit(self, check: Check, done: Callable[[Reply], None]) -> bool:
         """Queue a check; false when the queue is full."""
         if not self._room:
-            log.error("too many logins wait for their passwords to be checked")
+            log.error("too many logins wait to be checked (%s)", self._name)
             return False
         self._room -= 1
         future = self._pool.submit(check.run)
