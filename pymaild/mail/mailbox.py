@@ -18,7 +18,9 @@ from pymaild.index import IN_NEW, Index, Unusable, View
 from pymaild.mail import flags as flag_names
 from pymaild.mail import sync
 from pymaild.mail.acl import Access
+from pymaild.mail.batch import noted
 from pymaild.mail.condition import Unchanged
+from pymaild.mail.exchange import Exchange
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
@@ -112,6 +114,10 @@ class Mailbox:
         """Raise Refused (NOPERM) unless the user has all these rights."""
         require(self.rights(), letters)
 
+    def allowed(self) -> Flags:
+        """Return the flags that the user may change here (RFC 4314 §4)."""
+        return flag_names.EVERYTHING if self.access is None else flag_names.allowed(self.rights())
+
     def paths(self) -> list[str]:
         """Return the directories where what others do shows."""
         return [self.maildir.new, self.maildir.cur, self.directory]
@@ -200,16 +206,17 @@ class Mailbox:
     def flags(self, names: Iterable[str], create: bool = True) -> Flags:
         """Return the bits of flag names; new keywords are made known first.
 
-        Raises Refused with LIMIT where the mailbox has no room for another keyword.
+        Flags that the user may not change are left out. Raises Refused with LIMIT where the
+        mailbox has no room for another keyword.
         """
-        system, keywords = 0, 0
+        system, keywords, allowed = 0, 0, self.allowed()
         for name in names:
             upper = name.upper()
             if upper in flag_names.BITS:
                 system |= flag_names.BITS[upper]
-            elif not name.startswith("\\"):
+            elif not name.startswith("\\") and allowed.keywords:
                 keywords |= self._keyword(name, create)
-        return Flags(system, keywords)
+        return Flags(system & allowed.system, keywords)
 
     def _keyword(self, name: str, create: bool) -> int:
         wanted = name.upper()
@@ -298,11 +305,26 @@ class Mailbox:
         with self.changing() as index:
             first = index.uidnext
             self.reserve(index, first + len(drafts))
-            with self.placing() as placed:
-                rows = self._place(index, first, drafts, placed)
+            with noted(self.maildir, [draft for draft, *_ in drafts]), self.placing() as placed:
+                rows = self.place(index, first, drafts, placed)
                 index.commit()
-        self._fill_cache(index, rows)
+        self.fill_cache(index, rows)
         return list(range(first, first + len(drafts)))
+
+    @guarded
+    def replace(
+        self, uid: int, target: Mailbox, draft: tuple[Draft, Flags, float | None]
+    ) -> tuple[int, int]:
+        """Put a draft into ``target`` and remove message ``uid`` here, both or neither.
+
+        RFC 8508 §3.4. Returns the target's UIDVALIDITY and the new UID. Raises Refused
+        (EXPUNGEISSUED) where the message has gone.
+        """
+        if target.directory == self.directory:
+            target = self
+        first, second = sorted((self, target), key=lambda box: box.directory)
+        with first.changing(), second.changing():
+            return target.uidvalidity, Exchange(self, target).run(uid, draft)
 
     @contextmanager
     def placing(self) -> Iterator[list[Placed]]:
@@ -317,13 +339,14 @@ class Mailbox:
                     atomic.unlink(path)
             raise
 
-    def _place(
+    def place(
         self,
         index: Index,
         first: int,
         drafts: Sequence[tuple[Draft, Flags, float | None]],
         placed: list[Placed],
     ) -> list[int]:
+        """Give drafts their names and stage their rows, which are returned."""
         rows, now = [], time.time()
         for uid, (draft, flags, date) in enumerate(drafts, first):
             when = now if date is None else date
@@ -342,7 +365,7 @@ class Mailbox:
         directories = {self.maildir.new if new else self.maildir.cur for _, new, *_ in placed}
         self.maildir.sync(*directories)
 
-    def _fill_cache(self, index: Index, rows: Iterable[int]) -> None:
+    def fill_cache(self, index: Index, rows: Iterable[int]) -> None:
         """Compute what FETCH will ask for while the message is in memory; not needed for OK."""
         for row in rows:
             try:
@@ -361,37 +384,40 @@ class Mailbox:
     ) -> list[int]:
         """Change flags (RFC 9051 §6.4.6); returns sequence numbers whose message has gone.
 
-        Those that do not meet the condition are left as they are, and noted there.
+        Those that do not meet the condition are left as they are, and noted there; so are flags
+        that the user may not change.
         """
+        allowed = self.allowed()
         uids = [(seq, view.uid(seq)) for seq in seqs]
         with self.changing() as index:
-            stirred = self._stirred(view, index, uids)
             rows = {seq: index.row_of_uid(uid) for seq, uid in uids}
             gone = [seq for seq, row in rows.items() if row < 0]
             for seq in gone:
                 del rows[seq]
             if condition is not None:
                 condition.sift(index, rows, how, flags)
-            gone += [seq for seq, row in rows.items() if not self._set(index, row, how, flags)]
+            stirred = self._stirred(view, index, rows)
+            change = (how, flags, allowed)
+            gone += [seq for seq, row in rows.items() if not self._set(index, row, *change)]
             if index.staged:
                 self.publish(index)
                 if not stirred:
                     self.own.add(index.snapshot)
         return gone
 
-    def _stirred(self, view: View, index: Index, messages: list[tuple[int, int]]) -> bool:
+    def _stirred(self, view: View, index: Index, seqs: Iterable[int]) -> bool:
         """Say whether others changed one of these behind the view: then its flags are news."""
         if index is not view.index:
             return True
         seen, own = view.snapshot, self.own
-        modseqs = (view.modseq(seq) for seq, _ in messages if not view.expunged(seq))
+        modseqs = (view.modseq(seq) for seq in seqs if not view.expunged(seq))
         return any(modseq > seen and modseq not in own for modseq in modseqs)
 
-    def _set(self, index: Index, row: int, how: str, given: Flags) -> bool:
+    def _set(self, index: Index, row: int, how: str, given: Flags, allowed: Flags) -> bool:
         """Rename one message's file and stage the change; false when the file is gone."""
         _, bits, keywords, _ = index.fields(row)
         old = Flags(bits & sync.SYSTEM, keywords)
-        flags = old.combined(how, given)
+        flags = old.combined(how, given).limited(old, allowed)
         if flags == old:
             return True
         base = index.name(row)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index, Unusable
+from pymaild.mail import batch
 from pymaild.storage import atomic, takeover
 from pymaild.storage import control as control_file
 from pymaild.storage import maildir as maildir_file
@@ -165,6 +166,7 @@ def _superseded(box: Mailbox) -> Index | None:
 
 def scan(box: Mailbox, index: Index, adopted: takeover.Adopted | None = None) -> None:
     """Make the index say what the Maildir says. ``adopted``: UIDs known from elsewhere."""
+    batch.settle(box.maildir)
     before, started = box.maildir.stamp(), time.time_ns()
     picture = _compare(box, index)
     missing = _missing(box, index, picture)

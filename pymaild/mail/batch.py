@@ -1,0 +1,88 @@
+"""Changes of several files that are made whole or not at all, also when the process dies.
+
+Before the first file takes its place a note is written that names them all; it goes when the
+change is complete. Who finds a note, with the mailbox locked, takes the change back: its owner
+died. Where a message was to go in exchange (REPLACE), the moment it has gone decides instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pymaild.storage import atomic
+from pymaild.storage.maildir import Draft, Maildir
+
+NAME = "pymaild.batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """The message that goes: its Maildir, and the base name of its file."""
+
+    maildir: Maildir
+    base: bytes
+
+
+@contextmanager
+def noted(
+    maildir: Maildir, drafts: Sequence[Draft], exchanged: Exchanged | None = None
+) -> Iterator[None]:
+    """Keep a note while these drafts are given their places. One file alone needs none.
+
+    What fails inside is taken back as :func:`settle` does it. Raises OSError.
+    """
+    if len(drafts) == 1 and exchanged is None:
+        yield
+        return
+    path = os.path.join(maildir.path, NAME)
+    atomic.replace(path, _encode(maildir, drafts, exchanged), maildir.durable)
+    try:
+        yield
+    except BaseException:
+        settle(maildir)
+        raise
+    atomic.unlink(path)
+    if exchanged is None:
+        maildir.sync(maildir.path)  # a note that comes back would take back what had its OK
+
+
+def _encode(maildir: Maildir, drafts: Sequence[Draft], exchanged: Exchanged | None) -> bytes:
+    note: dict[str, object] = {"placed": [os.path.basename(draft.path) for draft in drafts]}
+    if exchanged is not None:
+        folder = os.path.relpath(exchanged.maildir.path, maildir.path)
+        note["exchanged"] = [folder, os.fsdecode(exchanged.base)]
+    return json.dumps(note).encode()
+
+
+def settle(maildir: Maildir) -> None:
+    """Take back what a process that died left half done. The caller holds the lock."""
+    path = os.path.join(maildir.path, NAME)
+    try:
+        with open(path, "rb") as file:
+            note = json.loads(file.read())
+    except FileNotFoundError:
+        return
+    if not _exchange_is_done(maildir, note.get("exchanged")):
+        _remove(maildir, frozenset(note["placed"]))
+    atomic.unlink(path)
+    maildir.sync(maildir.path)
+
+
+def _exchange_is_done(maildir: Maildir, exchanged: Sequence[str] | None) -> bool:
+    if exchanged is None:
+        return False
+    folder, base = exchanged
+    old = Maildir(os.path.normpath(os.path.join(maildir.path, folder)), maildir.durable)
+    return not old.exists() or old.locate(os.fsencode(base), False, 0, 0) is None
+
+
+def _remove(maildir: Maildir, names: frozenset[str]) -> None:
+    for new, name in maildir.listing():
+        if os.fsdecode(name).partition(",")[0] in names:
+            directory = maildir.new if new else maildir.cur
+            atomic.unlink(os.path.join(directory, os.fsdecode(name)))
+    maildir.sync(maildir.new, maildir.cur)

@@ -1,0 +1,57 @@
+"""REPLACE: one message comes, another goes; both mailboxes are locked by the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import Code, Refused
+from pymaild.index import IN_NEW, Index
+from pymaild.mail.batch import Exchanged, noted
+from pymaild.storage import atomic
+
+if TYPE_CHECKING:
+    from pymaild.mail.flags import Flags
+    from pymaild.mail.mailbox import Mailbox
+    from pymaild.storage.maildir import Draft
+
+SYSTEM = 0x1F
+
+
+class Exchange:
+    """One REPLACE (RFC 8508 §3.4). The new message is on disk before the old one goes."""
+
+    def __init__(self, source: Mailbox, target: Mailbox) -> None:
+        self.source, self.target = source, target
+
+    def run(self, uid: int, draft: tuple[Draft, Flags, float | None]) -> int:
+        """Return the new UID. Raises Refused (EXPUNGEISSUED)."""
+        row, base, path = self._old(uid)
+        index = self.target.index
+        new = index.uidnext
+        self.target.reserve(index, new + 1)
+        exchanged = Exchanged(self.source.maildir, base)
+        with noted(self.target.maildir, [draft[0]], exchanged):
+            rows = self.target.place(index, new, [draft], [])
+            atomic.unlink(path)  # from here on it is done: what fails now is for the next scan
+            self._publish(index, row)
+        self.target.fill_cache(index, rows)
+        return new
+
+    def _old(self, uid: int) -> tuple[int, bytes, str]:
+        index = self.source.index
+        row = index.row_of_uid(uid)
+        if row >= 0:
+            _, bits, keywords, _ = index.fields(row)
+            base = index.name(row)
+            where = (bool(bits & IN_NEW), bits & SYSTEM, keywords)
+            path = self.source.maildir.locate(base, *where)
+            if path is not None:
+                return row, base, path
+        raise Refused(Code.EXPUNGEISSUED, "The message is already expunged")
+
+    def _publish(self, target: Index, row: int) -> None:
+        self.source.maildir.sync(self.source.maildir.cur, self.source.maildir.new)
+        self.source.index.expunge(row)
+        if self.source.index is not target:
+            self.source.publish(self.source.index)
+        self.target.publish(target)
