@@ -30,6 +30,12 @@ HOME = Argument(
     {"metavar": "DIRECTORY", "default": ""},
 )
 
+SCHEME = Argument(
+    ("--scheme",),
+    "How to store the password; without it as `auth.password_scheme` says.",
+    {"choices": tuple(passwd_edit.NEW), "default": ""},
+)
+
 
 _REFUSALS = {
     Code.NONEXISTENT: Exit.NOUSER,
@@ -48,10 +54,10 @@ def _refusals() -> Iterator[None]:
         raise Failure(code, error.text) from None
 
 
-def add_user(config: Config, name: str, password: bytes, home: str = "") -> User:
+def add_user(config: Config, name: str, password: bytes, home: str = "", scheme: str = "") -> User:
     """Add a user; a passwd-file that is made new belongs to the user of the auth process."""
     new = not os.path.exists(config.auth.passwd_file)
-    user = passwd_edit.add_user(config.auth, name, password, home)
+    user = passwd_edit.add_user(config.auth, name, password, home, scheme)
     if new and identity.may_become():
         owner = identity.find(config.server.auth_user)
         os.chown(config.auth.passwd_file, owner.uid, owner.gid)
@@ -72,7 +78,7 @@ def _password(args: Namespace) -> bytes:
 def _add(args: Namespace, out: Output) -> Exit:
     config = load_config(args.config)
     with _refusals():
-        user = add_user(config, args.user, _password(args), args.home)
+        user = add_user(config, args.user, _password(args), args.home, args.scheme)
     out.result({"user": user.name, "mail": user.mail}, f"{user.name} may log in.")
     return Exit.OK
 
@@ -80,7 +86,7 @@ def _add(args: Namespace, out: Output) -> Exit:
 def _passwd(args: Namespace, out: Output) -> Exit:
     config = load_config(args.config)
     with _refusals():
-        passwd_edit.set_password(config.auth, args.user, _password(args))
+        passwd_edit.set_password(config.auth, args.user, _password(args), args.scheme)
     out.result({"user": args.user}, f"The password of {args.user} is changed.")
     return Exit.OK
 
@@ -113,9 +119,14 @@ COMMANDS = (
         ("user", "add"),
         "Add a virtual user. The running server knows the user at once.",
         _add,
-        (USER, STDIN, HOME),
+        (USER, STDIN, HOME, SCHEME),
     ),
-    Command(("user", "passwd"), "Change the password of a virtual user.", _passwd, (USER, STDIN)),
+    Command(
+        ("user", "passwd"),
+        "Change the password of a virtual user.",
+        _passwd,
+        (USER, STDIN, SCHEME),
+    ),
     Command(("user", "list"), "List the virtual users.", _list),
     Command(("user", "remove"), "Remove a virtual user. The mail stays.", _remove, (USER,)),
 )

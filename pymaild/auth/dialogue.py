@@ -67,9 +67,9 @@ def who(record: SessionRecord) -> str:
 
 def relay(
     client: AuthClient,
+    record: SessionRecord,
     mechanism: str,
     initial: bytes | None,
-    facts: Facts,
     ask: Callable[[bytes], bytes],
 ) -> Accepted | Rejected:
     """Carry challenges and responses until there is a verdict.
@@ -77,7 +77,9 @@ def relay(
     ``ask`` sends a line of base64 and returns the client's line. Raises Broken, and what ``ask``
     raises; then the auth role forgets the exchange, so that no later session meets it half done.
     """
-    answer = client.begin(mechanism, initial, facts)
+    answer = client.begin(mechanism, initial, facts(record))
+    if record.tls and mechanism.endswith("-PLUS"):
+        record.tls.exporter = b""  # RFC 9266 §4.1: for one exchange on a connection
     try:
         while isinstance(answer, Challenge):
             line = ask(b64encode(answer.data))

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TypeVar
 
 from pymaild.auth import schemes
@@ -48,14 +49,19 @@ def read_password(stream: IO[bytes]) -> bytes:
     return line
 
 
-def add_user(settings: AuthSettings, name: str, password: bytes, home: str = "") -> User:
-    """Add a user at the end of the file, which is made if there is none; returns the user."""
+def add_user(
+    settings: AuthSettings, name: str, password: bytes, home: str = "", scheme: str = ""
+) -> User:
+    """Add a user at the end of the file, which is made if there is none; returns the user.
+
+    ``scheme`` is a key of NEW, "" for the one that the settings name.
+    """
     prepared = _checked(prepare_name, name)
     mail = _checked(lambda home: mail_path(settings, prepared, home), home)
     if any(c in home for c in ":\r\n\0"):
         raise Refused(Code.CANNOT, "A passwd-file cannot hold this home directory")
     tail = f"::::{home}::" if home else ""
-    line = f"{prepared}:{_hash(settings, password)}{tail}\n"
+    line = f"{prepared}:{_hash(settings, password, scheme)}{tail}\n"
 
     def change(lines: list[str]) -> list[str]:
         if any(_names(text, prepared) for text in lines):
@@ -66,10 +72,10 @@ def add_user(settings: AuthSettings, name: str, password: bytes, home: str = "")
     return User(name=prepared, home=home, mail=mail)
 
 
-def set_password(settings: AuthSettings, name: str, password: bytes) -> None:
+def set_password(settings: AuthSettings, name: str, password: bytes, scheme: str = "") -> None:
     """Give a user another password; all other fields of the line stay."""
     prepared = _checked(prepare_name, name)
-    stored = _hash(settings, password)
+    stored = _hash(settings, password, scheme)
 
     def changed(line: str) -> str:
         if not _names(line, prepared):
@@ -111,9 +117,25 @@ def _usable(stored: str) -> bool:
     return not schemes.problem(stored)
 
 
-def _hash(settings: AuthSettings, password: bytes) -> str:
+def _argon2(settings: AuthSettings, password: bytes) -> str:
     costs = (settings.hash_memory, settings.hash_time, settings.hash_parallelism)
-    return _checked(lambda text: schemes.make_hash(text, *costs), password)
+    return schemes.make_hash(password, *costs)
+
+
+def _keys(method: str, settings: AuthSettings, password: bytes) -> str:
+    return schemes.make_keys(method, password, settings.scram_iterations)
+
+
+#: How a new password may be stored (``auth.password_scheme``).
+NEW: dict[str, Callable[[AuthSettings, bytes], str]] = {
+    "ARGON2ID": _argon2,
+    **{name: partial(_keys, method) for method, name in schemes.SCRAM_METHODS.items()},
+}
+
+
+def _hash(settings: AuthSettings, password: bytes, scheme: str) -> str:
+    make = NEW[scheme or settings.password_scheme]
+    return _checked(lambda text: make(settings, text), password)
 
 
 def _checked(function: Callable[[T], R], value: T) -> R:

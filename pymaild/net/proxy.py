@@ -41,6 +41,7 @@ class Tlv(IntEnum):
     EXPORTER = 0xE0  # ours: tls-exporter channel binding, 32 octets (RFC 9266 §2)
     LISTENER = 0xE1  # ours: title of the public listener
     RECORD = 0xE2  # ours: encoded SessionRecord of a session that asked for TLS
+    CLIENT_NAME = 0xE3  # ours: the user whom the client's certificate names
 
 
 class ProxyError(Exception):
@@ -70,6 +71,7 @@ class Header:
             server_name=_text(self.values.get(Tlv.AUTHORITY, b"")),
             client_subject=_text(inner.get(Tlv.SSL_CN, b"")) if verify == 0 else "",
             exporter=self.values.get(Tlv.EXPORTER, b""),
+            client_name=self.values.get(Tlv.CLIENT_NAME, b"").decode("utf-8", "replace"),
         )
 
 
@@ -240,4 +242,6 @@ def _encode_tls(tls: TlsFacts) -> bytes:
         values[Tlv.AUTHORITY] = tls.server_name.encode()
     if tls.exporter:
         values[Tlv.EXPORTER] = tls.exporter
+    if tls.client_name:
+        values[Tlv.CLIENT_NAME] = tls.client_name.encode("utf-8", "replace")
     return b"".join(_pack_tlv(kind, value) for kind, value in values.items())

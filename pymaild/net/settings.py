@@ -53,8 +53,13 @@ class TlsSettings:
     )
     client_ca: FilePath = setting(
         FilePath(""),
-        "File with the authorities whose client certificates are believed. "
-        "When set, clients are asked for a certificate and may do without one.",
+        "File with the authorities whose client certificates are believed, in PEM form. "
+        "Listeners ask for such certificates as their `client_certificate` says.",
+    )
+    client_name: Literal["common-name", "email", "uid"] = setting(
+        "common-name",
+        "What of a client's certificate is the name of its user, for the mechanism EXTERNAL: the "
+        "subject's common name or user id, or the only mail address among the alternative names.",
     )
     handshake_timeout: Duration = setting(
         Duration(30.0), "How long a client may take for its handshake.", low=1

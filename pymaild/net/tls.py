@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from cryptography import x509
@@ -20,6 +21,13 @@ EXPORTER_LABEL = b"EXPORTER-Channel-Binding"  # RFC 9266 §2
 EXPORTER_SIZE = 32
 
 _MINIMUM: Final = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+
+#: How clients are asked for a certificate (``ListenerSettings.client_certificate``).
+VERIFY: Final = {
+    "never": SSL.VERIFY_NONE,
+    "optional": SSL.VERIFY_PEER,
+    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+}
 
 
 class BadCertificate(Exception):
@@ -41,12 +49,25 @@ def read_files(fds: list[int]) -> list[bytes]:
 
 
 class Contexts:
-    """One context per certificate. The first is the default."""
+    """Contexts for each certificate and each way of asking for the client's.
+
+    These have contexts of their own so that no session of TLS that began without a certificate
+    is resumed where one is required. The first certificate is the default.
+    """
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
-        self._by_name: dict[str, SSL.Context] = {}
-        self.default: SSL.Context | None = None
+        self._by_name: dict[tuple[str, str], SSL.Context] = {}
+        self._default: dict[str, SSL.Context] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is any certificate."""
+        return bool(self._default)
+
+    def default(self, asking: str) -> SSL.Context:
+        """Return the context to begin a handshake with; ``asking`` is a key of VERIFY."""
+        return self._default[asking]
 
     def load(self, pairs: list[tuple[bytes, bytes]], client_ca: bytes) -> None:
         """Put new certificates in the place of the old: all, or none when one is bad.
@@ -55,33 +76,36 @@ class Contexts:
         clients' certificates. Connections that exist keep theirs. Raises BadCertificate.
         """
         authorities = _parse_chain(client_ca) if client_ca else []
-        by_name: dict[str, SSL.Context] = {}
-        contexts = []
+        by_name: dict[tuple[str, str], SSL.Context] = {}
+        default: dict[str, SSL.Context] = {}
         for cert, key in pairs:
-            chain = _parse_chain(cert)
-            context = self._context(chain, _parse_key(key))
-            _ask_for_certificates(context, authorities)
-            contexts.append(context)
-            for name in names_of(chain[0]):
-                by_name.setdefault(name, context)
-        self._by_name = by_name
-        self.default = contexts[0]
+            chain, private = _parse_chain(cert), _parse_key(key)
+            for asking in VERIFY:
+                context = self._context(chain, private, asking)
+                _ask_for_certificates(context, authorities, asking)
+                default.setdefault(asking, context)
+                for name in names_of(chain[0]):
+                    by_name.setdefault((asking, name), context)
+        self._by_name, self._default = by_name, default
 
-    def find(self, name: str) -> SSL.Context | None:
+    def find(self, name: str, asking: str) -> SSL.Context | None:
         """Return the context for a host name: exact, by wildcard of one label, or none."""
         wanted = name.rstrip(".").lower()
         _, _, parent = wanted.partition(".")
-        return self._by_name.get(wanted) or self._by_name.get(f"*.{parent}")
+        exact = self._by_name.get((asking, wanted))
+        return exact or self._by_name.get((asking, f"*.{parent}"))
 
-    def _context(self, chain: list[x509.Certificate], key: PrivateKeyTypes) -> SSL.Context:
+    def _context(
+        self, chain: list[x509.Certificate], key: PrivateKeyTypes, asking: str
+    ) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(_MINIMUM[self._settings.minimum_version])
         context.set_options(
             SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE
         )
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        context.set_session_id(b"pymaild")
-        context.set_tlsext_servername_callback(self._choose)
+        context.set_session_id(b"pymaild " + asking.encode())
+        context.set_tlsext_servername_callback(lambda connection: self._choose(connection, asking))
         try:
             context.set_cipher_list(self._settings.ciphers.encode())
             context.use_certificate(chain[0])
@@ -93,23 +117,25 @@ class Contexts:
             raise BadCertificate(reason(error)) from None
         return context
 
-    def _choose(self, connection: SSL.Connection) -> None:
+    def _choose(self, connection: SSL.Connection, asking: str) -> None:
         """Server name indication (RFC 6066 §3); an unknown name gets the default."""
         name = connection.get_servername()
-        context = self.find(name.decode("ascii", "replace")) if name else None
+        context = self.find(name.decode("ascii", "replace"), asking) if name else None
         if context is not None and context is not connection.get_context():
             connection.set_context(context)
 
 
-def _ask_for_certificates(context: SSL.Context, authorities: list[x509.Certificate]) -> None:
+def _ask_for_certificates(
+    context: SSL.Context, authorities: list[x509.Certificate], asking: str
+) -> None:
     """Let clients show a certificate, which these authorities must have issued."""
     store = context.get_cert_store()
-    if not authorities or store is None:
+    if not authorities or store is None or asking == "never":
         return
     store.set_flags(X509StoreFlags.PARTIAL_CHAIN)
     for authority in authorities:
         store.add_cert(X509.from_cryptography(authority))
-    context.set_verify(SSL.VERIFY_PEER, lambda connection, cert, error, depth, ok: bool(ok))
+    context.set_verify(VERIFY[asking], lambda connection, cert, error, depth, ok: bool(ok))
 
 
 def _parse_chain(data: bytes) -> list[x509.Certificate]:
@@ -143,23 +169,49 @@ def names_of(certificate: x509.Certificate) -> list[str]:
     return [name.rstrip(".").lower() for name in found]
 
 
-def facts(connection: SSL.Connection) -> TlsFacts:
-    """Return what workers are told of a connection whose handshake is done."""
+def facts(connection: SSL.Connection, client_name: str) -> TlsFacts:
+    """Return what workers are told of a connection whose handshake is done.
+
+    ``client_name`` is the setting of this name.
+    """
+    certificate = connection.get_peer_certificate(as_cryptography=True)
     return TlsFacts(
         version=connection.get_protocol_version_name(),
         cipher=connection.get_cipher_name() or "",
         server_name=(connection.get_servername() or b"").decode("ascii", "replace"),
-        client_subject=_subject(connection),
+        client_subject=next(iter(_subject(certificate, NameOID.COMMON_NAME)), ""),
         exporter=_exporter(connection),
+        client_name=user_of(certificate, client_name),
     )
 
 
-def _subject(connection: SSL.Connection) -> str:
-    certificate = connection.get_peer_certificate(as_cryptography=True)
-    if certificate is None:
-        return ""
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
+def user_of(certificate: x509.Certificate | None, client_name: str) -> str:
+    """Return the user that a certificate names, or "" where it names none, or several."""
+    names = _USERS[client_name](certificate)
+    return names[0] if len(names) == 1 else ""
+
+
+def _subject(certificate: x509.Certificate | None, kind: x509.ObjectIdentifier) -> list[str]:
+    found = certificate.subject.get_attributes_for_oid(kind) if certificate else []
+    return [str(attribute.value) for attribute in found]
+
+
+def _addresses(certificate: x509.Certificate | None) -> list[str]:
+    try:
+        names = certificate and certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return names.value.get_values_for_type(x509.RFC822Name) if names else []
+
+
+#: Where the user's name is, by the setting ``client_name``.
+_USERS: dict[str, Callable[[x509.Certificate | None], list[str]]] = {
+    "common-name": lambda certificate: _subject(certificate, NameOID.COMMON_NAME),
+    "uid": lambda certificate: _subject(certificate, NameOID.USER_ID),
+    "email": _addresses,
+}
 
 
 def _exporter(connection: SSL.Connection) -> bytes:

@@ -59,9 +59,8 @@ def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Ac
         session.stream.write(b"+ %b\r\n" % challenge)
         return session.response_line()
 
-    facts = dialogue.facts(session.record)
     try:
-        return dialogue.relay(session.services.auth, mechanism, initial, facts, ask)
+        return dialogue.relay(session.services.auth, session.record, mechanism, initial, ask)
     except dialogue.Broken as error:
         raise Refused(None, str(error)) from None
 

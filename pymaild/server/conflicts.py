@@ -58,6 +58,8 @@ def _listeners(config: Config) -> Iterator[Conflict]:
     for number, listener in enumerate(config.listeners):
         if listener.tls and not has_tls(config):
             yield ("listener", number, "tls"), "needs a [[tls.certificate]], and there is none"
+        if listener.client_certificate == "required" and not config.tls.client_ca:
+            yield ("listener", number, "client_certificate"), "needs tls.client_ca"
         for key, name in (("name", listener.title), ("address", key_of(listener))):
             if name in seen:
                 yield ("listener", number, key), f"another listener has the same {key}"

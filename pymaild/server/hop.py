@@ -6,6 +6,7 @@ worker, and then the relay until the end.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import socket
@@ -15,7 +16,7 @@ from typing import Protocol
 
 from OpenSSL import SSL
 
-from pymaild.core.session import Peer
+from pymaild.core.session import Peer, TlsFacts
 from pymaild.net import proxy, tls
 from pymaild.net.proxy import ProxyError, Tlv
 from pymaild.net.relay import IN, OUT, Closed, Gone, Relay
@@ -39,8 +40,11 @@ class Home(Protocol):
     def retry(self, hop: Hop) -> None:
         """Call ``hop.ready`` again soon."""
 
-    def context(self) -> SSL.Context:
-        """Return the default context for a handshake."""
+    def context(self, listener: str) -> SSL.Context:
+        """Return the default context for a handshake with a client of this listener."""
+
+    def facts(self, connection: SSL.Connection) -> TlsFacts:
+        """Return what workers are told of a connection."""
 
 
 class Hop:
@@ -108,7 +112,8 @@ class Hop:
         self._start(client, worker)
 
     def _start(self, client: int, worker: int) -> None:
-        self._tls = SSL.Connection(self._home.context(), self._sock)
+        title = self._listener.settings.title if self._listener else _listener_of(self._record)
+        self._tls = SSL.Connection(self._home.context(title), self._sock)
         self._tls.set_accept_state()
         self._step = self._handshake
         self._handshake(client, worker)
@@ -155,7 +160,7 @@ class Hop:
             values[Tlv.RECORD] = self._record
         elif self._listener is not None:
             values[Tlv.LISTENER] = self._listener.settings.title.encode()
-        return proxy.encode(self._peer, self._local, tls.facts(connection), values)
+        return proxy.encode(self._peer, self._local, self._home.facts(connection), values)
 
     def _move(self, client: int, worker: int) -> None:
         assert self._relay is not None
@@ -165,6 +170,11 @@ class Hop:
         self._home.watch(self, self._worker, self._relay.worker_events)
         stalled = self._relay.stalled
         self.deadline = time.monotonic() + self._home.write_timeout if stalled else math.inf
+
+
+def _listener_of(record: bytes) -> str:
+    """Return the title of the listener that a session with this record came to."""
+    return str(json.loads(record)["listener"])
 
 
 def _ends(sock: socket.socket) -> tuple[Peer, Peer]:

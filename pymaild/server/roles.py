@@ -91,7 +91,8 @@ def _tls_root(config: Config) -> str:
 
 def _tls_obeys(config: Config) -> Any:
     tls_listeners = [listener for listener in config.listeners if listener.tls]
-    return config.tls, tls_listeners, config.server
+    asking = {item.title: item.client_certificate for item in config.listeners}
+    return config.tls, tls_listeners, asking, config.server
 
 
 WORKER = Role(

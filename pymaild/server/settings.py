@@ -129,6 +129,11 @@ class ListenerSettings:
         "as well.",
     )
     tls: bool = setting(False, "TLS from the first octet (ports 993 and 995).")
+    client_certificate: Literal["never", "optional", "required"] = setting(
+        "optional",
+        "Whether clients are asked for a certificate when TLS begins, also by STARTTLS or STLS. "
+        "Nobody is asked when `tls.client_ca` is not set.",
+    )
     proxy_from: tuple[str, ...] = setting(
         (),
         "Networks of proxies that send a PROXY protocol header, version 1 or 2 "

@@ -12,8 +12,9 @@ from collections import Counter
 
 from OpenSSL import SSL
 
+from pymaild.core.session import TlsFacts
 from pymaild.net.relay import IN, OUT, Closed, Gone
-from pymaild.net.tls import BadCertificate, Contexts, read_files
+from pymaild.net.tls import BadCertificate, Contexts, facts, read_files
 from pymaild.server.board import address_key, set_title
 from pymaild.server.channel import LARGEST, Message
 from pymaild.server.failures import CannotStart
@@ -48,6 +49,7 @@ class Loop:
         self._place = place
         self._supervisor = place.supervisor
         self._contexts = Contexts(place.config.tls)
+        self._asking = {item.title: item.client_certificate for item in place.config.listeners}
         self._per_address = settings.address_unauthenticated
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 64
         self._handoff = place.shared.handoff[1]
@@ -84,10 +86,13 @@ class Loop:
         """See :meth:`Home.retry`."""
         self._waiting.append(hop)
 
-    def context(self) -> SSL.Context:
-        """See :meth:`Home.context`."""
-        assert self._contexts.default is not None
-        return self._contexts.default
+    def context(self, listener: str) -> SSL.Context:
+        """See :meth:`Home.context`; a listener that came after us may be the strictest."""
+        return self._contexts.default(self._asking.get(listener, "required"))
+
+    def facts(self, connection: SSL.Connection) -> TlsFacts:
+        """See :meth:`Home.facts`."""
+        return facts(connection, self._place.config.tls.client_name)
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -155,7 +160,7 @@ class Loop:
     def _listen(self) -> None:
         """Listen when there are certificates and room, and not otherwise."""
         wanted = (
-            self._contexts.default is not None
+            self._contexts.loaded
             and not self._supervisor.retiring
             and len(self._hops) < self._most
             and time.monotonic() >= self._paused
@@ -218,7 +223,7 @@ class Loop:
             client_ca = contents.pop() if message.get("client_ca") else b""
             self._contexts.load(list(zip(contents[::2], contents[1::2], strict=True)), client_ca)
         except BadCertificate as error:
-            if self._contexts.default is None:
+            if not self._contexts.loaded:
                 raise CannotStart(f"tls.certificate: {error}") from None
             log.error("new certificates are not used: %s", error)
             return

@@ -73,9 +73,8 @@ def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Ac
         session.write(b"+ %b\r\n" % challenge)
         return session.read_line()
 
-    facts = dialogue.facts(session.record)
     try:
-        return dialogue.relay(session.services.auth, mechanism, initial, facts, ask)
+        return dialogue.relay(session.services.auth, session.record, mechanism, initial, ask)
     except dialogue.Broken as error:
         raise BadSyntax(str(error)) from None
 
