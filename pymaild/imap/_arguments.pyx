@@ -12,7 +12,6 @@ from pymaild._parser cimport (
     KIND_NONE,
     KIND_QUOTED,
     KIND_STREAMED,
-    MAX_DIGITS,
     MAY,
     MAY_ASTRING,
     MAY_ATOM,
@@ -28,6 +27,7 @@ from pymaild._parser import BadSyntax
 
 cdef enum:
     NUMBER_MAX = 4294967295
+    LONGEST_NUMBER = 19        # digits of a mod-sequence (RFC 7162 §7); they fit into 64 bits
 
 
 cdef object check_utf8(bytes value):
@@ -278,7 +278,7 @@ cdef class Arguments:
         cdef const uint8_t *octets = self.octets()
         cdef unsigned long long value = 0
         cdef uint32_t i
-        if token == NULL or token.end - token.start > MAX_DIGITS:
+        if token == NULL or token.end - token.start > LONGEST_NUMBER:
             raise BadSyntax("Expected a number")
         for i in range(token.start, token.end):
             if not 48 <= octets[i] <= 57:

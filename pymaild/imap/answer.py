@@ -16,6 +16,7 @@ from pymaild.imap.sets import uid_ranges
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
+    from pymaild.index import View
 
 _SLICE = 8192  # numbers that are put together before they are written
 
@@ -31,6 +32,11 @@ def saving(session: ImapSession, returns: Returns | None) -> Iterator[None]:
         if returns is not None and returns.save:
             session.record.saved = []
         raise
+
+
+def highest(view: View, seqs: Sequence[int]) -> int:
+    """The highest mod-sequence of messages."""
+    return max(map(view.modseq, seqs), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +56,47 @@ class Answer:
     def tell(self, seqs: Sequence[int]) -> None:
         """Tell the messages found, in the order of the results, and save them for "$"."""
         session = self.session
+        view = session.current.selected.view
+        if self.modseq:
+            session.aware()
         returns = self.returns
         if returns is None and session.modes.rev2:
             returns = results.DEFAULT
-        if returns is not None and returns.save:
-            self._save(returns.chosen(seqs))
-        uid = session.current.selected.view.uid
-        found = results.uids(uid, seqs) if self.by_uid else seqs
         if returns is None:
-            self._plain(found, self._highest(seqs))
-        elif not returns.silent:
-            highest = self._highest(returns.chosen(seqs))
-            named = results.correlator(session.tag)
-            for piece in results.esearch(named, self.by_uid, returns, found, highest):
-                session.write(piece)
+            found = results.uids(view.uid, seqs) if self.by_uid else seqs
+            self._plain(found, highest(view, seqs) if self.modseq else 0)
+        else:
+            self.keep(returns, seqs)
+            self.extended(returns, view, seqs, results.correlator(session.tag))
 
-    def _highest(self, seqs: Sequence[int]) -> int:
-        if not self.modseq:
-            return 0
-        return max(map(self.session.current.selected.view.modseq, seqs), default=0)
+    def keep(self, returns: Returns, seqs: Sequence[int]) -> None:
+        """Save messages of the selected mailbox for "$", if that was asked for.
 
-    def _plain(self, found: Sequence[int], highest: int) -> None:
+        What is too much to keep is refused (RFC 5182 §2.5).
+        """
+        if not returns.save:
+            return
+        session = self.session
+        ranges = uid_ranges(session.current.selected.view, sorted(returns.chosen(seqs)))
+        if len(ranges) > session.settings.saved_ranges:
+            raise Refused(Code.NOTSAVED, "Too many results to save")
+        session.record.saved = [list(span) for span in ranges]
+
+    def extended(
+        self, returns: Returns, view: View, seqs: Sequence[int], correlated: bytes
+    ) -> None:
+        """Write an ESEARCH response about messages of any view."""
+        if returns.silent:
+            return
+        found = results.uids(view.uid, seqs) if self.by_uid else seqs
+        modseq = highest(view, returns.chosen(seqs)) if self.modseq else 0
+        for piece in results.esearch(correlated, self.by_uid, returns, found, modseq):
+            self.session.write(piece)
+
+    def _plain(self, found: Sequence[int], modseq: int) -> None:
         """RFC 3501 §7.2.5, RFC 7162 §3.1.6: told even when nothing is found."""
         write = self.session.write
         write(b"* " + self.name)
         for start in range(0, len(found), _SLICE):
             write(numbers(found[start : start + _SLICE]))
-        write(b" (MODSEQ %d)\r\n" % highest if highest else b"\r\n")
-
-    def _save(self, seqs: Sequence[int]) -> None:
-        """RFC 5182 §2.5: what is too much to keep is refused."""
-        ranges = uid_ranges(self.session.current.selected.view, sorted(seqs))
-        if len(ranges) > self.session.settings.saved_ranges:
-            raise Refused(Code.NOTSAVED, "Too many results to save")
-        self.session.record.saved = [list(span) for span in ranges]
+        write(b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
