@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pymaild.auth import schemes
+from pymaild.auth import quota, schemes
 from pymaild.auth.names import prepare_name
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.users import Entry, SourceUnavailable, mail_path
@@ -170,6 +170,24 @@ def _mail(entry: Entry, value: str) -> Entry:
     return entry
 
 
+def _groups(entry: Entry, value: str) -> Entry:
+    """userdb_acl_groups=name,name: whose rights in access control lists the user has too."""
+    entry.user.groups = [prepare_name(name) for name in value.split(",") if name]
+    return entry
+
+
+def _quota(entry: Entry, value: str) -> Entry:
+    """quota=1G, or quota=storage=1G:messages=5000 (quota.parse)."""
+    entry.user.quota = quota.parse(value)
+    return entry
+
+
+def _quota_rule(entry: Entry, value: str) -> Entry:
+    """userdb_quota_rule=*:storage=1G, as Dovecot writes it; rules for single folders are none."""
+    folders, _, limits = value.partition(":")
+    return _quota(entry, limits) if folders == "*" else entry
+
+
 def _nologin(entry: Entry, value: str) -> Entry:
     return replace(entry, login=value in ("n", "no"))
 
@@ -195,6 +213,9 @@ def _parse_networks(value: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IP
 #: Extra fields by name. What restricts a user must be obeyed or make the line invalid.
 _EXTRAS: dict[str, Callable[[Entry, str], Entry]] = {
     "userdb_mail": _mail,
+    "userdb_acl_groups": _groups,
+    "userdb_quota_rule": _quota_rule,
+    "quota": _quota,
     "nologin": _nologin,
     "allow_nets": _networks,
     "hide_capabilities": _hidden,

@@ -162,13 +162,17 @@ class Fetch:
         """Send the responses; returns why some are missing, None when none is."""
         if self._plan.row_items:
             self._rows(seqs)
-        elif self._plan.marks and not self._selection.read_only:
+        elif self._plan.marks and self._may_mark():
             for start in range(0, len(seqs), _BATCH):
                 self._marked(seqs[start : start + _BATCH])
         else:
             for seq in seqs:
                 self._one(seq, self._plan.items)
         return self._failure
+
+    def _may_mark(self) -> bool:
+        """Whether bodies that are told become \\Seen (RFC 4314 §4)."""
+        return not self._selection.read_only and "s" in self._selection.mailbox.rights()
 
     def _rows(self, seqs: array[int]) -> None:
         """Copy what rows and cache hold; what they do not hold is answered the long way."""

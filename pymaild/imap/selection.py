@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pymaild.core.errors import Refused
 from pymaild.imap.modes import Modes
 from pymaild.imap.responses import runs, sequence_set, vanished
-from pymaild.mail.flags import Flags
+from pymaild.mail.flags import NAMES, Flags
+from pymaild.mail.rights import Rights
 
 if TYPE_CHECKING:
     from pymaild.imap.contexts import Contexts
@@ -41,6 +42,7 @@ class Selection:
         self.contexts: Contexts | None = None
         self._wire: dict[int, bytes] = {}
         self._recent = selected.recent  # as the client was told
+        self._rights = self._foreign_rights()
         self._take_keywords(self.mailbox.keyword_names())
 
     @property
@@ -48,10 +50,15 @@ class Selection:
         """Whether the mailbox was opened by EXAMINE."""
         return self.selected.read_only
 
-    def require_writable(self) -> None:
-        """Raise Refused where the mailbox was opened by EXAMINE (RFC 3501 §6.3.2)."""
+    def require_writable(self, rights: str = "") -> None:
+        """Raise Refused where the mailbox was opened by EXAMINE (RFC 3501 §6.3.2).
+
+        Also where the user lacks one of ``rights`` (RFC 4314 §4).
+        """
         if self.selected.read_only:
             raise Refused(None, "The mailbox was opened read-only")
+        if rights:
+            self.mailbox.require(rights)
 
     def _take_keywords(self, keywords: list[str]) -> None:
         self.keywords = keywords
@@ -84,16 +91,37 @@ class Selection:
         """The flags that a client can change for good (RFC 3501 §7.1, PERMANENTFLAGS)."""
         if self.read_only:
             return b"()"
-        more = b" \\*)" if self.mailbox.may_create_keywords() else b")"
-        return self.flag_list()[:-1] + more
+        allowed = self.mailbox.allowed()
+        found = [name.encode() for bit, name in NAMES if allowed.system & bit]
+        if allowed.keywords:
+            found += self.keyword_octets
+            found += [b"\\*"] if self.mailbox.may_create_keywords() else []
+        return b"(%b)" % b" ".join(found)
 
     def tell_keywords(self, write: Write) -> None:
         """Announce keywords that came up since the client was last told."""
         keywords = self.mailbox.keyword_names()
         if keywords != self.keywords:
             self._take_keywords(keywords)
-            write(b"* FLAGS %b\r\n" % self.flag_list())
-            write(b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % self.permanent_flags())
+            self._tell_flags(write)
+
+    def _tell_flags(self, write: Write) -> None:
+        write(b"* FLAGS %b\r\n" % self.flag_list())
+        write(b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % self.permanent_flags())
+
+    def _foreign_rights(self) -> Rights | None:
+        """The user's rights where the mailbox is another's, else None."""
+        access = self.mailbox.access
+        return None if access is None or access.own else self.mailbox.rights()
+
+    def _tell_rights(self, write: Write) -> None:
+        """Tell what flags can be changed now (RFC 4314 §5.1.1). Raises Gone without "r"."""
+        rights = self._foreign_rights()
+        if rights is not None and "r" not in rights:
+            raise Gone
+        if rights != self._rights:
+            self._rights = rights
+            self._tell_flags(write)
 
     # -- what others did -------------------------------------------------------------------
 
@@ -101,6 +129,8 @@ class Selection:
         """Tell what changed since the last time (RFC 3501 §5.2, §7.4.1). Raises Gone."""
         expunge = expunge and not self.numbered
         self.numbered = False
+        if self._rights is not None:
+            self._tell_rights(write)
         changes = self.selected.changes(expunge)
         if changes:
             self._tell(changes, write)

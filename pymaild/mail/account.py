@@ -13,13 +13,15 @@ from typing import ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.core.session import User
-from pymaild.mail.acl import Guard
+from pymaild.mail import acl
+from pymaild.mail.acl import Controlled, Guard
 from pymaild.mail.annotations import Shelf
+from pymaild.mail.grants import Grants
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Mailbox, Status
 from pymaild.mail.metadata import Annotations
-from pymaild.mail.rights import Actor, require
+from pymaild.mail.rights import Actor, grantees, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
 from pymaild.mail.subscriptions import Subscriptions
@@ -50,11 +52,14 @@ def _guarded(method: Callable[P, R]) -> Callable[P, R]:
 class Account:
     """The mailboxes below one Maildir. Names are Unicode, ``separator`` between levels."""
 
+    others_prefix = shared_prefix = ""  # of namespaces that are not the user's own
+
     def __init__(self, user: User, settings: MailSettings, actor: Actor | None = None) -> None:
         """``actor``: whose rights count; None is the administrator, who may do everything."""
         self.user = user
         self.actor = actor
         self.guard = Guard(user.name, actor, settings.fsync)
+        self.grants: Grants | None = None  # where it is noted to whom mailboxes are open
         self.root = user.mail
         self.settings = settings
         self.separator: str = settings.separator
@@ -103,6 +108,33 @@ class Account:
         access = self.guard.admit(directory, rights)
         return Mailbox(self.shown(canonical), directory, self.root, self.settings, access)
 
+    @_guarded
+    def controlled(self, name: str) -> Controlled:
+        """Return the access control list of a mailbox. Raises NoSuchMailbox."""
+        try:
+            directory = self._directory(self._names.canonical(name))
+        except Refused:
+            raise NoSuchMailbox from None
+        if not self._has(directory):
+            raise NoSuchMailbox
+        return Controlled(directory, self.guard, self._lock, self._note_grants)
+
+    def identifier(self, prepared: str) -> str:
+        """Return the canonical form of an identifier (RFC 4314 §3.3)."""
+        return prepared
+
+    def _has(self, directory: str) -> bool:
+        return Maildir(directory).exists()
+
+    def granted(self) -> set[str]:
+        """Return the identifiers to which some mailbox here is open."""
+        lists = (acl.load(self._directory(name)) for name in self._existing())
+        return set().union(*(grantees(found) for found in lists if found is not None))
+
+    def _note_grants(self, identifiers: Iterable[str]) -> None:
+        if self.grants is not None and self.user.name:
+            self.grants.level(self.user.name, identifiers, self.granted())
+
     def shown(self, name: str) -> str:
         """Return the name under which the user knows a mailbox of this account."""
         return name
@@ -123,10 +155,11 @@ class Account:
         box = self._open.get(name)
         if box is not None:
             try:
+                box.require("r")
                 return box.status(size)
             except NoSuchMailbox:  # it may have been made anew
                 self._open.pop(name).close()
-        return self._keep(name, self.open(name)).status(size)
+        return self._keep(name, self.open(name, "r")).status(size)
 
     def _keep(self, name: str, box: Mailbox) -> Mailbox:
         if len(self._open) >= KEPT_OPEN:
@@ -290,7 +323,10 @@ class Account:
             if not Maildir(directory).exists():
                 self._refuse_missing(name)
             self.guard.admit(directory, "x")
+            grants = grantees(acl.load(directory) or {})
             self._remove(directory)
+            if grants:
+                self._note_grants(grants)
             self.special.store(self.special.without([name]))
             self.journal.changed()
 

@@ -7,10 +7,23 @@ without the file is its owner's alone. A file that makes no sense grants nothing
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
-from pymaild.mail.rights import ALL, Acl, Actor, Rights, complete, effective, require
+from pymaild.mail.rights import (
+    ALL,
+    KNOWING,
+    Acl,
+    Actor,
+    Rights,
+    changed,
+    complete,
+    effective,
+    kept,
+    require,
+)
 from pymaild.storage import atomic
+from pymaild.storage.locks import FileLock
 
 NAME = "pymaild.acl"
 HEADER = "pymaild acl 1"
@@ -109,10 +122,6 @@ class Guard:
         """Say whether the user may be told of a mailbox (RFC 4314 §4, LIST)."""
         return self.own or "l" in self.rights(directory)
 
-    def list_of(self, directory: str) -> Acl:
-        """Return the list of a mailbox, the one that holds without a file included."""
-        return complete(load(directory), self.owner)
-
     def inherit(self, parent: str, child: str) -> None:
         """Give a new mailbox the list of the one above it (RFC 4314 §4, CREATE)."""
         acl = load(parent)
@@ -122,3 +131,49 @@ class Guard:
     def save(self, directory: str, acl: Acl) -> None:
         """Replace the list of a mailbox. Raises OSError, and Refused (LIMIT)."""
         save(directory, acl, self._durable)
+
+
+class Controlled:
+    """The access control list of one mailbox, to be read and changed.
+
+    ``note`` is told identifiers whose rights have changed, while the account is locked.
+    """
+
+    def __init__(
+        self, directory: str, guard: Guard, lock: FileLock, note: Callable[[Iterable[str]], None]
+    ) -> None:
+        self._directory = directory
+        self._guard = guard
+        self._lock = lock
+        self._note = note
+
+    def rights(self) -> Rights:
+        """Return the user's own rights (RFC 4314 §3.5). Raises NoSuchMailbox where hidden."""
+        held = self._guard.rights(self._directory)
+        if not held & KNOWING:
+            raise NoSuchMailbox
+        return held
+
+    def require_any(self, needed: str, some: str) -> None:
+        """Check that the user has all of ``needed`` and one of ``some``. Raises Refused."""
+        held = self.rights()
+        require(held, needed)
+        if not held.intersection(some):
+            require(held, some)
+
+    def acl(self) -> Acl:
+        """Return the list (RFC 4314 §3.3), the one that holds without a file included."""
+        self._guard.admit(self._directory, "a")
+        return complete(load(self._directory), self._guard.owner)
+
+    def kept(self, identifier: str, admins: Iterable[str]) -> Rights:
+        """Return what an identifier always has here (RFC 4314 §3.4)."""
+        self._guard.admit(self._directory, "a")
+        return kept(identifier, self._guard.owner, identifier in admins)
+
+    def change(self, identifier: str, how: str, given: Rights) -> None:
+        """Change what one identifier has (RFC 4314 §3.1): ``how`` is "+", "-" or ""."""
+        with self._lock:
+            acl = changed(self.acl(), identifier, how, given)
+            self._guard.save(self._directory, acl)
+            self._note([identifier])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pymaild.core.errors import Code, Refused, StorageFailure
 from pymaild.mail.flags import Flags
 
 if TYPE_CHECKING:
     from pymaild.mail.account import Account
+    from pymaild.mail.mailbox import Mailbox
 
 
 def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tuple[str, int]:
@@ -18,8 +20,7 @@ def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tu
     Refused and what ``pieces`` raises; then nothing has been delivered.
     """
     account.prepare()
-    name = folder if folder and account.exists(folder) else "INBOX"
-    with account.open(name) as mailbox:
+    with _target(account, folder) as mailbox:
         draft = mailbox.write(pieces)
         try:
             uid = mailbox.commit([(draft, Flags(), None)])[0]
@@ -27,3 +28,16 @@ def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tu
             draft.discard()
             raise
     return mailbox.name, uid
+
+
+def _target(account: Account, folder: str | None) -> Mailbox:
+    """Open where the message goes: INBOX where there is no such folder to post to."""
+    try:
+        return account.open(folder or "INBOX", "p" if folder else "")
+    except Refused as error:
+        if not folder or isinstance(error, StorageFailure) or error.code not in _NO_FOLDER:
+            raise
+    return account.open("INBOX")
+
+
+_NO_FOLDER = (Code.NONEXISTENT, Code.NOPERM)

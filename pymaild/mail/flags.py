@@ -31,6 +31,25 @@ class Flags:
         """Return these flags after a STORE of ``other``: set, add or remove."""
         return _COMBINE[how](self, other)
 
+    def limited(self, before: Flags, allowed: Flags) -> Flags:
+        """Return these flags where a change is allowed, and those of ``before`` elsewhere."""
+        return Flags(
+            self.system & allowed.system | before.system & ~allowed.system,
+            self.keywords & allowed.keywords | before.keywords & ~allowed.keywords,
+        )
+
+
+EVERYTHING = Flags(SEEN | ANSWERED | FLAGGED | DELETED | DRAFT, (1 << 64) - 1)
+
+
+def allowed(rights: frozenset[str]) -> Flags:
+    """Return the flags that a user with these rights may change (RFC 4314 §4)."""
+    others = EVERYTHING if "w" in rights else Flags()
+    system = others.system & ~(SEEN | DELETED)
+    system |= SEEN if "s" in rights else 0
+    system |= DELETED if "t" in rights else 0
+    return Flags(system, others.keywords)
+
 
 def _added(ours: Flags, given: Flags) -> Flags:
     return Flags(ours.system | given.system, ours.keywords | given.keywords)

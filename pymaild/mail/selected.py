@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pymaild.core.errors import NoSuchMailbox, Refused
 from pymaild.index import Gap, Unusable, View
 from pymaild.mail.mailbox import Mailbox
+from pymaild.mail.rights import WRITING
 from pymaild.storage._watch import Watch
 
 if TYPE_CHECKING:
@@ -52,10 +53,14 @@ class Selected:
 
     @classmethod
     def open(cls, account: Account, name: str, read_only: bool) -> Selected:
-        """Select a mailbox as it is now; read-write claims its recent messages."""
-        mailbox = account.open(name)
+        """Select a mailbox as it is now; read-write claims its recent messages.
+
+        Who may change nothing there gets it read-only (RFC 4314 §5.2).
+        """
+        mailbox = account.open(name, "r")
         try:
             mailbox.refresh()
+            read_only = read_only or not mailbox.rights() & WRITING
             selected = cls(mailbox, mailbox.view(), read_only)
             selected._claim()
         except BaseException:
@@ -75,7 +80,7 @@ class Selected:
     ) -> Selected | None:
         """Take up a view where another process left it; None when it cannot be had again."""
         try:
-            mailbox = account.open(name)
+            mailbox = account.open(name, "r")
         except Refused:
             return None
         view = View.of(mailbox.index, snapshot) if mailbox.uidvalidity == uidvalidity else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pymaild.core.settings import Duration, Size, setting
+from pymaild.core.settings import Duration, FilePath, Size, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,22 @@ class MailSettings:
         "",
         "Where users reach the administrator, told to clients that ask: an address such as "
         '"mailto:postmaster@example.org".',
+    )
+    others: str = setting(
+        "Users",
+        "The name above the mailboxes that other virtual users have opened to one by access "
+        "control lists: Users/alice is the INBOX of alice. Empty: there are none.",
+    )
+    shared: str = setting("Shared", "The name above the mailboxes of shared_directory.")
+    shared_directory: FilePath = setting(
+        FilePath(""),
+        "A Maildir whose folders belong to nobody; access control lists say who may use them. "
+        "It belongs to the mail user. Empty: there is none.",
+    )
+    admins: tuple[str, ...] = setting(
+        (),
+        "Users who may change quotas, and who make mailboxes in shared_directory and say there "
+        "who may use them.",
     )
     lock_timeout: Duration = setting(
         Duration(30.0),

@@ -23,6 +23,7 @@ class Transfer:
 
     def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
         self.source, self.target, self.move = source, target, move
+        self.allowed = target.allowed()
         self.cached: list[tuple[int, bytes | None, int]] = []
 
     def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
@@ -57,6 +58,7 @@ class Transfer:
             return False
         stat = os.stat(path)
         words = _translate(keywords, mapping)
+        system &= self.allowed.system
         named = self._adopt(path, base, uid, system, words)
         placed.append((named, False, system, words))
         wire = index.wire_size(row)
@@ -91,7 +93,7 @@ class Transfer:
         names = self.source.keyword_names()
         mapping = {}
         for bit, name in enumerate(names):
-            if used >> bit & 1:
+            if used >> bit & 1 and self.allowed.keywords:
                 mapping[bit] = self.target.flags([name], self.target.may_create_keywords()).keywords
         return mapping
 

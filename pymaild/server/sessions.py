@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import socket
 import time
 from typing import Any
 
 from pymaild.auth.client import AuthClient
+from pymaild.auth.users import mail_root
 from pymaild.core.errors import Code, Disconnected, Leave, Refused, TimedOut
-from pymaild.core.session import Ending, Peer, SessionRecord, Stream
+from pymaild.core.session import Ending, Peer, SessionRecord, Stream, User
 from pymaild.mail.account import Account
+from pymaild.mail.grants import DIRECTORY, Grants
 from pymaild.mail.services import Services
+from pymaild.mail.sharing import SharingAccount
 from pymaild.net import proxy
 from pymaild.net.protocols import PROTOCOLS, Protocol
 from pymaild.net.proxy import Header, ProxyError, Tlv
@@ -40,6 +44,7 @@ class Sessions:
         self._titles = {settings.title: settings for settings in place.config.listeners}
         self._hostname = place.shared.hostname
         self._auth = AuthClient(settings.auth_socket, place.config.auth)
+        self._grants = Grants(os.path.join(mail_root(place.config.auth), DIRECTORY))
         self.board = SessionBoard(
             place.shared.scoreboard,
             place.slot,
@@ -114,12 +119,15 @@ class Sessions:
             mail=config.mail,
             auth=self._auth,
             board=self.board,
-            open_account=lambda user: Account(user, config.mail),
+            open_account=self._open_account,
             hostname=self._hostname,
             spool=config.server.spool,
             become=self._become,
             starttls=bool(config.tls.certificates),
         )
+
+    def _open_account(self, user: User) -> Account:
+        return SharingAccount(user, self._config.mail, self._auth.lookup, self._grants)
 
     def _become(self, record: SessionRecord) -> Stream:
         """Have the master run a session in a process of its system user; we are its client.

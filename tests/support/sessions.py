@@ -18,8 +18,10 @@ from pymaild.auth.server import serve
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.session import Ending, SessionRecord, TlsFacts, User
 from pymaild.mail.account import Account
+from pymaild.mail.grants import Grants
 from pymaild.mail.services import Services
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.sharing import SharingAccount
 from pymaild.net.stream import SocketStream
 
 HOSTNAME = "mail.example.org"
@@ -193,7 +195,8 @@ class Bench:
         self.auth = Auth(folder)
         self.spool = folder / "spool"
         self.spool.mkdir()
-        self.open_account: Callable[[User], Account] = lambda user: Account(user, self.mail)
+        self.grants = Grants(str(folder / "grants"))
+        self.open_account: Callable[[User], Account] = self.sharing
         self._record_type, self._session_type = protocol
         self._open: list[Callable[[], None]] = []
 
@@ -218,6 +221,17 @@ class Bench:
         mail = self.folder / "mail" / name / "Maildir"
         mail.parent.mkdir(parents=True, exist_ok=True)
         return User(name, os.getuid(), os.getgid(), "", str(mail))
+
+    def sharing(self, user: User) -> SharingAccount:
+        """An account as its user has it, with what others opened to it."""
+        return SharingAccount(user, self.mail, self._lookup, self.grants)
+
+    def _lookup(self, name: str) -> User | None:
+        client = self.auth.client()
+        try:
+            return client.lookup(name)
+        finally:
+            client.close()
 
     def account(self, name: str) -> Account:
         account = Account(self.user(name), self.mail)
@@ -250,7 +264,7 @@ class Bench:
         )
 
     def record(self, **fields: Any) -> Any:
-        return self._record_type(id="test-1", **fields)
+        return self._record_type(**{"id": "test-1", **fields})
 
     def start(self, record: Any = None, tls: bool = False) -> Running:
         """Run a session, new or from a record, until it ends by itself or with the test."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pymaild.imap.command import Command
+from pymaild.imap.commands.acl import deleteacl, getacl, listrights, myrights, setacl
 from pymaild.imap.commands.anystate import (
     capability,
     identify,
@@ -13,10 +14,11 @@ from pymaild.imap.commands.anystate import (
     unauthenticate,
 )
 from pymaild.imap.commands.append import announced as append_announced
-from pymaild.imap.commands.append import append
+from pymaild.imap.commands.append import append, replace, replace_announced
 from pymaild.imap.commands.authenticate import authenticate, login, login_literal
 from pymaild.imap.commands.copy import copy, move
 from pymaild.imap.commands.enable import enable
+from pymaild.imap.commands.esearch import esearch
 from pymaild.imap.commands.expunge import expunge, uid_expunge
 from pymaild.imap.commands.fetch import fetch
 from pymaild.imap.commands.idle import again, idle
@@ -51,12 +53,18 @@ _TABLE: tuple[Command, ...] = (
     Command("LSUB", AUTH, lsub, "RFC 3501 §6.3.9"),
     Command("XLIST", AUTH, xlist, "Gmail, before RFC 6154"),
     Command("NAMESPACE", AUTH, namespace, "RFC 2342 §5", capability="NAMESPACE"),
+    Command("ESEARCH", AUTH, esearch, "RFC 7377 §2", capability="MULTISEARCH"),
     Command("STATUS", AUTH, status, "RFC 3501 §6.3.10"),
     Command("GETMETADATA", AUTH, getmetadata, "RFC 5464 §4.2", capability="METADATA"),
     Command("SETMETADATA", AUTH, setmetadata, "RFC 5464 §4.3", capability="METADATA"),
     Command("APPEND", AUTH, append, "RFC 3501 §6.3.11", announced=append_announced),
     Command("UNAUTHENTICATE", AUTH, unauthenticate, "RFC 8437 §3", capability="UNAUTHENTICATE"),
     Command("NOTIFY", AUTH, notify, "RFC 5465 §3.1", capability="NOTIFY"),
+    Command("SETACL", AUTH, setacl, "RFC 4314 §3.1", capability="ACL"),
+    Command("DELETEACL", AUTH, deleteacl, "RFC 4314 §3.2", capability="ACL"),
+    Command("GETACL", AUTH, getacl, "RFC 4314 §3.3", capability="ACL"),
+    Command("LISTRIGHTS", AUTH, listrights, "RFC 4314 §3.4", capability="ACL"),
+    Command("MYRIGHTS", AUTH, myrights, "RFC 4314 §3.5", capability="ACL"),
     Command("IDLE", AUTH, idle, "RFC 2177 §3", capability="IDLE"),
     Command("CHECK", SELECT, noop, "RFC 3501 §6.4.1"),
     Command("CLOSE", SELECT, close, "RFC 3501 §6.4.2"),
@@ -72,6 +80,22 @@ _TABLE: tuple[Command, ...] = (
     Command("UID STORE", SELECT, partial(store, by_uid=True), "RFC 3501 §6.4.8"),
     Command("COPY", SELECT, partial(copy, by_uid=False), "RFC 3501 §6.4.7"),
     Command("UID COPY", SELECT, partial(copy, by_uid=True), "RFC 3501 §6.4.8"),
+    Command(
+        "REPLACE",
+        SELECT,
+        partial(replace, by_uid=False),
+        "RFC 8508 §3.2",
+        capability="REPLACE",
+        announced=replace_announced,
+    ),
+    Command(
+        "UID REPLACE",
+        SELECT,
+        partial(replace, by_uid=True),
+        "RFC 8508 §3.3",
+        capability="REPLACE",
+        announced=replace_announced,
+    ),
     Command("MOVE", SELECT, partial(move, by_uid=False), "RFC 6851 §3.1", capability="MOVE"),
     Command("UID MOVE", SELECT, partial(move, by_uid=True), "RFC 6851 §3.2", capability="MOVE"),
 )

@@ -42,7 +42,7 @@ def _transfer(session: ImapSession, args: Arguments, by_uid: bool, move: bool) -
     args.end()
     selection = session.current
     if move:
-        selection.require_writable()
+        selection.require_writable("te")  # RFC 6851 §4.2
     with open_target(session, name) as target:
         if not seqs:
             return b""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def expunge(session: ImapSession, args: Arguments) -> bytes | None:
     """EXPUNGE (RFC 3501 §6.4.3); the loop tells what is gone."""
     args.end()
-    session.current.require_writable()
+    session.current.require_writable("e")
     return told(session, b"EXPUNGE", remove_deleted(session.current))
 
 
@@ -26,7 +26,7 @@ def uid_expunge(session: ImapSession, args: Arguments) -> bytes | None:
     args.sp()
     named = set(messages(session, args, by_uid=True))
     args.end()
-    session.current.require_writable()
+    session.current.require_writable("e")
     return told(session, b"UID EXPUNGE", remove_deleted(session.current, named))
 
 

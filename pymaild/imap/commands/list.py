@@ -11,6 +11,7 @@ from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.core.errors import Refused, StorageFailure
 from pymaild.imap import grammar, names
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.commands.acl import rights_of
 from pymaild.imap.commands.metadata import read_entries, response
 from pymaild.imap.commands.status import answer, planned, read_items
 from pymaild.imap.listing import CRITERIA, Choice, Found, attributes, childinfo, line
@@ -134,6 +135,7 @@ RETURNS: dict[bytes, Callable[[Arguments], Any]] = {
     b"SPECIAL-USE": _nothing,  # RFC 6154 §2
     b"STATUS": _status_items,  # RFC 5819 §2
     b"METADATA": _entries,  # RFC 9590 §3
+    b"MYRIGHTS": _nothing,  # RFC 8440 §3
 }
 
 
@@ -209,10 +211,16 @@ def _metadata(session: ImapSession, entry: Entry, wanted: dict[str, str]) -> byt
     return response(session, entry.name, told)
 
 
+def _myrights(session: ImapSession, entry: Entry, asked: None) -> bytes:
+    """MYRIGHTS (RFC 8440 §3)."""
+    return rights_of(session, entry.name)
+
+
 #: Return options that are answered by replies of their own, in the order of these.
 EXTRAS: dict[bytes, Callable[[ImapSession, Entry, Any], bytes]] = {
     b"STATUS": _status,
     b"METADATA": _metadata,
+    b"MYRIGHTS": _myrights,
 }
 
 
@@ -258,11 +266,17 @@ def _one_pattern(args: Arguments) -> tuple[str, str]:
 
 
 def namespace(session: ImapSession, args: Arguments) -> None:
-    """NAMESPACE (RFC 2342 §5): one personal namespace."""
+    """NAMESPACE (RFC 2342 §5): one's own mailboxes, those of other users, and shared ones."""
     args.end()
-    prefix = session.mailbox_name(session.services.mail.prefix)
-    separator = string(session.account.separator.encode())
-    session.write(b"* NAMESPACE ((%b %b)) NIL NIL\r\n" % (prefix, separator))
+    account = session.account
+    separator = string(account.separator.encode())
+
+    def told(prefix: str) -> bytes:
+        return b"((%b %b))" % (session.mailbox_name(prefix), separator)
+
+    others, shared = (p and told(p) for p in (account.others_prefix, account.shared_prefix))
+    kinds = (told(account.prefix), others or b"NIL", shared or b"NIL")
+    session.write(b"* NAMESPACE %b %b %b\r\n" % kinds)
 
 
 def _matchers(session: ImapSession, reference: str, patterns: list[str]) -> list[Match]:

@@ -86,10 +86,13 @@ def _introduce(session: ImapSession, selection: Selection) -> None:
 
 
 def close(session: ImapSession, args: Arguments) -> None:
-    """CLOSE (RFC 3501 §6.4.2): deleted messages go without being told."""
+    """CLOSE (RFC 3501 §6.4.2): deleted messages go without being told.
+
+    Who may not expunge just leaves (RFC 4314 §4).
+    """
     args.end()
     selection = session.current
-    if not selection.read_only:
+    if not selection.read_only and "e" in selection.mailbox.rights():
         remove_deleted(selection)
     session.deselect()
 

@@ -16,6 +16,7 @@ from pymaild.mail.condition import Unchanged
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
+    from pymaild.mail.mailbox import Mailbox
 
 How = Literal["set", "add", "remove"]
 
@@ -73,6 +74,7 @@ def _store(
 ) -> bytes | None:
     selection = session.current
     selection.require_writable()
+    _require_some(selection.mailbox, change.names)
     flags = selection.mailbox.flags(change.names, create=change.how != "remove")
     view = selection.selected.view
     lost = set(selection.mailbox.store(view, seqs, change.how, flags, condition))
@@ -83,6 +85,17 @@ def _store(
     if lost and not by_uid:
         raise _expunged(modified)
     return b"[MODIFIED %b] STORE was conditional" % modified if modified else None
+
+
+def _require_some(mailbox: Mailbox, names: Sequence[str]) -> None:
+    """Refuse where the user may change none of the flags named (RFC 4314 §4)."""
+    rights = mailbox.rights()
+    needed = {_RIGHTS.get(name.upper(), "w") for name in names} or set("stw")
+    if not rights & needed:
+        raise Refused(Code.NOPERM, "You have no right to change these flags")
+
+
+_RIGHTS = {"\\SEEN": "s", "\\DELETED": "t"}
 
 
 def _tell(
