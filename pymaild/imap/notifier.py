@@ -7,6 +7,7 @@ of mailboxes the journal's. So nothing is lost between two processes.
 from __future__ import annotations
 
 import time
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from pymaild.core.errors import Code, Refused, TimedOut
@@ -145,8 +146,17 @@ class Notifier:
     # -- telling ---------------------------------------------------------------------------
 
     def tell(self, expunge: bool = False) -> None:
-        """Tell all there is to tell outside of a command. ``expunge``: in IDLE."""
-        self.watch()  # first, so that nothing falls between looking and waiting
+        """Tell all there is to tell outside of a command. ``expunge``: in IDLE.
+
+        When that changes what is watched, it looks once more: nothing may fall between.
+        """
+        while True:
+            self.watch()
+            self._tell(expunge)
+            if self._watch is not None:
+                return
+
+    def _tell(self, expunge: bool) -> None:
         stirred, self._stirred = self._stirred, set()
         if stirred is None or TREE_KEY in stirred:
             self._tell_tree()
@@ -178,7 +188,8 @@ class Notifier:
         if not len(view) or view.uid(len(view)) <= newest or self._plan is None:
             return
         own = self.session.added
-        seqs = [s for s in view.resolve([(newest + 1, 0)], True) if view.uid(s) not in own]
+        new = view.resolve([(newest + 1, 0)], True)
+        seqs = array("I", [seq for seq in new if view.uid(seq) not in own])
         own.clear()
         if seqs:
             Fetch(self.session, self._plan).run(seqs)

@@ -240,6 +240,11 @@ class ImapSession:
             failed = error if isinstance(error, Refused) else from_oserror(error)
             self._log_refusal(failed)
             self.overflow()
+        except (Gone, Disconnected, TimedOut, Leave):
+            raise
+        except Exception:
+            self._log_bug()
+            self.overflow()
 
     def read_line(self) -> bytes:
         """Return a line that is no command, in the middle of one. Raises BadSyntax."""
@@ -257,14 +262,21 @@ class ImapSession:
             yield self.tokens.absorb(self.read())
             self.services.board.beat()
 
-    def finish_command(self) -> None:
-        """Read on to the end of the command behind its streamed literal. Raises BadSyntax."""
+    def keep_literal(self) -> None:
+        """Take the announced literal into the command as an argument. Raises BadSyntax."""
+        if not self.tokens.keep():
+            raise BadSyntax(self.tokens.refusal or "Literal is too long")
+        self._continue()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Read on behind a literal: to the next one or the end of the command. Raises BadSyntax."""
         while (met := self.tokens.next()) == NEED_MORE:
             self.tokens.feed(self.read())
         if met == REFUSED:
             raise BadSyntax(self.tokens.refusal or "Command was refused")
         if met == LITERAL:
-            raise BadSyntax("Unexpected literal")
+            self._check_literal()
 
     # -- one command -------------------------------------------------------------------------
 
@@ -426,11 +438,16 @@ class ImapSession:
             log.error("session=%s user=%r: %s", self.record.id, self._user(), error.detail)
 
     def _bug(self) -> None:
+        reference = self._log_bug()
+        self._settle()
+        self._no(Refused(Code.SERVERBUG, f"Internal error, reference {reference}"))
+
+    def _log_bug(self) -> str:
+        """Log the exception that is being handled; returns what the client is told of it."""
         reference = secrets.token_hex(4)
         log.exception("internal error %s: session=%s", reference, self.record.id)
         self.services.board.count("bugs")
-        self._settle()
-        self._no(Refused(Code.SERVERBUG, f"Internal error, reference {reference}"))
+        return reference
 
     def bye(self, reason: str) -> None:
         """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""

@@ -70,9 +70,9 @@ class Account:
         self._subscriptions = Subscriptions(self.root, settings)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self._lock = FileLock(lock, settings.lock_timeout)
-        self._shelf = Shelf(self.root, settings, self._lock, self.special, self.guard)
         self._names = Names(settings.separator, settings.prefix)
         self.journal = Journal(self.root, self._lock, self._picture)
+        self._shelf = Shelf(self.root, settings, self._lock, self.special, self.guard, self.journal)
 
     # -- looking -----------------------------------------------------------------------------
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail.acl import Guard
+from pymaild.mail.journal import Journal
 from pymaild.mail.metadata import NAME, OF_ACCOUNT, Annotations, Computed
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
@@ -19,17 +21,24 @@ class Shelf:
     """The annotations of one account, as one user sees them."""
 
     def __init__(
-        self, root: str, settings: MailSettings, lock: FileLock, special: SpecialUses, guard: Guard
+        self,
+        root: str,
+        settings: MailSettings,
+        lock: FileLock,
+        special: SpecialUses,
+        guard: Guard,
+        journal: Journal,
     ) -> None:
         self._root = root
         self._settings = settings
         self._lock = lock
         self._special = special
         self._guard = guard
+        self._journal = journal
 
     def server(self) -> Annotations:
         """Return those of the server: what is shared stands in the settings."""
-        found = self._file(os.path.join(self._root, OF_ACCOUNT), shared=False)
+        found = self._file("", os.path.join(self._root, OF_ACCOUNT), shared=False)
         found.computed["/shared/comment"] = _fixed(self._settings.server_comment)
         found.computed["/shared/admin"] = _fixed(self._settings.server_admin)
         return found
@@ -41,14 +50,15 @@ class Shelf:
             raise NoSuchMailbox
         if not held & _ANY_OF:
             raise Refused(Code.NOPERM, "You have no right to the annotations of this mailbox")
-        found = self._file(os.path.join(directory, NAME), shared=_SETS_SHARED in held)
+        found = self._file(name, os.path.join(directory, NAME), shared=_SETS_SHARED in held)
         found.computed["/private/specialuse"] = self._special_use(name)
         return found
 
-    def _file(self, path: str, shared: bool) -> Annotations:
+    def _file(self, name: str, path: str, shared: bool) -> Annotations:
         actor = self._guard.actor
         user = actor.name if actor else self._guard.owner
-        return Annotations(path, user, self._lock, self._settings, shared=shared)
+        note = partial(self._journal.metadata, name)
+        return Annotations(path, user, self._lock, self._settings, shared=shared, note=note)
 
     def _special_use(self, name: str) -> Computed:
         """The uses of a mailbox as an annotation (RFC 6154 §4); the owner's alone has any."""

@@ -48,6 +48,7 @@ class Annotations:
     settings: MailSettings
     computed: dict[str, Computed] = field(default_factory=dict)
     shared: bool = True  # whether clients may set shared entries
+    note: Callable[[str], object] = lambda entry: None  # told of each entry that changes
 
     def all(self) -> Entries:
         """Return the entries that have a value, sorted by name."""
@@ -87,6 +88,8 @@ class Annotations:
             except OSError:
                 self._save(after, before)
                 raise
+            for entry in changes:
+                self.note(entry)
 
     def copy(self, source: Annotations) -> None:
         """Take over all that stands in another file; the caller has the lock."""

@@ -106,7 +106,10 @@ def test_modseqs_of_other_mailboxes_for_those_who_know_them(mail: ImapBench) -> 
 
 
 def test_names_subscriptions_and_their_makers(mail: ImapBench) -> None:
-    client, other = watching(mail, "(personal (MailboxName SubscriptionChange))"), mail.login()
+    client, other = (
+        watching(mail, "(personal (MailboxName SubscriptionChange))"),
+        mail.login(id="2"),
+    )
     client.ok("CREATE Own")
     other.ok("CREATE Lists/new")
     told = lines(client, 2)
@@ -163,7 +166,7 @@ def test_a_resumed_session_goes_on_telling(mail: ImapBench) -> None:
 def test_lost_events_are_said_to_be_lost(mail: ImapBench) -> None:
     client = watching(mail, "(personal (MailboxName))")
     account = mail.account("alice")
-    (Path(account.root) / FILE).write_bytes(b"")
+    (Path(account.root) / FILE).unlink()
     assert "NOTIFICATIONOVERFLOW" in lines(client, 1)[0]
     assert client.record.notify is not None
     assert client.record.notify["groups"] == []
