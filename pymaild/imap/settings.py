@@ -59,8 +59,17 @@ class ImapSettings:
         "Search strings beyond ASCII without CHARSET are read as UTF-8, and where they are not, "
         "as Latin-1. RFC 3501 §6.4.4 knows ASCII only, but clients leave CHARSET out (2026-11).",
     )
+    append_8bit_headers: bool = setting(
+        False,
+        "APPEND takes messages with octets beyond ASCII in their header from any client. RFC 6855 "
+        "§4 has them refused before ENABLE UTF8=ACCEPT or IMAP4rev2, but old mail has such "
+        "headers, and programs that copy mailboxes stop at it (2026-11).",
+    )
     contexts: int = setting(
         8, "Most searches of a session that are kept up to date (SEARCH RETURN (UPDATE)).", low=1
+    )
+    searched_mailboxes: int = setting(
+        10_000, "Most mailboxes that one ESEARCH command may search.", low=1
     )
     saved_ranges: int = setting(
         10_000,

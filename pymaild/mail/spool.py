@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ class Spool:
             max_size=max(memory, 1), dir=folder, prefix="spool-"
         )
         self.size = 0
+        self._memory = max(memory, 1)
 
     def write(self, data: bytes) -> None:
         """Append ``data``."""
@@ -40,6 +42,17 @@ class Spool:
             self._file.seek(0)
             while piece := self._file.read(_PIECE):
                 yield piece
+        except OSError as error:
+            raise from_oserror(error) from error
+
+    def view(self) -> memoryview:
+        """Return all that was written, in memory or mapped; nothing is written after that."""
+        try:
+            if self.size <= self._memory:
+                self._file.seek(0)
+                return memoryview(self._file.read())
+            self._file.flush()
+            return memoryview(mmap.mmap(self._file.fileno(), self.size, prot=mmap.PROT_READ))
         except OSError as error:
             raise from_oserror(error) from error
 

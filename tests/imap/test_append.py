@@ -48,7 +48,6 @@ def test_no_continuation_for_what_is_refused(imap: ImapBench) -> None:
         b"APPEND INBOX \\Seen {10}",
         b"APPEND INBOX (\\Seen)  {10}",
         b"APPEND INBOX (\\Seen) yesterday {10}",
-        b"APPEND INBOX ~{10}",
         b"APPEND INBOX(\\Seen) {10}",
     ):
         answer = client.command(command)
@@ -88,7 +87,7 @@ def test_literal_in_pieces(imap: ImapBench) -> None:
     assert client.finish("b").status == "OK"
 
 
-@pytest.mark.parametrize("rest", [b" junk", b"x", b" {3+}\r\nabc", b" (", b" \x00"])
+@pytest.mark.parametrize("rest", [b" junk", b"x", b"{3+}\r\nabc", b" (", b" \x00"])
 def test_junk_behind_the_message_stores_nothing(imap: ImapBench, rest: bytes) -> None:
     client = imap.login()
     client.bad(b"APPEND INBOX {%d+}\r\n" % len(MESSAGE) + MESSAGE + rest)

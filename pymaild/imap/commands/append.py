@@ -1,13 +1,15 @@
-"""APPEND: the message streams to disk, and is refused before it is sent."""
+"""APPEND and REPLACE: messages stream to disk, and are refused before they are sent."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild._parser import ANNOUNCED, LIST_BEGIN, QUOTED, BadSyntax
+from pymaild._parser import ANNOUNCED, BadSyntax
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.responses import sequence_set
+from pymaild.imap.upload import Upload
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def announced(session: ImapSession, args: Arguments) -> bool:
-    """Whether the announced literal is the message; if not, it is the mailbox's name."""
+    """Whether the announced literal belongs to the messages; if not, it is the mailbox's name."""
     args.sp()
     if args.peek() == ANNOUNCED:
         return False
@@ -24,63 +26,68 @@ def announced(session: ImapSession, args: Arguments) -> bool:
 
 
 def append(session: ImapSession, args: Arguments) -> bytes:
-    """APPEND (RFC 3501 §6.3.11), answered with the new UID (RFC 4315 §3).
+    """APPEND (RFC 3501 §6.3.11) of one message or several, all or none (RFC 3502).
 
-    Runs when the message is announced: everything that can be refused is refused before the
-    client sends it.
+    Answered with the new UIDs (RFC 4315 §3). Runs when the first literal is announced.
     """
     args.sp()
     name = grammar.mailbox(args)
-    args.sp()
-    flags, date = _options(args)
-    _check_message(session, args)
-    with open_target(session, name) as mailbox:
-        return _store(session, args, mailbox, flags, date)
-
-
-def _options(args: Arguments) -> tuple[list[str], int | None]:
-    flags: list[str] = []
-    date = None
-    if args.peek() == LIST_BEGIN:
-        flags = grammar.flag_list(args)
-        args.sp()
-    if args.peek() == QUOTED:
-        date = args.date_time()
-        args.sp()
-    return flags, date
-
-
-def _check_message(session: ImapSession, args: Arguments) -> None:
-    """Look at what is announced (RFC 7889 §4, RFC 3502 §6.3.11)."""
-    if args.peek() != ANNOUNCED or not args.glued():
-        raise BadSyntax("Expected a message as a literal")
-    if session.tokens.literal_binary:
-        raise BadSyntax("A binary literal is not possible here")
-    if session.tokens.literal_size > session.services.mail.message_size:
-        raise Refused(Code.TOOBIG, "The message is larger than this server accepts")
-    if session.tokens.literal_size == 0:
-        raise Refused(None, "An empty message cannot be stored")
+    with open_target(session, name) as mailbox, Upload(session, args, mailbox) as upload:
+        uids = mailbox.commit(upload.receive())
+        _note(session, mailbox, uids)
+    return b"[APPENDUID %d %b] APPEND completed" % (mailbox.uidvalidity, sequence_set(uids))
 
 
 def open_target(session: ImapSession, name: str) -> Mailbox:
     """Open the mailbox that messages go to. Raises Refused TRYCREATE (RFC 3501 §6.3.11)."""
     try:
-        return session.account.open(name)
+        return session.account.open(name, "i")
     except NoSuchMailbox:
         raise Refused(Code.TRYCREATE, "No such mailbox") from None
 
 
-def _store(
-    session: ImapSession, args: Arguments, mailbox: Mailbox, flags: list[str], date: int | None
-) -> bytes:
-    bits = mailbox.flags(flags)
-    draft = mailbox.write(session.literal())
-    try:
-        session.finish_command()
-        args.message()
-        args.end()
-        (uid,) = mailbox.commit([(draft, bits, date)])
-    except BaseException:
-        draft.discard()
-        raise
-    return b"[APPENDUID %d %d] APPEND completed" % (mailbox.uidvalidity, uid)
+def _note(session: ImapSession, mailbox: Mailbox, uids: list[int]) -> None:
+    """Remember what this client itself brought into the mailbox it has selected."""
+    if mailbox.name == session.record.mailbox:
+        session.added.update(uids)
+
+
+def replace_announced(session: ImapSession, args: Arguments) -> bool:
+    """Whether the announced literal belongs to the message; if not, it is the mailbox's name."""
+    args.sp()
+    args.number()
+    return announced(session, args)
+
+
+def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
+    """REPLACE and UID REPLACE (RFC 8508 §3).
+
+    The new UID is told first (§4.3); the loop tells of the new message and of the one that has
+    gone when all is done.
+    """
+    args.sp()
+    uid = _replaced(session, args, by_uid)
+    args.sp()
+    name = grammar.mailbox(args)
+    source = session.current.selected.mailbox
+    with open_target(session, name) as target, Upload(session, args, target) as upload:
+        (message,) = upload.receive(1)
+        uidvalidity, new = source.replace(uid, target, message)
+        _note(session, target, [new])
+    session.write(b"* OK [APPENDUID %d %d] Replacement is ready\r\n" % (uidvalidity, new))
+
+
+def _replaced(session: ImapSession, args: Arguments, by_uid: bool) -> int:
+    """Read which message is to go; returns its UID. Raises BadSyntax, Refused.
+
+    RFC 8508 §4.1: what STORE of \\Deleted and EXPUNGE need is needed here.
+    """
+    number = args.number()
+    selection = session.current
+    view = selection.selected.view
+    if not by_uid and not 0 < number <= len(view):
+        raise BadSyntax("There is no message of this number")
+    selection.require_writable("te")
+    if by_uid and not view.seq(number):
+        raise Refused(Code.NONEXISTENT, "There is no message of this UID")
+    return number if by_uid else view.uid(number)
