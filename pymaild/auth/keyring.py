@@ -45,7 +45,7 @@ class Keyring:
             return found
         usable = entry is not None and found is not None
         password = found if isinstance(found, bytes) else b""
-        salt = self._salt(entry.user.name if entry else prepared, method, size)
+        salt = self._salt(self._directory.short(prepared), method, size)
 
         def derived() -> Keys:
             return derive(method, prepare_scram_password(password), salt, iterations)

@@ -91,6 +91,11 @@ class Directory:
         digest = hmac.digest(self._key, name.encode("utf-8", "surrogatepass"), "sha256")
         return total[int.from_bytes(digest[:8]) % len(total)] if total else self._decoy
 
+    def short(self, name: str) -> str:
+        """Return a prepared name without the domain that need not be named."""
+        local, domain = split_name(name)
+        return local if domain and domain == self._domain else name
+
     def _names(self, name: str) -> list[str]:
         local, domain = split_name(name)
         if not self._domain:
