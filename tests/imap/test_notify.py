@@ -135,7 +135,7 @@ def test_a_new_mailbox_of_a_subtree_is_watched(mail: ImapBench) -> None:
 
 def test_metadata(mail: ImapBench) -> None:
     client = watching(mail, "(personal (MailboxMetadataChange ServerMetadataChange))")
-    other = mail.login()
+    other = mail.login(id="2")
     other.ok('SETMETADATA INBOX (/private/comment "mine")')
     assert lines(client, 1) == ['METADATA "INBOX" /private/comment']
 

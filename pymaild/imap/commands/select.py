@@ -9,6 +9,7 @@ from pymaild._parser import BadSyntax
 from pymaild.imap import grammar, modifiers
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.expunge import remove_deleted
+from pymaild.imap.listing import mailbox_line
 from pymaild.imap.selection import Selection
 from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.sync import Known, resynchronize
@@ -34,7 +35,7 @@ def select(session: ImapSession, args: Arguments, read_only: bool = False) -> by
     if parameters:
         session.aware()
     selection = session.select(Selected.open(session.account, name, read_only))
-    _introduce(session, selection)
+    _introduce(session, selection, name)
     if b"QRESYNC" in parameters:
         resynchronize(session, parameters[b"QRESYNC"])
     verb = b"EXAMINE" if read_only else b"SELECT"
@@ -68,21 +69,33 @@ _PARAMETERS: dict[bytes, Callable[[Arguments], Any]] = {
 }
 
 
-def _introduce(session: ImapSession, selection: Selection) -> None:
+def _introduce(session: ImapSession, selection: Selection, asked: str) -> None:
     selected = selection.selected
-    view = selected.view
-    unseen = 0 if session.modes.uidonly else view.first_unseen()
     lines = [
         b"* FLAGS %b\r\n" % selection.flag_list(),
         b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % selection.permanent_flags(),
-        b"* %d EXISTS\r\n" % len(view),
-        b"* %d RECENT\r\n" % selected.recent,
-        b"* OK [UNSEEN %d] First unseen\r\n" % unseen if unseen else b"",
+        b"* %d EXISTS\r\n" % len(selected.view),
+        *(_as_rev2(session, asked) if session.modes.rev2 else _as_rev1(session, selection)),
         b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % selected.mailbox.uidvalidity,
         b"* OK [UIDNEXT %d] Next UID\r\n" % selected.mailbox.status().uidnext,
         selection.highest(),
     ]
     session.write(b"".join(lines))
+
+
+def _as_rev1(session: ImapSession, selection: Selection) -> list[bytes]:
+    """What IMAP4rev2 left out (RFC 9051 appendix E)."""
+    selected = selection.selected
+    unseen = 0 if session.modes.uidonly else selected.view.first_unseen()
+    return [
+        b"* %d RECENT\r\n" % selected.recent,
+        b"* OK [UNSEEN %d] First unseen\r\n" % unseen if unseen else b"",
+    ]
+
+
+def _as_rev2(session: ImapSession, asked: str) -> list[bytes]:
+    """The mailbox as LIST shows it, under the name it goes by (RFC 9051 §6.3.2)."""
+    return [mailbox_line(session, session.record.mailbox, asked)]
 
 
 def close(session: ImapSession, args: Arguments) -> None:
