@@ -168,6 +168,10 @@ class _Reader:
             raise self.fail("section without end")
         self.at = end + 1
 
+    def _up_to(self, octets: bytes) -> bytes:
+        start, self.at = self.at, self.raw.index(octets, self.at)
+        return self.raw[start : self.at]
+
     def rest(self) -> list[Any]:
         """Values up to the end of the line."""
         values: list[Any] = []
@@ -178,9 +182,11 @@ class _Reader:
         return values
 
     def code(self) -> list[Any]:
-        """A response code in brackets (RFC 9051 §7.1)."""
+        """A response code in brackets (RFC 9051 §7.1); a URL may hold parentheses."""
         self.expect(b"[")
         values: list[Any] = []
+        if self.raw.startswith(b"BADURL ", self.at):
+            values = [Atom(word) for word in self._up_to(b"]").decode("ascii").split(" ")]
         while self.peek() != b"]":
             if values:
                 self.expect(b" ")
