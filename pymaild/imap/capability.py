@@ -45,8 +45,12 @@ def append_limit(session: ImapSession) -> int:
 
 
 def unauthenticate_possible(session: ImapSession) -> bool:
-    """Whether the session can lose its user: a process that became one cannot become another."""
-    return session.record.user is None or not session.record.user.system
+    """Whether the session can lose its user: a process that became one cannot become another.
+
+    Hidden, it is switched off (RFC 8437 §8).
+    """
+    user = session.record.user
+    return "UNAUTHENTICATE" not in _hidden(session) and not (user is not None and user.system)
 
 
 def _append_limit(session: ImapSession) -> list[str]:
@@ -90,6 +94,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("METADATA", AUTH, "RFC 5464 §1"),
     Capability("CONDSTORE", AUTH, "RFC 7162 §3.1.1", enable=True),
     Capability("QRESYNC", AUTH, "RFC 7162 §3.2.2", enable=True),
+    Capability("UIDONLY", AUTH, "RFC 9586 §3.1", enable=True),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
     Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),
     Capability("BINARY", AUTH, "RFC 3516 §4.1"),

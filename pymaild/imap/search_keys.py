@@ -11,10 +11,11 @@ from pymaild._parser import ATOM, LIST_BEGIN, QUOTED, BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import search, search_message
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.filters import NAME, Filters, read_name, undefined
 from pymaild.imap.modifiers import LARGEST_MODSEQ
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
-from pymaild.imap.sets import Ranges, beyond, uid_ranges
+from pymaild.imap.sets import UIDREQUIRED, Ranges, beyond, uid_ranges
 from pymaild.imap.settings import ImapSettings
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from pymaild.mime.headers import codec
@@ -22,10 +23,12 @@ from pymaild.mime.text import fold
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
+    from pymaild.index import View
 
 _DAY = 86400
 _LARGEST_SIZE = (1 << 62) - 1
 _LARGEST_UID = 0xFFFFFFFF
+_CHARSETS_OF_FILTERS = ("", "ascii", "utf-8")  # RFC 5466 §3.1
 
 
 @dataclass
@@ -36,28 +39,46 @@ class Reader:
     deep keys are nested. ``modseq`` says afterwards that the client asked for mod-sequences,
     and is to be told the highest (RFC 7162 §3.1.5). ``facts`` is for programs that are read
     again later: see :class:`Facts`.
+    ``selection`` is None where keys are only checked; ``strict``: numbers of messages that are
+    not there are an error.
     """
 
     args: Arguments
-    selection: Selection
+    selection: Selection | None
     settings: ImapSettings
+    filters: Filters
     charset: str = ""
     saved: Ranges = field(default_factory=list)
+    strict: bool = False
     depth: int = 0
     modseq: bool = False
     facts: Facts | None = None
+    utf8_only: bool = False  # CHARSET contradicts UTF8=ACCEPT (RFC 6855 §3)
 
     @classmethod
     def of(cls, session: ImapSession, args: Arguments) -> Self:
         """A reader of keys for the selected mailbox."""
-        saved = [(low, high) for low, high in session.record.saved]
+        reader = cls.elsewhere(session, args, session.current)
+        reader.saved = [(low, high) for low, high in session.record.saved]
+        reader.strict = not session.settings.absent_numbers
+        return reader
+
+    @classmethod
+    def elsewhere(
+        cls, session: ImapSession, args: Arguments, selection: Selection | None = None
+    ) -> Self:
+        """A reader of keys for any mailbox, where "$" is empty; without one, just to check."""
         charset = "utf-8" if session.modes.rev2 else ""  # RFC 9051 §6.4.4
-        return cls(args, session.current, session.settings, charset, saved)
+        reader = cls(args, selection, session.settings, Filters(session), charset)
+        reader.utf8_only = "UTF8=ACCEPT" in session.record.enabled
+        return reader
 
     def charset_given(self) -> None:
         """Read CHARSET and its name, if it is there. Raises Refused BADCHARSET."""
         if not self.args.ahead(b"CHARSET"):
             return
+        if self.utf8_only:
+            raise BadSyntax("CHARSET is not possible with UTF8=ACCEPT")
         self.args.name()
         self.args.sp()
         self.charset = charset(self.args.astring())
@@ -111,23 +132,20 @@ class Reader:
             ranges, by_uid = self.saved, True
         else:
             ranges = self.args.sequence_set()
-            self.selection.numbered = self.selection.numbered or not by_uid
-        count = len(self.selection.selected.view)
-        if not by_uid and not self.settings.absent_numbers and beyond(ranges, count):
-            raise BadSyntax("The set names a message that does not exist")
-        if self.facts is None:
-            return search.Numbers(ranges, by_uid)
-        return search.Numbers(self.facts.of(lambda: self._fixed(ranges, by_uid)), by_uid=True)
-
-    def _fixed(self, ranges: Ranges, by_uid: bool) -> Ranges:
-        """Return UIDs that a set means from now on (RFC 5267 §4.3): "n:*" has no end."""
+        if self.selection is None:
+            return search.All()
+        if self.facts is not None and self.facts.given is not None:
+            return search.Numbers(next(self.facts.given), by_uid=True)
         view = self.selection.selected.view
         if not by_uid:
-            return uid_ranges(view, view.resolve(ranges, False))
-        last = view.uid(len(view)) if len(view) else 1
-        open_ended = [(min(low, last), _LARGEST_UID) for low, high in ranges if low and not high]
-        closed = [(low or last, high or last) for low, high in ranges if high or not low]
-        return closed + open_ended
+            if self.selection.modes.uidonly:
+                raise BadSyntax(UIDREQUIRED)
+            self.selection.numbered = True
+            if self.strict and beyond(ranges, len(view)):
+                raise BadSyntax("The set names a message that does not exist")
+        if self.facts is None:
+            return search.Numbers(ranges, by_uid)
+        return search.Numbers(self.facts.of(lambda: _fixed(view, ranges, by_uid)), by_uid=True)
 
     # -- arguments -----------------------------------------------------------------------------
 
@@ -176,13 +194,50 @@ class Reader:
     def keyword(self) -> int:
         """Read a keyword behind a space; returns its bit, 0 where no message can have it."""
         self.args.sp()
-        return self.selection.mailbox.flags([self.args.atom().decode("ascii")], False).keywords
+        name = self.args.atom().decode("ascii")
+        if self.selection is None:
+            return 0
+        return self.selection.mailbox.flags([name], False).keywords
+
+    def filter(self) -> Key:
+        """Read the name of a filter, and its keys from where they stand (RFC 5466 §3.1)."""
+        self.args.sp()
+        name = read_name(self.args)
+        if self.charset not in _CHARSETS_OF_FILTERS:
+            raise BadSyntax("[BADCHARSET] Filters are possible with UTF-8 only")
+        if self.selection is None:
+            return search.All()
+        program = self.fact(lambda: self.filters.find(name))
+        outer = self.args, self.charset
+        self.filters.under_way.append(name.lower())
+        try:
+            self.args, self.charset = self.filters.arguments(program), "utf-8"
+            return self.program()
+        except BadSyntax:
+            raise undefined(name) from None
+        finally:
+            self.args, self.charset = outer
+            self.filters.under_way.pop()
+
+    def fact(self, find: Callable[[], Any]) -> Any:
+        """Find out what a part of the program means, or take what it meant at first."""
+        return find() if self.facts is None else self.facts.of(find)
 
     def field(self) -> Key:
         """Read the name of a header field and a string."""
         self.args.sp()
         name = self.args.astring().upper()
         return search_message.Header(name, self.text())
+
+
+def _fixed(view: View, ranges: Ranges, by_uid: bool) -> Ranges:
+    """Return UIDs that a set means from now on (RFC 5267 §4.3): "n:*" has no end."""
+    if not by_uid:
+        return uid_ranges(view, view.resolve(ranges, False))
+    last = view.uid(len(view)) if len(view) else 1
+    open_ended = [(min(low, last), _LARGEST_UID) for low, high in ranges if low and not high]
+    closed = [(low or last, high or last) for low, high in ranges if high or not low]
+    return closed + open_ended
 
 
 @dataclass
@@ -201,6 +256,21 @@ class Facts:
             return next(self.given)
         self.noted.append(find())
         return self.noted[-1]
+
+
+def check_filter(session: ImapSession, name: str, value: bytes) -> None:
+    """Refuse a filter that is not a whole search (RFC 5466 §3.2)."""
+    filters = Filters(session)
+    try:
+        value.decode()
+        reader = Reader.elsewhere(session, filters.arguments(value.decode("latin-1")))
+        reader.charset = "utf-8"
+        reader.program()
+        if not NAME.fullmatch(name):
+            raise BadSyntax("This cannot be the name of a filter")
+    except (BadSyntax, UnicodeDecodeError) as error:
+        reason = str(error) if isinstance(error, BadSyntax) else "A filter must be UTF-8"
+        raise Refused(Code.CANNOT, f"This is no filter: {reason}") from None
 
 
 _SET_BEGINS = frozenset(b"0123456789*$")
@@ -289,6 +359,7 @@ KEYS: dict[bytes, _Read] = {
     b"CC": _field(b"CC"),
     b"DELETED": _with(DELETED),
     b"DRAFT": _with(DRAFT),
+    b"FILTER": lambda reader: reader.filter(),
     b"FLAGGED": _with(FLAGGED),
     b"FROM": _field(b"FROM"),
     b"HEADER": lambda reader: reader.field(),

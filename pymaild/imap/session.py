@@ -21,7 +21,7 @@ from pymaild.core.session import Ending, Stream
 from pymaild.imap import capability, names
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
-from pymaild.imap.commands import COMMANDS, IDLE_AGAIN
+from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
 from pymaild.imap.events import Wishes
 from pymaild.imap.modes import Modes
 from pymaild.imap.notifier import Notifier
@@ -29,6 +29,7 @@ from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, text
 from pymaild.imap.resume import resume
 from pymaild.imap.selection import Gone, Selection
+from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
@@ -304,6 +305,8 @@ class ImapSession:
             raise BadSyntax("Unknown command")
         if self.record.state not in row.states:
             raise BadSyntax(f"{row.name} is not possible in this state")
+        if self.modes.uidonly and row.name in NUMBERED:
+            raise BadSyntax(UIDREQUIRED)
         return row
 
     def _execute(self, row: Command) -> None:

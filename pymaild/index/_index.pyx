@@ -16,7 +16,7 @@ from libc.string cimport memcmp, memcpy, memset
 from pymaild.index._layout cimport (
     ADD, CHANGE_WORDS, CHECKED_WORDS, DELETED, EXPUNGE, FLAGS, HEAD_SIZE, HEADER_SIZE, IN_NEW,
     KEYWORD_LIMIT, KEYWORD_OFFSET, KEYWORD_SIZE, MOVE, PM_BARRIER, SEEN, SPINS, SYSTEM_MASK,
-    VERSION, Change, FileHead, Header, Record, pm_check,
+    TOUCH, VERSION, Change, FileHead, Header, Record, pm_check,
 )
 
 def checksum(bytes data):
@@ -369,6 +369,10 @@ cdef class Index:
         """The transaction that last changed a row."""
         return self.row(number).modseq
 
+    def size(self, uint64_t number):
+        """The octets of the message's file."""
+        return self.row(number).size
+
     def name(self, uint64_t number):
         """The message's file name in the Maildir without its info part, as bytes."""
         return self._name(self.row(number))
@@ -472,6 +476,10 @@ cdef class Index:
         """Stage the end of a message."""
         cdef Record* record = self.row(number)
         self._staged.append((EXPUNGE, number, record.uid, 0, 0))
+
+    def touch(self):
+        """Stage a transaction of the mailbox itself: HIGHESTMODSEQ grows, no message changes."""
+        self._staged.append((TOUCH, 0, 0, 0, 0))
 
     @property
     def staged(self):
@@ -593,7 +601,7 @@ cdef class Index:
             head.uidnext = max(head.uidnext, record.uid + 1)
             self._count(record, 1)
             return
-        if record.expunged:
+        if kind == TOUCH or record.expunged:
             return
         self._count(record, -1)
         record.modseq = modseq if kind != MOVE else record.modseq

@@ -55,7 +55,7 @@ cdef enum:  # Change.kind
     FLAGS = 2
     EXPUNGE = 3
     MOVE = 4  # from new/ to cur/: nothing a client is told
-    KEYWORD = 5
+    TOUCH = 5  # something that belongs to the mailbox and to no message of it
 
 cdef packed struct FileHead:
     char magic[8]

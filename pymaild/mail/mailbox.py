@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
@@ -24,6 +24,7 @@ from pymaild.mail.exchange import Exchange
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
+from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.transfer import Transfer
@@ -68,10 +69,12 @@ class Mailbox:
         root: str,
         settings: MailSettings,
         access: Access | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """``access``: what the user may do here; None is the administrator."""
         self.name = name
         self.access = access
+        self.quota = quota
         self.directory = directory
         self.root = root
         self.settings = settings
@@ -122,6 +125,12 @@ class Mailbox:
         """Return the directories where what others do shows."""
         return [self.maildir.new, self.maildir.cur, self.directory]
 
+    @guarded
+    def admit(self, messages: int, octets: int) -> None:
+        """Refuse what would exceed a limit of the account. Raises Refused (OVERQUOTA)."""
+        if self.quota is not None:
+            self.quota.admit(messages, octets)
+
     # -- looking -----------------------------------------------------------------------------
 
     @guarded
@@ -137,9 +146,21 @@ class Mailbox:
             self._reopen()
         if self.lock.acquire(PATIENCE):
             try:
-                self._settle()
+                with self._counted():
+                    self._settle()
             finally:
                 self.lock.release()
+
+    def _counted(self) -> AbstractContextManager[None]:
+        """Keep what the account knows of this mailbox's size level with the index."""
+        return nullcontext() if self.quota is None else self.quota.noting(self)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Hold the lock on a mailbox that is level with its Maildir."""
+        with self.lock, self._counted():
+            self._settle()
+            yield
 
     def _level(self) -> bool:
         try:
@@ -249,8 +270,7 @@ class Mailbox:
     @contextmanager
     def changing(self) -> Iterator[Index]:
         """Hold the lock on a mailbox that is level with its Maildir; remember what we did."""
-        with self.lock:
-            self._settle()
+        with self.settled():
             index = self.index
             try:
                 yield index
@@ -289,6 +309,13 @@ class Mailbox:
             index.commit()
 
     @guarded
+    def touch(self) -> None:
+        """Count a change of what belongs to the mailbox, such as an annotation (RFC 7162 §3.2)."""
+        with self.changing() as index:
+            index.touch()
+            self.publish(index)
+
+    @guarded
     def write(self, pieces: Iterable[bytes]) -> Draft:
         """Put a message on disk, CRLF or LF line ends alike; it has no UID yet.
 
@@ -302,6 +329,7 @@ class Mailbox:
 
         The third item is INTERNALDATE in seconds since 1970, None for now.
         """
+        self.admit(len(drafts), sum(draft.size for draft, *_ in drafts))
         with self.changing() as index:
             first = index.uidnext
             self.reserve(index, first + len(drafts))
@@ -322,6 +350,10 @@ class Mailbox:
         """
         if target.directory == self.directory:
             target = self
+        goes = target.root == self.root  # what takes less room than the old one always has room
+        octets = draft[0].size - (self._octets([uid]) if goes and target.quota else 0)
+        if not goes or octets > 0:
+            target.admit(0 if goes else 1, octets)
         first, second = sorted((self, target), key=lambda box: box.directory)
         with first.changing(), second.changing():
             return target.uidvalidity, Exchange(self, target).run(uid, draft)
@@ -489,9 +521,16 @@ class Mailbox:
         uids = [view.uid(seq) for seq in seqs]
         if target.directory == self.directory:
             target = self
+        if not move or target.root != self.root:
+            target.admit(len(uids), self._octets(uids) if target.quota else 0)
         first, second = sorted((self, target), key=lambda box: box.directory)
         with first.changing(), second.changing():
             return Transfer(self, target, move).run(uids)
+
+    def _octets(self, uids: Iterable[int]) -> int:
+        """The octets of the files of these messages."""
+        rows = map(self.index.row_of_uid, uids)
+        return sum(self.index.size(row) for row in rows if row >= 0)
 
     def lock_maildrop(self) -> Maildrop:
         """Take POP3's exclusive lock (RFC 1939 §4). Raises Refused with INUSE."""

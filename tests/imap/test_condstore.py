@@ -183,6 +183,18 @@ def test_values_stay_through_a_resumed_session_and_a_rebuilt_index(mail: ImapBen
     assert all(value >= before[uid] for uid, value in modseqs(client).items())
 
 
+@rfc("7162", "3.2", 2)
+def test_annotations_count_too(mail: ImapBench) -> None:
+    """The mod-sequence of the mailbox grows, those of the messages do not."""
+    client = mail.select()
+    client.ok("ENABLE CONDSTORE")
+    before, messages = highest(client), modseqs(client)
+    client.ok('SETMETADATA INBOX (/private/comment "mine")')
+    assert highest(client) > before
+    assert modseqs(client) == messages
+    assert not client.ok("NOOP").untagged
+
+
 # -- FETCH and SEARCH --------------------------------------------------------------------------
 
 

@@ -102,5 +102,10 @@ _TABLE: tuple[Command, ...] = (
 
 COMMANDS: dict[bytes, Command] = {row.name.encode(): row for row in _TABLE}
 
+#: Commands that speak of messages by sequence number: those with a UID form, and of these not
+#: EXPUNGE, which names no message (RFC 9586 §3).
+NUMBERED = frozenset(row.name for row in _TABLE if f"UID {row.name}".encode() in COMMANDS)
+NUMBERED -= {"EXPUNGE"}
+
 #: An IDLE that goes on in another process than it began in.
 IDLE_AGAIN = Command("IDLE", AUTH, again, "RFC 2177 §3", capability="IDLE")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymaild._parser import LIST_BEGIN, BadSyntax
+from pymaild.core.errors import NoSuchMailbox
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.filters import filter_in
 from pymaild.imap.responses import nstring, string
+from pymaild.imap.search_keys import check_filter
 from pymaild.mail.metadata import PRIVATE, SHARED, Entries
 
 if TYPE_CHECKING:
@@ -59,9 +63,27 @@ def setmetadata(session: ImapSession, args: Arguments) -> None:
         args.sp()
         changes[entry] = args.value()
     args.end()
+    if not name:
+        _check_filters(session, changes)
     if not changes:
         raise BadSyntax("Expected an entry and its value")
     session.account.annotations(name).change(changes)
+    if name:
+        _count(session, name)
+
+
+def _count(session: ImapSession, name: str) -> None:
+    """The mod-sequence of the mailbox grows (RFC 7162 §3.2), where it holds messages."""
+    with suppress(NoSuchMailbox), session.account.open(name) as mailbox:
+        mailbox.touch()
+
+
+def _check_filters(session: ImapSession, changes: Mapping[str, bytes | None]) -> None:
+    """RFC 5466 §3.2: the value of a filter must be a whole search. Raises Refused."""
+    for entry, value in changes.items():
+        name = filter_in(entry)
+        if name is not None and value is not None:
+            check_filter(session, name, value)
 
 
 def read_entries(args: Arguments) -> dict[str, str]:
