@@ -60,7 +60,7 @@ class ImapSettings:
         "as Latin-1. RFC 3501 §6.4.4 knows ASCII only, but clients leave CHARSET out (2026-11).",
     )
     append_8bit_headers: bool = setting(
-        False,
+        True,
         "APPEND takes messages with octets beyond ASCII in their header from any client. RFC 6855 "
         "§4 has them refused before ENABLE UTF8=ACCEPT or IMAP4rev2, but old mail has such "
         "headers, and programs that copy mailboxes stop at it (2026-11).",

@@ -7,22 +7,31 @@ import base64
 from pymaild.core.session import User
 from pymaild.imap.states import State
 from tests.imap.conftest import ImapBench
+from tests.support.rfc import rfc
 
 
 def plain(name: str) -> str:
     return base64.b64encode(f"\0{name}\0secret".encode()).decode()
 
 
+@rfc("8437", "4.1", 1, 2, 3)
 def test_all_but_the_connection_is_forgotten(mail: ImapBench) -> None:
     client = mail.select()
     client.ok('ID ("name" "gateway")')
-    client.ok("ENABLE IMAP4rev2")
+    client.ok("ENABLE IMAP4rev2 QRESYNC")
+    client.ok("SEARCH RETURN (SAVE) ALL")
+    client.ok("NOTIFY SET (personal (MailboxName))")
     client.ok("UNAUTHENTICATE")
     record = client.record
     assert (record.state, record.user, record.mailbox) == (State.NOT_AUTHENTICATED, None, "")
     assert (record.enabled, record.snapshot, record.client) == ([], 0, "gateway")
+    assert (record.saved, record.notify) == ([], None)
     assert client.bad('LIST "" *').untagged == []
     assert b"IMAP4rev2" in client.ok("CAPABILITY").untagged[0].raw
+    client.ok("LOGIN bob secret")
+    told = client.told(client.ok("SELECT INBOX"))
+    assert "0 RECENT" in told
+    assert client.told(client.ok("SEARCH ALL")) == ["SEARCH"]
 
 
 def test_a_login_can_be_pipelined_behind_it(mail: ImapBench) -> None:
@@ -57,3 +66,11 @@ def test_too_many_strangers_are_sent_away(imap: ImapBench) -> None:
     answer = client.command("UNAUTHENTICATE")
     assert [reply.name for reply in answer.untagged] == ["BYE"]
     assert answer.status == "OK"
+
+
+@rfc("8437", "8", 1)
+def test_it_can_be_switched_off(imap: ImapBench) -> None:
+    imap.configure(hide_capabilities=("UNAUTHENTICATE",))
+    client = imap.login()
+    client.bad("UNAUTHENTICATE")
+    client.ok('LIST "" *')
