@@ -102,6 +102,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("URL-PARTIAL", AUTH, "RFC 5550 §5.7.1"),
     Capability("MULTIAPPEND", AUTH, "RFC 3502"),
     Capability("REPLACE", AUTH, "RFC 8508 §3.1"),
+    Capability("OBJECTID", AUTH, "RFC 8474 §3"),
     Capability("PREVIEW", AUTH, "RFC 8970 §1"),
     Capability("SAVEDATE", AUTH, "RFC 8514 §4.1"),
     Capability("APPENDLIMIT", AUTH, "RFC 7889 §2", value=_append_limit),

@@ -28,9 +28,11 @@ from pymaild.imap.search import (
     matches,
 )
 from pymaild.imap.search_keys import Facts, Reader
+from pymaild.imap.sets import uid_ranges
 from pymaild.imap.spans import Spans
 
 if TYPE_CHECKING:
+    from pymaild.imap.selection import Selection
     from pymaild.imap.session import ImapSession
     from pymaild.mail.selected import Changes
 
@@ -88,7 +90,9 @@ class Program:
     @classmethod
     def read(cls, session: ImapSession, context: Context) -> Self:
         """Read the text of a context once more. Raises BadSyntax and Refused."""
-        reader = Reader.of(session, reread(context.text, session.settings, session.modes.utf8))
+        reader = Reader.of(
+            session, reread(context.origin.text, session.settings, session.modes.utf8)
+        )
         reader.facts = Facts(given=iter(context.facts))
         reader.charset_given()
         key = reader.program()
@@ -96,23 +100,31 @@ class Program:
         index = session.current.selected.mailbox.index
         return cls(
             key,
-            any(isinstance(part, HasFlags) or _of_modseq(part) for part in parts),
+            any(isinstance(part, HasFlags | ModSeq) for part in parts),
             any(isinstance(part, Older | Younger) for part in parts),
             (index, index.keyword_count),
         )
 
 
-def _of_modseq(key: Key) -> bool:
-    return isinstance(key, ModSeq)
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The command that began a context.
+
+    ``text`` is what stands behind its RETURN (...); ``named`` says that the mailbox is named
+    in what is told, as ESEARCH's is (RFC 7377 §2.1).
+    """
+
+    text: bytes
+    by_uid: bool
+    named: bool = False
 
 
 @dataclass(slots=True)
 class Context:
-    """One search. ``text`` is what stands behind RETURN (...), ``facts`` as :class:`Reader`'s."""
+    """One search; ``facts`` are those of :class:`Reader`."""
 
     tag: bytes
-    by_uid: bool
-    text: bytes
+    origin: Origin
     facts: list[Any]
     known: Known
     program: Program | None = None
@@ -120,23 +132,19 @@ class Context:
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Self:
         """Make a context from what :meth:`state` returned."""
-        text, tag = state["text"].encode("latin-1"), state["tag"].encode()
-        return cls(tag, state["uid"], text, state["facts"], InMailboxOrder(state["known"]))
+        origin = Origin(state["text"].encode("latin-1"), state["uid"], state["named"])
+        return cls(state["tag"].encode(), origin, state["facts"], InMailboxOrder(state["known"]))
 
     def state(self) -> dict[str, Any]:
         """Return what the record holds of it."""
         return {
             "tag": self.tag.decode(),
-            "uid": self.by_uid,
-            "text": self.text.decode("latin-1"),
+            "uid": self.origin.by_uid,
+            "named": self.origin.named,
+            "text": self.origin.text.decode("latin-1"),
             "facts": self.facts,
             "known": self.known.state(),
         }
-
-    def update(self, item: bytes, payload: bytes) -> bytes:
-        """An ESEARCH response with ADDTO or REMOVEFROM."""
-        uid = b" UID" if self.by_uid else b""
-        return b"* ESEARCH %b%b %b (%b)\r\n" % (results.correlator(self.tag), uid, item, payload)
 
 
 @dataclass
@@ -239,12 +247,17 @@ class Contexts:
         self._remove(context, _pairs(scope, removed))
         if added:
             pairs = _pairs(scope, added)
-            self.session.write(context.update(b"ADDTO", context.known.add(_told(context, pairs))))
+            self._write(context, b"ADDTO", context.known.add(_told(context, pairs)))
 
     def _remove(self, context: Context, pairs: Pairs) -> None:
         if pairs:
-            payload = context.known.remove(_told(context, pairs))
-            self.session.write(context.update(b"REMOVEFROM", payload))
+            self._write(context, b"REMOVEFROM", context.known.remove(_told(context, pairs)))
+
+    def _write(self, context: Context, item: bytes, payload: bytes) -> None:
+        origin = context.origin
+        named = correlator(self.session, self.session.current, context.tag, origin.named)
+        uid = b" UID" if origin.by_uid else b""
+        self.session.write(b"* ESEARCH %b%b %b (%b)\r\n" % (named, uid, item, payload))
 
     # -- programs ------------------------------------------------------------------------------
 
@@ -260,12 +273,8 @@ class Contexts:
         return context.program
 
     def _give_up(self, context: Context, why: str) -> None:
-        self.refuse(context, why)
+        refuse(self.session, context.tag, why)
         self.cancel([context.tag])
-
-    def refuse(self, context: Context, why: str) -> None:
-        """Say that there are no updates of a search (RFC 5267 §4.3.1)."""
-        self.session.write(b'* NO [NOUPDATE "%b"] %b\r\n' % (context.tag, why.encode()))
 
 
 def _pairs(scope: Scope, seqs: Iterable[int]) -> Pairs:
@@ -273,7 +282,7 @@ def _pairs(scope: Scope, seqs: Iterable[int]) -> Pairs:
 
 
 def _told(context: Context, pairs: Pairs) -> Pairs:
-    return [(uid, uid) for uid, _ in pairs] if context.by_uid else pairs
+    return [(uid, uid) for uid, _ in pairs] if context.origin.by_uid else pairs
 
 
 # -- beginning ---------------------------------------------------------------------------------
@@ -286,16 +295,29 @@ def check_tag(session: ImapSession, returns: results.Returns | None) -> None:
         raise BadSyntax("A search with this tag is being updated")
 
 
-def begin(session: ImapSession, context: Context) -> None:
+def correlator(session: ImapSession, selection: Selection, tag: bytes, named: bool = True) -> bytes:
+    """search-correlator of a search in a mailbox, which is named or not."""
+    if not named:
+        return results.correlator(tag)
+    mailbox = selection.mailbox
+    return results.correlator(tag, session.mailbox_name(mailbox.name), mailbox.uidvalidity)
+
+
+def begin(session: ImapSession, origin: Origin, facts: Facts, found: Sequence[int]) -> None:
     """Tell of changes to a search from now on, or say that this is too much."""
     selection = session.current
     if selection.contexts is None:
         selection.contexts = Contexts.restored(session, [])
-    contexts = selection.contexts
-    size = len(context.text) + sum(map(len, context.facts))
-    if len(contexts.contexts) >= session.settings.contexts:
-        contexts.refuse(context, "Too many searches are updated")
-    elif size > _LONGEST:
-        contexts.refuse(context, "This search is too long to be updated")
+    running = selection.contexts.contexts
+    if len(running) >= session.settings.contexts:
+        refuse(session, session.tag, "Too many searches are updated")
+    elif len(origin.text) + sum(map(len, facts.noted)) > _LONGEST:
+        refuse(session, session.tag, "This search is too long to be updated")
     else:
-        contexts.contexts.append(context)
+        known = InMailboxOrder.of(uid_ranges(selection.selected.view, found))
+        running.append(Context(session.tag, origin, facts.noted, known))
+
+
+def refuse(session: ImapSession, tag: bytes, why: str) -> None:
+    """Say that there are no updates of a search (RFC 5267 §4.3.1)."""
+    session.write(b'* NO [NOUPDATE "%b"] %b\r\n' % (tag, why.encode()))

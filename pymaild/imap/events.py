@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymaild.imap.choice import OTHERS, covers
+
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
@@ -32,8 +34,7 @@ EVENTS = {
 OF_MESSAGES = MESSAGES | {FLAGS}
 
 SELECTED = ("selected", "selected-delayed")
-NAMED = ("subtree", "mailboxes")
-FILTERS = frozenset({*SELECTED, *NAMED, "inboxes", "personal", "subscribed"})
+FILTERS = frozenset({*SELECTED, *OTHERS} - {"subtree-one"})
 
 
 @dataclass(slots=True)
@@ -84,9 +85,7 @@ class Wishes:
 
     def wants(self, session: ImapSession, event: str, name: str) -> bool:
         """Say whether ``event`` is to be told of a mailbox, which may be gone already."""
-        return any(
-            event in group.events and _covers(session, group, name) for group in self.groups
-        )
+        return any(event in group.events and _covers(session, group, name) for group in self.groups)
 
 
 def _matching(session: ImapSession, group: Group) -> list[str]:
@@ -99,12 +98,4 @@ def _matching(session: ImapSession, group: Group) -> list[str]:
 
 
 def _covers(session: ImapSession, group: Group, name: str) -> bool:
-    if group.filter == "mailboxes":
-        return name in group.names
-    if group.filter == "subtree":
-        separator = session.account.separator
-        return any(name == top or name.startswith(top + separator) for top in group.names)
-    if group.filter == "subscribed":
-        return name in session.account.subscriptions()
-    # Mail is delivered to any folder (user+folder), so inboxes are what personal is (§6.3).
-    return group.filter not in SELECTED
+    return group.filter not in SELECTED and covers(session.account, group.filter, group.names, name)

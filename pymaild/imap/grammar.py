@@ -22,6 +22,19 @@ def new_name(args: Arguments) -> bytes:
     return wire
 
 
+def mailboxes(args: Arguments) -> list[str]:
+    """one-or-more-mailbox (RFC 5465 §8): one name, or several in parentheses."""
+    if args.peek() != LIST_BEGIN:
+        return [mailbox(args)]
+    found = []
+    args.open()
+    while args.item():
+        found.append(mailbox(args))
+    if not found:
+        raise BadSyntax("Expected a mailbox")
+    return found
+
+
 def new_mailbox(wire: bytes, utf8: bool) -> str:
     """mailbox (RFC 3501 §9) where the name is to be made. Raises Refused."""
     return _canonical(names.decode_new(wire, utf8))

@@ -16,7 +16,7 @@ def reread(text: bytes, settings: ImapSettings, utf8: bool) -> Arguments:
     tokens.feed(b"a " + text + b"\r\n")
     while (met := tokens.next()) == LITERAL:
         tokens.keep()
-    if met != COMMAND:
+    if met != COMMAND or not tokens.idle:
         raise BadSyntax("These are not arguments")
     args = Arguments(tokens)
     args.utf8 = utf8

@@ -8,12 +8,12 @@ from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import grammar, items
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.choice import NAMED
 from pymaild.imap.events import (
     EVENTS,
     FILTERS,
     FLAGS,
     MESSAGES,
-    NAMED,
     OF_MESSAGES,
     SELECTED,
     Group,
@@ -71,7 +71,7 @@ def _group(args: Arguments, unsupported: list[bytes]) -> Group:
         raise BadSyntax("Unknown choice of mailboxes")
     if group.filter in NAMED:
         args.sp()
-        group.names = _names(args)
+        group.names = grammar.mailboxes(args)
     args.sp()
     if args.peek() == LIST_BEGIN:
         _events(args, group, unsupported)
@@ -81,19 +81,6 @@ def _group(args: Arguments, unsupported: list[bytes]) -> Group:
         raise BadSyntax("Expected the end of the group")
     _check(group)
     return group
-
-
-def _names(args: Arguments) -> list[str]:
-    """one-or-more-mailbox (RFC 5465 §8)."""
-    if args.peek() != LIST_BEGIN:
-        return [grammar.mailbox(args)]
-    names = []
-    args.open()
-    while args.item():
-        names.append(grammar.mailbox(args))
-    if not names:
-        raise BadSyntax("Expected a mailbox")
-    return names
 
 
 def _events(args: Arguments, group: Group, unsupported: list[bytes]) -> None:

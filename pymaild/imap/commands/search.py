@@ -9,7 +9,6 @@ from pymaild.imap._arguments import Arguments
 from pymaild.imap.answer import Answer, saving
 from pymaild.imap.search import Scope, evaluate
 from pymaild.imap.search_keys import Facts, Reader
-from pymaild.imap.sets import uid_ranges
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -29,9 +28,7 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> None:
         found = evaluate(key, Scope(session.current, session.services.board.beat))
         Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
     if reader.facts is not None:
-        known = contexts.InMailboxOrder.of(uid_ranges(session.current.selected.view, found))
-        facts = reader.facts.noted
-        contexts.begin(session, contexts.Context(session.tag, by_uid, text, facts, known))
+        contexts.begin(session, contexts.Origin(text, by_uid), reader.facts, found)
 
 
 def cancel_update(session: ImapSession, args: Arguments) -> None:
