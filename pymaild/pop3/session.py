@@ -157,7 +157,7 @@ class Pop3Session:
     def _one_command(self) -> None:
         try:
             line = self.reader.line(
-                self.services.settings.command_size,
+                self._limit(),
                 self._timeout(),
                 idle=self.record.state != State.TRANSACTION,
             )
@@ -251,6 +251,12 @@ class Pop3Session:
             drop.close()
 
     # -- small things --------------------------------------------------------------------
+
+    def _limit(self) -> int:
+        """RFC 5034 §4 keeps commands short; clients put tokens into them all the same."""
+        settings = self.services.settings
+        before = self.record.state == State.AUTHORIZATION
+        return max(settings.command_size, settings.sasl_size if before else 0)
 
     def _timeout(self) -> float:
         if self.record.user is None:

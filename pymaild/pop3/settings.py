@@ -27,7 +27,10 @@ class Pop3Settings:
     )
     command_size: Size = setting(Size(1024), "Longest command line, its end included.", low=255)
     sasl_size: Size = setting(
-        Size(16384), "Longest line of an AUTH exchange, its end included.", low=1024
+        Size(16384),
+        "Longest line of an AUTH exchange, its end included, and longest command of a client that "
+        "is not logged in: some send the first of these lines with the command.",
+        low=1024,
     )
     bad_commands: int = setting(
         10, "How many commands in a row may be wrong before the connection is closed.", low=1

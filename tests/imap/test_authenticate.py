@@ -81,6 +81,24 @@ def test_a_response_without_end_is_thrown_away(imap: ImapBench) -> None:
     client.ok("LOGIN alice secret")
 
 
+@pytest.mark.parametrize("initial", [True, False])
+def test_a_response_longer_than_any_mechanism_has(imap: ImapBench, initial: bool) -> None:
+    """Nothing is passed on that the auth role would not take."""
+    client = imap.connect()
+    long = b64encode(b"x" * 33_000)
+    client.send(
+        b"a AUTHENTICATE PLAIN " + long + b"\r\n" if initial else b"a AUTHENTICATE PLAIN\r\n"
+    )
+    if not initial:
+        assert client.read().tag == "+"
+        client.send(long + b"\r\n")
+    answer = client.finish("a")
+    assert answer.status == "BAD"
+    assert b"too long" in answer.tagged.raw
+    assert client.no(b"AUTHENTICATE PLAIN " + b64encode(b"\0alice\0" + b"x" * 32_000))
+    client.ok("LOGIN alice secret")
+
+
 @pytest.mark.parametrize(
     "command", ["AUTHENTICATE FROB", "AUTHENTICATE FROB =", "AUTHENTICATE SCRAM-X"]
 )

@@ -103,7 +103,9 @@ def test_never_more_than_needed(sample: bytes) -> None:
 
 FACTS = [
     TlsFacts(),
-    TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "mail.example.org", "Alice", b"x" * 32),
+    TlsFacts(
+        "TLSv1.3", "TLS_AES_256_GCM_SHA384", "mail.example.org", "Alice", b"x" * 32, "\xe4lice"
+    ),
 ]
 
 

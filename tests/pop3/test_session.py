@@ -148,6 +148,16 @@ def test_cancelled_and_malformed_responses(pop3: Bench, response: bytes) -> None
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK Logged in")
 
 
+def test_a_token_may_come_with_the_command(pop3: Bench) -> None:
+    """RFC 5034 §4 has 255 octets for it; tokens are longer, and clients send them like that."""
+    session = pop3.start()
+    session.line()
+    long = base64.b64encode(b"\0alice\0" + b"s" * 6000)
+    assert session.ask(b"AUTH PLAIN " + long).startswith(b"-ERR [AUTH]")
+    assert session.ask(b"AUTH PLAIN " + long * 3) == b"-ERR Line too long"
+    assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK Logged in")
+
+
 def test_auth_refuses_bad_initial_responses_and_unknown_mechanisms(pop3: Bench) -> None:
     session = pop3.start()
     session.line()

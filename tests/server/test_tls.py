@@ -244,6 +244,82 @@ def test_client_certificate(server: Running, tls: Tls) -> None:
         server.connect_tls(context)
 
 
+def refuses(server: Running, context: ssl.SSLContext, *names: str) -> bool:
+    """Whether these listeners end a connection in its handshake (or just behind it)."""
+    for name in names:
+        try:
+            sock = context.wrap_socket(server.raw(name), server_hostname="localhost")
+        except (ssl.SSLError, ConnectionResetError):
+            continue
+        with sock, suppress(ssl.SSLError, ConnectionResetError):
+            if sock.recv(1):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_client_certificates_by_listener(
+    server: Running, tls: Tls, version: ssl.TLSVersion
+) -> None:
+    """Each listener asks in its own way, and no resumed session of TLS gets around that."""
+    client = tls.make("alice")
+    server.change("tls", client_ca=client.cert)
+    kinds = ("never", "optional", "required")
+    listeners = [
+        ListenerSettings(kind, "imap", "127.0.0.1:0", tls=True, client_certificate=kind)  # type: ignore[arg-type]
+        for kind in kinds
+    ]
+    server.config = replace(server.config, listeners=tuple(listeners))
+    server.start()
+    with_one, without = tls.context(), tls.context()
+    with_one.load_cert_chain(client.cert, client.key)
+    with_one.maximum_version = without.maximum_version = version
+    names = {}
+    sessions = {}
+    for kind in kinds:
+        sock = with_one.wrap_socket(server.raw(kind), server_hostname="localhost")
+        with Line(sock) as line:
+            assert line.read() == "hello"
+            names[kind] = line.facts()["tls"]["client_name"]
+            sessions[kind] = sock.session
+    assert names == {"never": "", "optional": "alice", "required": "alice"}
+    assert refuses(server, without, "required")
+    assert not refuses(server, without, "never", "optional")
+    sock = with_one.wrap_socket(
+        server.raw("required"), server_hostname="localhost", session=sessions["never"]
+    )
+    with Line(sock) as line:
+        assert line.read() == "hello"
+        assert not sock.session_reused
+        assert line.facts()["tls"]["client_name"] == "alice"
+
+
+@pytest.mark.parametrize("kind", ["never", "required"])
+def test_client_certificates_by_starttls(server: Running, tls: Tls, kind: str) -> None:
+    """The listener that the session came to says whether it is asked for one."""
+    client = tls.make("alice")
+    server.change("tls", client_ca=client.cert)
+    listener = ListenerSettings("plain", "imap", "127.0.0.1:0", client_certificate=kind)  # type: ignore[arg-type]
+    server.config = replace(server.config, listeners=(listener,))
+    server.start()
+    context = tls.context()
+    context.load_cert_chain(client.cert, client.key)
+    line = server.connect()
+    assert line.ask("STARTTLS") == "go ahead"
+    line = line.upgrade(context)
+    server.lines.append(line)
+    assert line.facts()["tls"]["client_name"] == ("alice" if kind == "required" else "")
+
+
+def test_certificates_cannot_be_required_without_an_authority(server: Running, tls: Tls) -> None:
+    listener = ListenerSettings("plain", "imap", "127.0.0.1:0", client_certificate="required")
+    server.config = replace(server.config, listeners=(listener,))
+    server.launch()
+    assert server.ended() == 78
+    errors = (server.base / "stderr").read_text()
+    assert "listener plain: client_certificate: needs tls.client_ca" in errors
+
+
 @needs_a_look_into_others
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can confine a process")
 def test_tls_process_is_confined(server: Running, tls: Tls) -> None:
