@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -14,13 +14,14 @@ from typing import ParamSpec, TypeVar
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.core.session import User
 from pymaild.mail import acl
-from pymaild.mail.acl import Controlled, Guard
+from pymaild.mail.acl import Access, Controlled, Guard
 from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Mailbox, Status
 from pymaild.mail.metadata import Annotations
+from pymaild.mail.quota import Quota
 from pymaild.mail.rights import Actor, grantees, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
@@ -62,6 +63,7 @@ class Account:
         self.grants: Grants | None = None  # where it is noted to whom mailboxes are open
         self.root = user.mail
         self.settings = settings
+        self.quota = Quota(self)
         self.separator: str = settings.separator
         self.prefix = settings.prefix
         self._open: dict[str, Mailbox] = {}  # for STATUS, by the name asked for
@@ -106,7 +108,30 @@ class Account:
         except Refused:
             raise NoSuchMailbox from None
         access = self.guard.admit(directory, rights)
-        return Mailbox(self.shown(canonical), directory, self.root, self.settings, access)
+        return self._opened(self.shown(canonical), directory, access)
+
+    def _opened(self, name: str, directory: str, access: Access | None) -> Mailbox:
+        return Mailbox(name, directory, self.root, self.settings, access, self.quota)
+
+    def everything(self) -> Iterator[Mailbox]:
+        """Yield all mailboxes that can be opened, whoever may see them."""
+        for name in self._existing():
+            with suppress(Refused), self._opened(name, self._directory(name), None) as mailbox:
+                yield mailbox
+
+    def count(self) -> int:
+        """Return how many mailboxes there are."""
+        return len(self._existing())
+
+    def quota_of(self, name: str) -> Quota:
+        """Return the quota root of a mailbox, which need not exist (RFC 9208 §4.1.2)."""
+        return self.quota
+
+    def quota_root(self, name: str) -> Quota:
+        """Return the quota root of this name. Raises Refused where the user has none such."""
+        if name != self.quota.name:
+            raise Refused(Code.NONEXISTENT, "There is no such quota root")
+        return self.quota
 
     @_guarded
     def controlled(self, name: str) -> Controlled:
@@ -139,6 +164,14 @@ class Account:
         """Return the name under which the user knows a mailbox of this account."""
         return name
 
+    def personal(self, name: str) -> bool:
+        """Say whether a name is in the personal namespace (RFC 2342 §5)."""
+        return True
+
+    def tree_paths(self) -> list[str]:
+        """Return the directories where it shows that mailboxes come and go."""
+        return [self.root]
+
     def paths(self, name: str) -> list[str]:
         """Return the directories where a change of a mailbox shows, none if it cannot be read."""
         try:
@@ -161,6 +194,11 @@ class Account:
                 self._open.pop(name).close()
         return self._keep(name, self.open(name, "r")).status(size)
 
+    def mailboxid(self, name: str) -> str:
+        """Return a mailbox's MAILBOXID (RFC 8474 §4). Raises NoSuchMailbox."""
+        with self.open(name, "r") as box:
+            return box.mailboxid()
+
     def _keep(self, name: str, box: Mailbox) -> Mailbox:
         if len(self._open) >= KEPT_OPEN:
             self._open.pop(next(iter(self._open))).close()
@@ -171,6 +209,7 @@ class Account:
         """Close what is kept open."""
         while self._open:
             self._open.popitem()[1].close()
+        self.quota.close()
 
     def _picture(self) -> tuple[list[str], list[str]]:
         return sorted(self._existing()), sorted(self.subscriptions())
@@ -274,6 +313,7 @@ class Account:
         with self._lock:
             if os.path.isdir(os.path.join(directory, "cur")):
                 raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
+            self.quota.admit_mailbox()
             special = self.special
             stored = special.assigned(name, given) if given else special.without([name])
             folder = Maildir(directory, self.settings.fsync)
@@ -339,6 +379,7 @@ class Account:
     def _remove(self, directory: str) -> None:
         gone = os.path.join(self.root, GONE + secrets.token_hex(8))
         atomic.rename(directory, gone)
+        self.quota.forget(os.path.basename(directory))
         if self.settings.fsync:
             atomic.sync_directory(self.root)
         shutil.rmtree(gone, ignore_errors=True)
@@ -396,11 +437,13 @@ class Account:
             for source, target in pairs:
                 atomic.rename(source, target)
                 done.append((source, target))
+                self.quota.renamed(os.path.basename(source), os.path.basename(target))
             if self.settings.fsync:
                 atomic.sync_directory(self.root)
         except OSError:
             for source, target in reversed(done):
                 atomic.rename(target, source)
+                self.quota.renamed(os.path.basename(target), os.path.basename(source))
             raise
 
     # -- subscriptions -------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from pymaild.mail.transfer import Transfer
 from pymaild.storage import atomic, takeover
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
-from pymaild.storage.maildir import Draft, Maildir
+from pymaild.storage.maildir import Draft, Maildir, save_date
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +57,7 @@ class Status(NamedTuple):
     deleted: int
     size: int
     highestmodseq: int
+    mailboxid: str = ""  # only when asked
 
 
 class Mailbox:
@@ -81,6 +82,7 @@ class Mailbox:
         self.maildir = Maildir(directory, settings.fsync)
         self.lock = FileLock(os.path.join(directory, "pymaild.lock"), settings.lock_timeout)
         self.control: control_file.Control | None = None
+        self._mailboxid = ""
         self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
         if not self.maildir.exists():
             raise NoSuchMailbox
@@ -193,6 +195,25 @@ class Mailbox:
         messages, unseen, recent, deleted, uidnext, snapshot = self.index.counts()
         total = self.total_size() if size else 0
         return Status(messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot)
+
+    @guarded
+    def mailboxid(self) -> str:
+        """Return the name that stays with the mailbox whatever it is called (RFC 8474 §4).
+
+        Raises StorageFailure where it must be made first and cannot be kept.
+        """
+        if not self._mailboxid:
+            held = control_file.load(self.directory)
+            self._mailboxid = (held.mailboxid if held else "") or self._new_mailboxid()
+        return self._mailboxid
+
+    def _new_mailboxid(self) -> str:
+        with self.lock:
+            self._settle()
+            held = self.reserved(self.index)
+            held.mailboxid = held.mailboxid or control_file.new_mailboxid()
+            held.save(self.directory, self.settings.fsync)
+            return held.mailboxid
 
     @guarded
     def total_size(self) -> int:
@@ -388,7 +409,8 @@ class Mailbox:
             placed.append((base, new, flags.system, flags.keywords))
             bits = flags.system | (IN_NEW if new else 0)
             sizes = (draft.size, draft.wire_size)
-            row = index.add(uid, bits, flags.keywords, int(when), int(now), *sizes, base)
+            dates = (int(when), save_date(base, now))
+            row = index.add(uid, bits, flags.keywords, *dates, *sizes, base)
             rows.append(row)
         self._sync_for(placed)
         return rows

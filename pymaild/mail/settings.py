@@ -63,6 +63,13 @@ class MailSettings:
         "Users who may change quotas, and who make mailboxes in shared_directory and say there "
         "who may use them.",
     )
+    quota_storage: Size = setting(
+        Size(0),
+        "How much mail each user may have. Other limits of one user stand in the passwd-file "
+        "(quota=2G), or are set by `pymailctl quota set`. 0: no limit.",
+    )
+    quota_messages: int = setting(0, "How many messages each user may have. 0: no limit.")
+    quota_mailboxes: int = setting(0, "How many mailboxes each user may have. 0: no limit.")
     lock_timeout: Duration = setting(
         Duration(30.0),
         "How long a command waits for a mailbox that another process is changing.",

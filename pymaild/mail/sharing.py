@@ -20,6 +20,7 @@ from pymaild.mail.grants import Grants
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.metadata import Annotations
+from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ANYONE, Actor
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.tree import INBOX
@@ -121,6 +122,12 @@ class SharingAccount(Account):
         """Return a user's name as one level: "^" stands for "." where that parts levels."""
         return name.replace(".", "^") if self.separator == "." else name
 
+    def personal(self, name: str) -> bool:
+        try:
+            return self._elsewhere(name) is None
+        except Refused:
+            return False
+
     # -- mailboxes -----------------------------------------------------------------------------
 
     def open(self, name: str, rights: str = "") -> Mailbox:
@@ -144,6 +151,32 @@ class SharingAccount(Account):
         bare = prepared.removeprefix("-")
         user = None if bare.startswith("$") or bare == ANYONE else self._lookup(bare)
         return dash + (user.name if user else bare)
+
+    def quota_of(self, name: str) -> Quota:
+        other = self._elsewhere(name)
+        if other is None:
+            return super().quota_of(name)
+        other.controlled(other.local(name)).rights()  # raises where the mailbox is hidden
+        return other.quota
+
+    def quota_root(self, name: str) -> Quota:
+        if name == self.quota.name or not self._actor.admin:
+            return super().quota_root(name)
+        prefix, _, user = name.partition("/")
+        try:
+            if name == "#shared" and self.shared_prefix:
+                return self._shared("").quota
+            if prefix == "#user" and self.others_prefix:
+                return self._other_quota(user)
+        except NoSuchMailbox:
+            pass
+        return super().quota_root(name)
+
+    def _other_quota(self, user: str) -> Quota:
+        other = self._other(self._word(user))
+        if other is None:
+            raise NoSuchMailbox
+        return other.quota
 
     def annotations(self, name: str) -> Annotations:
         if name:
@@ -198,14 +231,23 @@ class SharingAccount(Account):
     def entries(self) -> Listing:
         """Return what the account has, and what others have opened to its user."""
         own = super().entries()
-        foreign = self._opened()
+        foreign = self._offered()
         if not foreign:
             return own
         names = {entry.name for entry in own if entry.exists} | foreign
         subscribed = set(self.subscriptions())
         return listing(names, self._names, self.special.now(), subscribed)
 
-    def _opened(self) -> set[str]:
+    def _picture(self) -> tuple[list[str], list[str]]:
+        names, subscribed = super()._picture()
+        return sorted({*names, *self._offered()}), subscribed
+
+    def tree_paths(self) -> list[str]:
+        """Beside one's own, those where others open and close what is theirs."""
+        granted = self.grants.paths(self._actor.identifiers()) if self.grants else []
+        return [self.root, *granted, *(other.root for other in self._others.values())]
+
+    def _offered(self) -> set[str]:
         """Return the names of others' mailboxes that the user may be told of."""
         names: set[str] = set()
         places = [self.shared_prefix] if self.shared_prefix else []
