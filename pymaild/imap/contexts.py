@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from pymaild._parser import BadSyntax
 from pymaild.core.errors import Refused
 from pymaild.imap import results
+from pymaild.imap.facts import Facts
 from pymaild.imap.reread import reread
 from pymaild.imap.responses import sequence_set
 from pymaild.imap.search import (
@@ -27,7 +28,7 @@ from pymaild.imap.search import (
     leaves,
     matches,
 )
-from pymaild.imap.search_keys import Facts, Reader
+from pymaild.imap.search_keys import Reader
 from pymaild.imap.sets import uid_ranges
 from pymaild.imap.spans import Spans
 

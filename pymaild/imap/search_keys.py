@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pymaild._parser import ATOM, LIST_BEGIN, QUOTED, BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import search, search_message
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.facts import Facts, fixed
 from pymaild.imap.filters import NAME, Filters, read_name, undefined
 from pymaild.imap.modifiers import LARGEST_MODSEQ
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
-from pymaild.imap.sets import UIDREQUIRED, Ranges, beyond, uid_ranges
+from pymaild.imap.sets import UIDREQUIRED, Ranges, beyond
 from pymaild.imap.settings import ImapSettings
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from pymaild.mime.headers import codec
@@ -23,11 +25,10 @@ from pymaild.mime.text import fold
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
-    from pymaild.index import View
 
 _DAY = 86400
 _LARGEST_SIZE = (1 << 62) - 1
-_LARGEST_UID = 0xFFFFFFFF
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _CHARSETS_OF_FILTERS = ("", "ascii", "utf-8")  # RFC 5466 §3.1
 
 
@@ -145,7 +146,7 @@ class Reader:
                 raise BadSyntax("The set names a message that does not exist")
         if self.facts is None:
             return search.Numbers(ranges, by_uid)
-        return search.Numbers(self.facts.of(lambda: _fixed(view, ranges, by_uid)), by_uid=True)
+        return search.Numbers(self.facts.of(lambda: fixed(view, ranges, by_uid)), by_uid=True)
 
     # -- arguments -----------------------------------------------------------------------------
 
@@ -223,39 +224,19 @@ class Reader:
         """Find out what a part of the program means, or take what it meant at first."""
         return find() if self.facts is None else self.facts.of(find)
 
+    def object_id(self, kind: Literal["emailid", "threadid"]) -> Key:
+        """Read an objectid behind a space (RFC 8474 §6)."""
+        self.args.sp()
+        value = self.args.atom()
+        if not _OBJECT_ID.fullmatch(value):
+            raise BadSyntax("Expected an object identifier")
+        return search_message.ObjectId(kind, value)
+
     def field(self) -> Key:
         """Read the name of a header field and a string."""
         self.args.sp()
         name = self.args.astring().upper()
         return search_message.Header(name, self.text())
-
-
-def _fixed(view: View, ranges: Ranges, by_uid: bool) -> Ranges:
-    """Return UIDs that a set means from now on (RFC 5267 §4.3): "n:*" has no end."""
-    if not by_uid:
-        return uid_ranges(view, view.resolve(ranges, False))
-    last = view.uid(len(view)) if len(view) else 1
-    open_ended = [(min(low, last), _LARGEST_UID) for low, high in ranges if low and not high]
-    closed = [(low or last, high or last) for low, high in ranges if high or not low]
-    return closed + open_ended
-
-
-@dataclass
-class Facts:
-    """What parts of a program meant when its command came, in the order in which they are read.
-
-    A program that is read again takes them from ``given`` instead of finding out anew.
-    """
-
-    noted: list[Any] = field(default_factory=list)
-    given: Iterator[Any] | None = None
-
-    def of(self, find: Callable[[], Any]) -> Any:
-        """Return the next fact."""
-        if self.given is not None:
-            return next(self.given)
-        self.noted.append(find())
-        return self.noted[-1]
 
 
 def check_filter(session: ImapSession, name: str, value: bytes) -> None:
@@ -359,6 +340,7 @@ KEYS: dict[bytes, _Read] = {
     b"CC": _field(b"CC"),
     b"DELETED": _with(DELETED),
     b"DRAFT": _with(DRAFT),
+    b"EMAILID": lambda reader: reader.object_id("emailid"),
     b"FILTER": lambda reader: reader.filter(),
     b"FLAGGED": _with(FLAGGED),
     b"FROM": _field(b"FROM"),
@@ -385,6 +367,7 @@ KEYS: dict[bytes, _Read] = {
     b"SMALLER": lambda reader: search.Size(high=reader.size() - 1),
     b"SUBJECT": _field(b"SUBJECT"),
     b"TEXT": lambda reader: search_message.Text(reader.text(), header=True),
+    b"THREADID": lambda reader: reader.object_id("threadid"),
     b"TO": _field(b"TO"),
     b"UID": _uid,
     b"UNANSWERED": _without(ANSWERED),

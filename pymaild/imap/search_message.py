@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from email.utils import parsedate_tz
+from typing import Literal
 
 from pymaild.imap.search import BODY, CACHE, HEADER, Scope
 from pymaild.mail.cache import KEYS
@@ -39,6 +40,19 @@ class Sent(_NotOfRows):
     def test(self, scope: Scope, seq: int) -> bool:
         day = _sent_day(scope.message(seq).envelope)
         return day is not None and self.low <= day <= self.high
+
+
+@dataclass(frozen=True)
+class ObjectId(_NotOfRows):
+    """EMAILID and THREADID (RFC 8474 §6)."""
+
+    kind: Literal["emailid", "threadid"]
+    value: bytes
+    cost: int = CACHE
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        found: bytes = getattr(scope.message(seq), self.kind)
+        return found == self.value
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from pymaild.core.errors import Code, Refused
 from pymaild.imap import contexts, results
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.answer import Answer, saving
+from pymaild.imap.facts import Facts
 from pymaild.imap.reread import reread
 from pymaild.imap.search import Scope, evaluate
-from pymaild.imap.search_keys import Facts, Reader
+from pymaild.imap.search_keys import Reader
 from pymaild.imap.selection import Selection
 from pymaild.imap.sources import Sources
 from pymaild.mail.selected import Selected
