@@ -24,7 +24,7 @@ def covers(account: Account, choice: str, names: Sequence[str], name: str) -> bo
         deep = choice == "subtree"
         return any(_below(account.separator, top, name, deep) for top in names)
     # Mail is delivered to any folder (user+folder), so inboxes are what personal is (§6.3).
-    return True
+    return account.personal(name)
 
 
 def _below(separator: str, top: str, name: str, deep: bool) -> bool:

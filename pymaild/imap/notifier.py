@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymaild.core.errors import Code, Refused, TimedOut
 from pymaild.core.session import Event as Stirred
-from pymaild.imap import items
+from pymaild.imap import items, listing
 from pymaild.imap.events import (
     FLAGS,
     METADATA,
@@ -38,6 +38,7 @@ TREE_KEY = "\0"  # in no mailbox's name
 _OWN = frozenset({"EXPUNGE", "UID EXPUNGE", "MOVE", "UID MOVE", "REPLACE", "UID REPLACE"})
 
 Numbers = list[int]  # UIDVALIDITY, MESSAGES, UIDNEXT, HIGHESTMODSEQ, UNSEEN
+_MODSEQ = 3
 
 
 class Notifier:
@@ -50,6 +51,7 @@ class Notifier:
         self._watch: Watch | None = None
         self._events: dict[str, frozenset[str]] = {}
         self._stirred: set[str] | None = None  # None: whatever may have happened
+        self._lost = False  # a mailbox cannot be read any more
         group = self.wishes.selected
         self._plan = None
         if group is not None and group.fetch:
@@ -89,14 +91,41 @@ class Notifier:
         events = self.wishes.messages(self.session)
         if len(events) > self.session.settings.notify_mailboxes:
             raise Refused(Code.NOTIFICATIONOVERFLOW, "Too many mailboxes to be watched")
-        self._events = events
         known = self.told["known"]
+        self._tell_access(events, known)
         for name in known.keys() - events.keys():
             del known[name]
+        self._events = events
+        self._lost = False
         self.close()
+
+    def _tell_access(self, events: dict[str, frozenset[str]], known: dict[str, Numbers]) -> None:
+        """Tell which mailboxes of others may not be read, any more or again (RFC 5465 §5.9)."""
+        account, write = self.session.account, self.session.write
+        foreign = [name for name in {*events, *known} if not account.personal(name)]
+        denied = [name for name in foreign if not account.paths(name)]
+        for name in denied:
+            events.pop(name, None)
+            if name not in self.told["denied"]:
+                write(listing.line(self.session, name, [b"\\NoAccess"]))
+        for name in self.told["denied"]:
+            if name in events:
+                write(mailbox_line(self.session, name))
+        self.told["denied"] = denied
 
     def _others(self) -> list[str]:
         return [name for name in self._events if name != self.session.record.mailbox]
+
+    def own(self, name: str) -> None:
+        """Take the one change as told that this client has just made to a mailbox itself.
+
+        RFC 5465 §5. When others changed it as well, that is news.
+        """
+        old = self.told["known"].get(name)
+        if old is not None:
+            new = self._numbers(name)
+            if new is not None and new[_MODSEQ] != old[_MODSEQ] + 1:
+                self.told["known"][name] = old
 
     def close(self) -> None:
         """Stop watching; the next wait begins anew, and looks at everything once."""
@@ -126,7 +155,7 @@ class Notifier:
             self._watch = watch = Watch()
             self._add_selected(watch)
             if self._of_names:
-                watch.add(TREE_KEY, self.session.account.root)
+                watch.add(TREE_KEY, *self.session.account.tree_paths())
             for name in self._others():
                 watch.add(name, *self.session.account.paths(name))
         return self._watch
@@ -160,6 +189,9 @@ class Notifier:
         stirred, self._stirred = self._stirred, set()
         if stirred is None or TREE_KEY in stirred:
             self._tell_tree()
+        denied = stirred and TREE_KEY in stirred and self.told["denied"]
+        if self._lost or denied:  # what was closed may be open again
+            self._evaluate()
         group = self.wishes.selected
         if self.session.selection is not None and group is not None:
             if stirred is None or SELECTED_KEY in stirred:
@@ -205,7 +237,7 @@ class Notifier:
         try:
             status = self.session.account.status(name)
         except Refused:  # gone, or no longer open to this user
-            self.told["known"].pop(name, None)
+            self._lost = self.told["known"].pop(name, None) is not None or self._lost
             return None
         self.told["known"][name] = numbers = _numbers(status)
         return numbers

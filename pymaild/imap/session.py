@@ -33,6 +33,7 @@ from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
+from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.services import Services
 
@@ -194,12 +195,19 @@ class ImapSession:
         """Tell of these events from now on (RFC 5465 §3.1). Raises Refused."""
         if self.selection is not None:
             self.selection.tell(self.write, True)
-        told = {"groups": wishes.dump(), "position": 0, "known": {}}
+        told = {"groups": wishes.dump(), "position": 0, "known": {}, "denied": []}
         fresh = Notifier(self, told)
         fresh.begin(status)
         if self.notifier is not None:
             self.notifier.close()
         self.record.notify, self.notifier = told, fresh
+
+    def brought(self, mailbox: Mailbox, uids: Iterable[int]) -> None:
+        """Remember what this client itself has put into a mailbox: it is no news to it."""
+        if mailbox.name == self.record.mailbox:
+            self.added.update(uids)
+        elif self.notifier is not None:
+            self.notifier.own(mailbox.name)
 
     def overflow(self) -> None:
         """Give up telling events, and say so (RFC 5465 §5.8)."""

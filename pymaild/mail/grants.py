@@ -29,6 +29,13 @@ class Grants:
                 found.update(os.listdir(os.path.join(self._directory, identifier)))
         return found
 
+    def paths(self, identifiers: Iterable[str]) -> list[str]:
+        """Return the directories of these identifiers, made where there are none yet."""
+        found = [os.path.join(self._directory, identifier) for identifier in identifiers]
+        for path in found:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        return [self._directory, *found]
+
     def level(self, owner: str, identifiers: Iterable[str], granted: set[str]) -> None:
         """Note which of ``identifiers`` the mail of ``owner`` is open to. Raises OSError."""
         for identifier in identifiers:

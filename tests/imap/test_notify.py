@@ -33,6 +33,22 @@ def test_new_mail_is_told_outside_of_commands(mail: ImapBench) -> None:
     assert told[2] == "4 FETCH (UID 4 FLAGS (\\Recent))"
 
 
+@rfc("5465", "5.2", 1)
+def test_a_clients_own_mail_is_no_news(mail: ImapBench) -> None:
+    client = watching(
+        mail, f"(selected (MessageNew (UID) MessageExpunge)) (mailboxes Archive {ALL})"
+    )
+    told = client.told(client.append("INBOX", MESSAGES[0]))
+    assert "4 EXISTS" in told
+    assert not any("FETCH" in line for line in told)
+    client.append("Archive", MESSAGES[0])
+    client.ok("UID COPY 1 Archive")
+    assert client.ok("NOOP").untagged == []
+    mail.put("alice", MESSAGES[0], folder="Archive")
+    assert "MESSAGES 3" in lines(client, 1)[0]
+
+
+@rfc("5465", "5.1", 1)
 def test_expunges_and_flags_are_told_outside_of_commands(mail: ImapBench) -> None:
     client, other = watching(mail, f"(selected {ALL})"), mail.select()
     other.ok("STORE 2 +FLAGS (\\Deleted)")

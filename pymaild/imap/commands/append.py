@@ -34,7 +34,7 @@ def append(session: ImapSession, args: Arguments) -> bytes:
     name = grammar.mailbox(args)
     with open_target(session, name) as mailbox, Upload(session, args, mailbox) as upload:
         uids = mailbox.commit(upload.receive())
-        _note(session, mailbox, uids)
+        session.brought(mailbox, uids)
     return b"[APPENDUID %d %b] APPEND completed" % (mailbox.uidvalidity, sequence_set(uids))
 
 
@@ -44,12 +44,6 @@ def open_target(session: ImapSession, name: str) -> Mailbox:
         return session.account.open(name, "i")
     except NoSuchMailbox:
         raise Refused(Code.TRYCREATE, "No such mailbox") from None
-
-
-def _note(session: ImapSession, mailbox: Mailbox, uids: list[int]) -> None:
-    """Remember what this client itself brought into the mailbox it has selected."""
-    if mailbox.name == session.record.mailbox:
-        session.added.update(uids)
 
 
 def replace_announced(session: ImapSession, args: Arguments) -> bool:
@@ -73,7 +67,7 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     with open_target(session, name) as target, Upload(session, args, target) as upload:
         (message,) = upload.receive(1)
         uidvalidity, new = source.replace(uid, target, message)
-        _note(session, target, [new])
+        session.brought(target, [new])
     session.write(b"* OK [APPENDUID %d %d] Replacement is ready\r\n" % (uidvalidity, new))
 
 

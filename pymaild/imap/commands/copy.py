@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Refused
@@ -9,6 +10,7 @@ from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.append import open_target
 from pymaild.imap.commands.expunge import told
+from pymaild.imap.limits import Limit, check, saving
 from pymaild.imap.sets import messages
 
 if TYPE_CHECKING:
@@ -21,32 +23,40 @@ def copy(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     Copies are not \\Recent, as §6.4.7 recommends and RFC 9051 no longer does: they would lie
     in new/, where other programs announce them as mail that has just come (2026-11).
     """
-    code = _transfer(session, args, by_uid, move=False)
+    code = _transfer(session, args, by_uid)
     return b"%b COPY completed" % code if code else None
 
 
 def move(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """MOVE (RFC 6851 §3.1): the UIDs come before the loop tells what is expunged (§4.3)."""
-    code = _transfer(session, args, by_uid, move=True)
+    with Limit(session) as limit:
+        code = _transfer(session, args, by_uid, limit)
     if code:
         session.write(b"* OK %b Moved\r\n" % code)
-    return told(session, b"MOVE", bool(code))
+    return limit.ok(b"MOVE", told(session, b"MOVE", bool(code)))
 
 
-def _transfer(session: ImapSession, args: Arguments, by_uid: bool, move: bool) -> bytes:
-    """Copy or move; returns the COPYUID code, b"" when no message was named."""
+def _transfer(
+    session: ImapSession, args: Arguments, by_uid: bool, limit: Limit | None = None
+) -> bytes:
+    """Copy, or move as far as the limit goes; returns the COPYUID code, b"" when there is none."""
+    move = limit is not None
     args.sp()
     seqs = messages(session, args, by_uid)
     args.sp()
     name = grammar.mailbox(args)
     args.end()
     selection = session.current
-    if move:
+    if limit is None:
+        check(len(seqs), saving(session))
+    else:
         selection.require_writable("te")  # RFC 6851 §4.2
+        seqs = array("I", sorted(limit.cut(seqs)))
     with open_target(session, name) as target:
         if not seqs:
             return b""
         pairs = selection.mailbox.copy(selection.selected.view, seqs, target, move=move)
+        session.brought(target, [new for _, new in pairs])
     if not pairs and not by_uid:
         raise Refused(Code.EXPUNGEISSUED, "These messages are already expunged")
     return selection.copyuid(target.uidvalidity, pairs) if pairs else b""
