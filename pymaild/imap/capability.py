@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pymaild.imap import limits
 from pymaild.imap.states import ANY, AUTH, NONAUTH
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("ACL", AUTH, "RFC 4314 §2"),
     Capability("LIST-MYRIGHTS", AUTH, "RFC 8440 §2"),
     Capability("RIGHTS=texk", AUTH, "RFC 4314 §5.1.1"),
+    Capability("QUOTA", AUTH, "RFC 9208 §4"),
+    Capability("QUOTASET", AUTH, "RFC 9208 §4.1.3"),
+    Capability("QUOTA=RES-STORAGE", AUTH, "RFC 9208 §5.1"),
+    Capability("QUOTA=RES-MESSAGE", AUTH, "RFC 9208 §5.2"),
+    Capability("QUOTA=RES-MAILBOX", AUTH, "RFC 9208 §5.3"),
     Capability("CHILDREN", AUTH, "RFC 3348 §3"),
     Capability("UIDPLUS", AUTH, "RFC 4315 §1"),
     Capability("UNSELECT", AUTH, "RFC 3691 §2"),
@@ -95,6 +101,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("CONDSTORE", AUTH, "RFC 7162 §3.1.1", enable=True),
     Capability("QRESYNC", AUTH, "RFC 7162 §3.2.2", enable=True),
     Capability("UIDONLY", AUTH, "RFC 9586 §3.1", enable=True),
+    Capability("UIDBATCHES", AUTH, "RFC 10022 §3"),
+    Capability("MESSAGELIMIT=", AUTH, "RFC 9738 §3", value=limits.announced),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
     Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),
     Capability("BINARY", AUTH, "RFC 3516 §4.1"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pymaild._parser import ANNOUNCED, LIST_BEGIN, QUOTED, BadSyntax
 from pymaild.core.errors import Code, Refused
-from pymaild.imap import grammar
+from pymaild.imap import grammar, limits
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.urls import Resolver
 from pymaild.mail.flags import Flags
@@ -49,6 +49,7 @@ class Upload:
     def receive(self, most: int | None = None) -> list[Incoming]:
         """Read at most ``most`` messages, and the command's end. Raises BadSyntax, Refused."""
         while True:
+            limits.check(len(self.messages) + 1, limits.saving(self._session))
             self._args.sp()
             flags, date = _options(self._args)
             bits = self._flags(flags)
@@ -109,6 +110,8 @@ class Upload:
             raise BadSyntax("Expected the other kind of literal")
         if tokens.literal_size > room:
             raise Refused(Code.TOOBIG, "The message is larger than this server accepts")
+        ready = sum(draft.size for draft, *_ in self.messages)
+        self._mailbox.admit(len(self.messages) + 1, ready + tokens.literal_size)
         return tokens.literal_size
 
     def _literal(self) -> Iterator[bytes]:

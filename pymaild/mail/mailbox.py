@@ -47,7 +47,10 @@ DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 
 class Status(NamedTuple):
-    """RFC 9051 §6.3.11; ``size`` in octets of the CRLF form, numbers as of one moment."""
+    """RFC 9051 §6.3.11; ``size`` in octets of the CRLF form, numbers as of one moment.
+
+    ``deleted_storage``: octets of the files of messages marked as deleted (RFC 9208 §4.1.4).
+    """
 
     messages: int
     recent: int
@@ -57,6 +60,7 @@ class Status(NamedTuple):
     deleted: int
     size: int
     highestmodseq: int
+    deleted_storage: int
     mailboxid: str = ""  # only when asked
 
 
@@ -194,7 +198,8 @@ class Mailbox:
         self.refresh()
         messages, unseen, recent, deleted, uidnext, snapshot = self.index.counts()
         total = self.total_size() if size else 0
-        return Status(messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot)
+        counts = (messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot)
+        return Status(*counts, self.index.usage()[2])
 
     @guarded
     def mailboxid(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pymaild.core.session import Ending
@@ -13,6 +15,7 @@ from tests.imap.conftest import Client, ImapBench
 ARGUMENTS = {
     "CAPABILITY": "",
     "NOOP": "",
+    "UIDBATCHES": " 500",
     "LOGOUT": "",
     "ID": " NIL",
     "STARTTLS": "",
@@ -37,6 +40,9 @@ ARGUMENTS = {
     "GETACL": " INBOX",
     "LISTRIGHTS": " INBOX bob",
     "MYRIGHTS": " INBOX",
+    "GETQUOTA": " #user/alice",
+    "GETQUOTAROOT": " INBOX",
+    "SETQUOTA": " #user/alice (STORAGE 512)",
     "GETMETADATA": " INBOX /private/comment",
     "SETMETADATA": ' INBOX (/private/comment "x")',
     "APPEND": " INBOX {12+}\r\nA: b\r\n\r\nbody",
@@ -80,7 +86,11 @@ STATES = (State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED)
 
 
 def in_state(bench: ImapBench, state: State) -> Client:
-    """A session in ``state``; for the selected one a message is there to work on."""
+    """A session in ``state``; for the selected one a message is there to work on.
+
+    Its user is an administrator, who may do what every command is for.
+    """
+    bench.mail = replace(bench.mail, admins=("alice",))
     client = bench.connect()
     if state in AUTH:
         client.ok("LOGIN alice secret")

@@ -26,11 +26,13 @@ from pymaild.imap.commands.list import list_mailboxes, lsub, namespace, xlist
 from pymaild.imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
 from pymaild.imap.commands.metadata import getmetadata, setmetadata
 from pymaild.imap.commands.notify import notify
+from pymaild.imap.commands.quota import getquota, getquotaroot, setquota
 from pymaild.imap.commands.search import cancel_update, search
 from pymaild.imap.commands.select import close, select, unselect
 from pymaild.imap.commands.starttls import starttls
 from pymaild.imap.commands.status import status
 from pymaild.imap.commands.store import store
+from pymaild.imap.commands.uidbatches import uidbatches
 from pymaild.imap.states import ANY, AUTH, NONAUTH, SELECT
 
 _TABLE: tuple[Command, ...] = (
@@ -65,7 +67,11 @@ _TABLE: tuple[Command, ...] = (
     Command("GETACL", AUTH, getacl, "RFC 4314 §3.3", capability="ACL"),
     Command("LISTRIGHTS", AUTH, listrights, "RFC 4314 §3.4", capability="ACL"),
     Command("MYRIGHTS", AUTH, myrights, "RFC 4314 §3.5", capability="ACL"),
+    Command("GETQUOTA", AUTH, getquota, "RFC 9208 §4.1.1", capability="QUOTA"),
+    Command("GETQUOTAROOT", AUTH, getquotaroot, "RFC 9208 §4.1.2", capability="QUOTA"),
+    Command("SETQUOTA", AUTH, setquota, "RFC 9208 §4.1.3", capability="QUOTASET"),
     Command("IDLE", AUTH, idle, "RFC 2177 §3", capability="IDLE"),
+    Command("UIDBATCHES", SELECT, uidbatches, "RFC 10022 §3.1", capability="UIDBATCHES"),
     Command("CHECK", SELECT, noop, "RFC 3501 §6.4.1"),
     Command("CLOSE", SELECT, close, "RFC 3501 §6.4.2"),
     Command("UNSELECT", SELECT, unselect, "RFC 3691 §2", capability="UNSELECT"),

@@ -23,17 +23,22 @@ def _highest(session: ImapSession, status: Status) -> int:
 
 
 #: status-att (RFC 3501 §9, RFC 9051 §6.3.11, RFC 8438 §3): its value from the mailbox.
-ITEMS: dict[bytes, Callable[[ImapSession, Status], int]] = {
+ITEMS: dict[bytes, Callable[[ImapSession, Status], int | bytes]] = {
     b"MESSAGES": lambda session, status: status.messages,
     b"RECENT": lambda session, status: status.recent,
     b"UIDNEXT": lambda session, status: status.uidnext,
     b"UIDVALIDITY": lambda session, status: status.uidvalidity,
     b"UNSEEN": lambda session, status: status.unseen,
     b"DELETED": lambda session, status: status.deleted,
+    b"DELETED-STORAGE": lambda session, status: status.deleted_storage,  # RFC 9208 §4.1.4
     b"SIZE": lambda session, status: status.size,
     b"HIGHESTMODSEQ": _highest,  # RFC 7162 §3.1.7
+    b"MAILBOXID": lambda session, status: status.mailboxid.encode("ascii"),  # RFC 8474 §4.3
     b"APPENDLIMIT": lambda session, status: append_limit(session),  # RFC 7889 §3.1
 }
+
+
+_FORMS = {b"MAILBOXID": b" (%b)"}  # all other values are numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,9 @@ class Plan:
     """What one STATUS asks for; ``reply`` takes the values of ``items``."""
 
     name: str
-    items: tuple[Callable[[ImapSession, Status], int], ...]
+    items: tuple[Callable[[ImapSession, Status], int | bytes], ...]
     size: bool
+    mailboxid: bool
     reply: bytes
 
 
@@ -62,15 +68,18 @@ def answer(session: ImapSession, plan: Plan) -> bytes:
     found = session.account.status(plan.name, plan.size)
     if plan.name == session.record.mailbox:
         found = found._replace(recent=found.recent + _claimed(session))
+    if plan.mailboxid:
+        found = found._replace(mailboxid=session.account.mailboxid(plan.name))
     return plan.reply % tuple([item(session, found) for item in plan.items])
 
 
 def planned(name: str, items: Collection[bytes], utf8: bool) -> Plan:
     """Make the plan for one mailbox."""
     shown = names.encode(name, utf8).replace(b"%", b"%%")
-    values = b" ".join([b"%b %%d" % item for item in items])
+    values = b" ".join([item + _FORMS.get(item, b" %d") for item in items])
     reply = b"* STATUS %b (%b)\r\n" % (shown, values)
-    return Plan(name, tuple(ITEMS[item] for item in items), b"SIZE" in items, reply)
+    values_of = tuple(ITEMS[item] for item in items)
+    return Plan(name, values_of, b"SIZE" in items, b"MAILBOXID" in items, reply)
 
 
 def read_items(args: Arguments) -> dict[bytes, None]:
