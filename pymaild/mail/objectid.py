@@ -6,7 +6,6 @@ So they are the same for each copy, in each mailbox, and after any loss of the i
 from __future__ import annotations
 
 import re
-import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -21,11 +20,6 @@ LENGTH = 44  # octets of an EMAILID and of a THREADID: a letter, and 256 bits in
 _PIECE = 1 << 17
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,998})>")
 _ANCESTRY = {b"REFERENCES": 0, b"IN-REPLY-TO": 1, b"MESSAGE-ID": 2}
-
-
-def mailbox_id() -> str:
-    """Return a MAILBOXID that no other mailbox has (RFC 8474 §4)."""
-    return f"F{secrets.token_hex(16)}"
 
 
 def object_ids(data: Octets, header: bytes) -> bytes:

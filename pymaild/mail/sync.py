@@ -288,7 +288,7 @@ def _stage(
         except FileNotFoundError:
             continue  # moved or removed by another since it was listed: the next scan sees it
         flags = file.flags | (IN_NEW if file.new else 0)
-        times = (int(stat.st_mtime), int(stat.st_ctime))
+        times = (int(stat.st_mtime), maildir_file.save_date(base, stat.st_ctime))
         sizes = (stat.st_size, maildir_file.wire_size(base))
         index.add(uid, flags, keywords, *times, *sizes, base)
     return renamed

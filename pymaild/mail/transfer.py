@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
 from pymaild.storage import atomic
+from pymaild.storage.maildir import save_date
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox, Placed
@@ -63,7 +64,14 @@ class Transfer:
         placed.append((named, False, system, words))
         wire = index.wire_size(row)
         place = self.target.index.add(
-            uid, system, words, int(stat.st_mtime), int(time.time()), stat.st_size, wire, named
+            uid,
+            system,
+            words,
+            int(stat.st_mtime),
+            save_date(named, time.time()),
+            stat.st_size,
+            wire,
+            named,
         )
         self.cached.append((place, index.cached(row), wire))
         if self.move:

@@ -1,6 +1,7 @@
 """The control file of a mailbox: what cannot be rebuilt from the mail.
 
-``pymaild.control`` holds UIDVALIDITY, the names of the keyword letters, and reservations: every
+``pymaild.control`` holds UIDVALIDITY, MAILBOXID, the names of the keyword letters, and
+reservations: every
 UID and every transaction number below them may have been seen by a client. Reserving in blocks
 keeps the file out of the way of each single delivery.
 """
@@ -8,6 +9,8 @@ keeps the file out of the way of each single delivery.
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import time
 from dataclasses import dataclass, field
 
@@ -18,18 +21,26 @@ NAME = "pymaild.control"
 HEADER = "pymaild mailbox 1"
 UID_BLOCK = 256
 MODSEQ_BLOCK = 4096
+_OBJECTID = re.compile(r"[^A-Za-z0-9_-]")  # what no identifier holds (RFC 8474 §7)
+
+
+def new_mailboxid() -> str:
+    """Return a MAILBOXID that no other mailbox has (RFC 8474 §4, §8.1)."""
+    return f"F{secrets.token_hex(16)}"
 
 
 @dataclass(slots=True)
 class Control:
     """``keywords``: names in letter order, a to z; ``adopting``: another server's folder is
-    being taken over, and its list of UIDs still counts."""
+    being taken over, and its list of UIDs still counts; ``mailboxid`` is "" in a file that was
+    written before there were any."""
 
     uidvalidity: int
     reserved_uid: int = 1
     reserved_modseq: int = 1
     keywords: list[str] = field(default_factory=list)
     adopting: bool = False
+    mailboxid: str = field(default_factory=new_mailboxid)
 
     def encode(self) -> bytes:
         """Return the file's text."""
@@ -40,6 +51,7 @@ class Control:
             f"reserved-modseq {self.reserved_modseq}",
             *(f"keyword {name}" for name in self.keywords),
             *(["adopting 1"] if self.adopting else []),
+            *([f"mailboxid {self.mailboxid}"] if self.mailboxid else []),
         ]
         return ("\n".join(lines) + "\n").encode()
 
@@ -75,6 +87,7 @@ def load(directory: str) -> Control | None:
         max(1, numbers.get("reserved-modseq", 1)),
         [value for key, value in pairs if key == "keyword"],
         numbers.get("adopting", 0) == 1,
+        _OBJECTID.sub("", dict(pairs).get("mailboxid", "")),
     )
 
 

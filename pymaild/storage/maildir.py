@@ -235,6 +235,16 @@ def arrival(base: bytes) -> tuple[int, bytes]:
     return (int(seconds) if seconds.isdigit() and len(seconds) < 19 else 1 << 62, base)
 
 
+def save_date(base: bytes, otherwise: float) -> int:
+    """Return when a file came into its folder (RFC 8514 §3), in seconds since 1970.
+
+    Its name tells it, which flags and a lost index do not change; ``otherwise`` stands for a
+    name that tells no time of our days.
+    """
+    seconds = arrival(base)[0]
+    return seconds if 0 < seconds < 1 << 40 else int(otherwise)
+
+
 def wire_size(base: bytes) -> int:
     """Return the size in CRLF form that a file name tells in ``,W=``, 0 when it does not."""
     for field in base.split(b",")[1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
+from pymaild.core.errors import StorageFailure
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.listing import mailbox_line
@@ -21,15 +22,31 @@ def _one_name(args: Arguments) -> str:
     return name
 
 
-def create(session: ImapSession, args: Arguments) -> None:
-    """CREATE (RFC 3501 §6.3.3), with special uses (RFC 6154 §3)."""
+def create(session: ImapSession, args: Arguments) -> bytes:
+    """CREATE (RFC 3501 §6.3.3), with special uses (RFC 6154 §3).
+
+    Answered with the mailbox's name for good (RFC 8474 §4.1).
+    """
     args.sp()
     wire = grammar.new_name(args)
     uses = _uses(args) if args.more() else []
     args.end()
     name = grammar.new_mailbox(wire, args.utf8)
     session.account.create(name, uses)
+    mailboxid = _new_mailboxid(session, name)
     _correct(session, name)
+    return b"[MAILBOXID (%b)] CREATE completed" % mailboxid
+
+
+def _new_mailboxid(session: ImapSession, name: str) -> bytes:
+    """Return it; a mailbox that cannot have one is not made."""
+    account = session.account
+    try:
+        with account.open(name.removesuffix(account.separator)) as mailbox:
+            return mailbox.mailboxid().encode("ascii")
+    except StorageFailure:
+        account.delete(name.removesuffix(account.separator))
+        raise
 
 
 def _uses(args: Arguments) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pymaild._parser import BadSyntax
+from pymaild.core.errors import StorageFailure
 from pymaild.imap import grammar, modifiers
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.expunge import remove_deleted
@@ -78,9 +79,19 @@ def _introduce(session: ImapSession, selection: Selection, asked: str) -> None:
         *(_as_rev2(session, asked) if session.modes.rev2 else _as_rev1(session, selection)),
         b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % selected.mailbox.uidvalidity,
         b"* OK [UIDNEXT %d] Next UID\r\n" % selected.mailbox.status().uidnext,
+        _mailboxid(selection),
         selection.highest(),
     ]
     session.write(b"".join(lines))
+
+
+def _mailboxid(selection: Selection) -> bytes:
+    """RFC 8474 §4.2; what cannot be named for want of disk space can be read all the same."""
+    try:
+        name = selection.mailbox.mailboxid().encode("ascii")
+    except StorageFailure:
+        return b""
+    return b"* OK [MAILBOXID (%b)] Its name for good\r\n" % name
 
 
 def _as_rev1(session: ImapSession, selection: Selection) -> list[bytes]:
