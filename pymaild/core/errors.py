@@ -36,6 +36,8 @@ class Code(StrEnum):
     BADURL = "BADURL"  # RFC 4469 §4.1, the URL behind it
     BADCHARSET = "BADCHARSET"  # RFC 9051 §7.1
     NOTSAVED = "NOTSAVED"  # RFC 5182 §2.5
+    MESSAGELIMIT = "MESSAGELIMIT"  # RFC 9738 §3.1, a number behind it
+    TOOFEW = "TOOFEW"  # RFC 10022 §3.1.3.2
     MODIFIED = "MODIFIED"  # RFC 7162 §3.1.3, a set behind it
     UNKNOWN_CTE = "UNKNOWN-CTE"  # RFC 9051 §7.1
     UNDEFINED_FILTER = "UNDEFINED-FILTER"  # RFC 5466 §3.1, with its name

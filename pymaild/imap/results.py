@@ -38,6 +38,11 @@ class Partial(NamedTuple):
         sign = -1 if match[1] else 1
         return cls(sign * int(match[2]), sign * int(match[3]))
 
+    @property
+    def places(self) -> int:
+        """How many places these are."""
+        return abs(self.last - self.first) + 1
+
     def cut(self, found: Numbers) -> Numbers:
         """Return the results in these places, in their order."""
         low, high = sorted(self)

@@ -72,7 +72,7 @@ class Key(Protocol):
 
 def evaluate(key: Key, scope: Scope) -> Sequence[int]:
     """Return the matching sequence numbers, ascending."""
-    keys = sorted(_conjuncts(key), key=lambda part: part.cost)
+    keys = sorted(conjuncts(key), key=lambda part: part.cost)
     found: Sequence[int] = scope.all()
     cheap = [part for part in keys if part.cost == ROW]
     if cheap:
@@ -83,7 +83,8 @@ def evaluate(key: Key, scope: Scope) -> Sequence[int]:
     return list(_tested(dear, scope, found))
 
 
-def _conjuncts(key: Key) -> Sequence[Key]:
+def conjuncts(key: Key) -> Sequence[Key]:
+    """The keys that must all match."""
     return key.keys if isinstance(key, And) else [key]
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
 _DAY = 86400
+_LARGEST_UID = 0xFFFFFFFF
 _LARGEST_SIZE = (1 << 62) - 1
 _OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _CHARSETS_OF_FILTERS = ("", "ascii", "utf-8")  # RFC 5466 §3.1
@@ -308,6 +309,19 @@ def _uid(reader: Reader) -> Key:
     return reader.numbers(by_uid=True)
 
 
+def _unique(reader: Reader) -> int:
+    reader.args.sp()
+    uid = reader.args.number()
+    if not uid:
+        raise BadSyntax("Expected a UID")
+    return uid
+
+
+def _between(low: int, high: int) -> Key:
+    """UIDAFTER, UIDBEFORE (RFC 9738 §3.2): where a command that was limited left off."""
+    return search.Numbers([(low, high)] if low <= high else [], by_uid=True)
+
+
 def _modseq(reader: Reader) -> Key:
     """RFC 7162 §3.1.5: one mod-sequence for all of a message, so the name of an item is read
     and passed over.
@@ -370,6 +384,8 @@ KEYS: dict[bytes, _Read] = {
     b"THREADID": lambda reader: reader.object_id("threadid"),
     b"TO": _field(b"TO"),
     b"UID": _uid,
+    b"UIDAFTER": lambda reader: _between(_unique(reader) + 1, _LARGEST_UID),
+    b"UIDBEFORE": lambda reader: _between(1, _unique(reader) - 1),
     b"UNANSWERED": _without(ANSWERED),
     b"UNDELETED": _without(DELETED),
     b"UNDRAFT": _without(DRAFT),

@@ -65,6 +65,21 @@ class ImapSettings:
         "§4 has them refused before ENABLE UTF8=ACCEPT or IMAP4rev2, but old mail has such "
         "headers, and programs that copy mailboxes stop at it (2026-11).",
     )
+    message_limit: int = setting(
+        0,
+        "Most messages that one FETCH, STORE, SEARCH, MOVE or UID EXPUNGE goes through, and that "
+        "COPY, APPEND, SORT and THREAD take; 0 for any number. RFC 9738 §3 wants 1,000 or more. "
+        "Clients that do not know of it find part of their messages missing.",
+        low=0,
+        high=0xFFFFFFFF,
+    )
+    save_limit: int = setting(
+        0,
+        "Most messages of one COPY or APPEND, where message_limit does not say less; 0 for any "
+        "number.",
+        low=0,
+        high=0xFFFFFFFF,
+    )
     contexts: int = setting(
         8, "Most searches of a session that are kept up to date (SEARCH RETURN (UPDATE)).", low=1
     )

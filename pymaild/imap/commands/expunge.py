@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
 from typing import TYPE_CHECKING
 
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.limits import Limit
 from pymaild.imap.sets import messages
 from pymaild.mail.flags import DELETED
 
@@ -27,7 +28,9 @@ def uid_expunge(session: ImapSession, args: Arguments) -> bytes | None:
     named = set(messages(session, args, by_uid=True))
     args.end()
     session.current.require_writable("e")
-    return told(session, b"UID EXPUNGE", remove_deleted(session.current, named))
+    with Limit(session) as limit:
+        removed = remove_deleted(session.current, named, limit)
+    return limit.ok(b"UID EXPUNGE", told(session, b"UID EXPUNGE", removed))
 
 
 def told(session: ImapSession, name: bytes, removed: bool) -> bytes | None:
@@ -40,15 +43,18 @@ def told(session: ImapSession, name: bytes, removed: bool) -> bytes | None:
     return b"[HIGHESTMODSEQ %d] %b completed" % (session.current.modseq, name)
 
 
-def remove_deleted(selection: Selection, only: set[int] | None = None) -> bool:
+def remove_deleted(
+    selection: Selection, only: set[int] | None = None, limit: Limit | None = None
+) -> bool:
     """Remove the messages marked as deleted, or those of them whose number is in ``only``.
 
     Returns whether there were any.
     """
-    view = selection.selected.view
-    deleted: Sequence[int] = view.match_flags(DELETED, 0, 0, 0)
+    deleted = selection.selected.view.match_flags(DELETED, 0, 0, 0)
     if only is not None:
-        deleted = [seq for seq in deleted if seq in only]
+        deleted = array("I", [seq for seq in deleted if seq in only])
+    if limit is not None:
+        deleted = limit.cut(deleted)
     if deleted:
         selection.mailbox.expunge(selection.uids(deleted))
     return bool(deleted)

@@ -10,6 +10,7 @@ from pymaild.core.errors import Code
 from pymaild.imap import items
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.fetch import Fetch
+from pymaild.imap.limits import Limit, check
 from pymaild.imap.modifiers import Modifiers
 from pymaild.imap.sets import Named, named
 from pymaild.imap.sync import tell_vanished
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
 
-def fetch(session: ImapSession, args: Arguments, by_uid: bool) -> None:
+def fetch(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """FETCH (RFC 3501 §6.4.5), and UID FETCH (§6.4.8).
 
     UIDs of messages that others have just expunged are passed over like any that do not exist.
@@ -32,9 +33,13 @@ def fetch(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     if plan.modseq:
         session.aware()
     seqs = _chosen(session, wanted, plan.modifiers)
-    failure = Fetch(session, plan).run(seqs)
-    if failure is not None and not (by_uid and failure.code == Code.EXPUNGEISSUED):
-        raise failure
+    with Limit(session) as limit:
+        if plan.modifiers.partial is not None:
+            check(plan.modifiers.partial.places, limit.most)
+        failure = Fetch(session, plan).run(limit.cut(seqs))
+        if failure is not None and not (by_uid and failure.code == Code.EXPUNGEISSUED):
+            raise failure
+    return limit.ok(b"FETCH")
 
 
 def _check(session: ImapSession, modifiers: Modifiers, by_uid: bool) -> None:
@@ -48,11 +53,19 @@ def _check(session: ImapSession, modifiers: Modifiers, by_uid: bool) -> None:
 
 
 def _chosen(session: ImapSession, wanted: Named, modifiers: Modifiers) -> array[int]:
-    """The messages that the modifiers let through; those that have gone are told first."""
+    """The messages that the modifiers let through; those that have gone are told first.
+
+    PARTIAL takes its part of all that are named, whether they changed or not (RFC 9394 §3.4).
+    """
     if modifiers.since is None:
         seqs = wanted.all()
     else:
         if modifiers.vanished:
             tell_vanished(session, modifiers.since, wanted.ranges)
         seqs = wanted.among(History(wanted.view).changed(modifiers.since))
-    return seqs if modifiers.partial is None else array("I", modifiers.partial.cut(seqs))
+    if modifiers.partial is None:
+        return seqs
+    if modifiers.since is None:
+        return array("I", modifiers.partial.cut(seqs))
+    part = frozenset(modifiers.partial.cut(wanted.all()))
+    return array("I", [seq for seq in seqs if seq in part])

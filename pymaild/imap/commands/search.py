@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from pymaild.imap import contexts, results
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.answer import Answer, saving
+from pymaild.imap.facts import Facts
+from pymaild.imap.limits import Limit
 from pymaild.imap.search import Scope, evaluate
-from pymaild.imap.search_keys import Facts, Reader
+from pymaild.imap.search_keys import Reader
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
 
 
-def search(session: ImapSession, args: Arguments, by_uid: bool) -> None:
+def search(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """SEARCH (RFC 3501 §6.4.4), UID SEARCH (§6.4.8), and their RETURN (RFC 4731 §3.1)."""
     args.sp()
     returns = results.read(args)
@@ -25,10 +27,13 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> None:
         reader.facts = Facts() if returns is not None and returns.update else None
         reader.charset_given()
         key = reader.program()
-        found = evaluate(key, Scope(session.current, session.services.board.beat))
-        Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
+        scope = Scope(session.current, session.services.board.beat)
+        with Limit(session) as limit:
+            found = evaluate(limit.search(key, scope), scope)
+            Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
     if reader.facts is not None:
         contexts.begin(session, contexts.Origin(text, by_uid), reader.facts, found)
+    return limit.ok(b"SEARCH")
 
 
 def cancel_update(session: ImapSession, args: Arguments) -> None:

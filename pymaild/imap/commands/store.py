@@ -10,6 +10,7 @@ from pymaild._parser import BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import grammar, modifiers
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.limits import Limit
 from pymaild.imap.responses import sequence_set
 from pymaild.imap.sets import messages
 from pymaild.mail.condition import Unchanged
@@ -43,7 +44,9 @@ def store(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     args.sp()
     names = grammar.store_flags(args)
     args.end()
-    return _store(session, seqs, Change(*action, names), condition, by_uid)
+    with Limit(session) as limit:
+        answer = _store(session, limit.cut(seqs), Change(*action, names), condition, by_uid)
+    return limit.ok(b"STORE", answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def _store(
     flags = selection.mailbox.flags(change.names, create=change.how != "remove")
     view = selection.selected.view
     lost = set(selection.mailbox.store(view, seqs, change.how, flags, condition))
-    failed = condition.failed if condition is not None else []
+    failed = sorted(condition.failed) if condition is not None else []
     selection.tell_keywords(session.write)
     _tell(session, [seq for seq in seqs if seq not in lost], change, set(failed), by_uid)
     modified = sequence_set(selection.uids(failed) if by_uid else failed)
