@@ -55,11 +55,15 @@ class QuotedPrintable:
     def feed(self, piece: bytes, is_last: bool) -> bytes:
         """Return the decoded octets of the lines that are complete."""
         text = self._rest + piece
-        cut = len(text)
-        if not is_last:
-            cut = text.rfind(b"\n") + 1 or max(text.rfind(b"=", -3), 0) or len(text)
+        cut = len(text) if is_last else text.rfind(b"\n") + 1 or _before_escape(text)
         self._rest = text[cut:]
         return binascii.a2b_qp(_without_trailing_blanks(text[:cut]))
+
+
+def _before_escape(text: bytes) -> int:
+    """Where an =XX begins that is cut off, else the end."""
+    found = text.rfind(b"=", -2)
+    return found if found >= 0 else len(text)
 
 
 def _without_trailing_blanks(text: bytes) -> bytes:
