@@ -51,7 +51,7 @@ class Notifier:
         self._watch: Watch | None = None
         self._events: dict[str, frozenset[str]] = {}
         self._stirred: set[str] | None = None  # None: whatever may have happened
-        self._lost = False  # a mailbox cannot be read any more
+        self._lost: set[str] = set()  # mailboxes that cannot be read any more
         group = self.wishes.selected
         self._plan = None
         if group is not None and group.fetch:
@@ -96,13 +96,13 @@ class Notifier:
         for name in known.keys() - events.keys():
             del known[name]
         self._events = events
-        self._lost = False
+        self._lost.clear()
         self.close()
 
     def _tell_access(self, events: dict[str, frozenset[str]], known: dict[str, Numbers]) -> None:
         """Tell which mailboxes of others may not be read, any more or again (RFC 5465 §5.9)."""
         account, write = self.session.account, self.session.write
-        foreign = [name for name in {*events, *known} if not account.personal(name)]
+        foreign = [name for name in {*events, *known, *self._lost} if not account.personal(name)]
         denied = [name for name in foreign if not account.paths(name)]
         for name in denied:
             events.pop(name, None)
@@ -115,6 +115,10 @@ class Notifier:
 
     def _others(self) -> list[str]:
         return [name for name in self._events if name != self.session.record.mailbox]
+
+    def _opened(self) -> bool:
+        """Say whether a mailbox that could not be read now can."""
+        return any(self.session.account.paths(name) for name in self.told["denied"])
 
     def own(self, name: str) -> None:
         """Take the one change as told that this client has just made to a mailbox itself.
@@ -182,20 +186,20 @@ class Notifier:
         while True:
             self.watch()
             self._tell(expunge)
-            if self._watch is not None:
+            if self._watch is not None and not self._lost:
                 return
 
     def _tell(self, expunge: bool) -> None:
         stirred, self._stirred = self._stirred, set()
-        if stirred is None or TREE_KEY in stirred:
+        tree = stirred is None or TREE_KEY in stirred
+        if tree:
             self._tell_tree()
-        denied = stirred and TREE_KEY in stirred and self.told["denied"]
-        if self._lost or denied:  # what was closed may be open again
+        if self._lost or (tree and self._opened()):
             self._evaluate()
         group = self.wishes.selected
-        if self.session.selection is not None and group is not None:
-            if stirred is None or SELECTED_KEY in stirred:
-                self.session.tell(expunge or group.filter == "selected")
+        stirs = stirred is None or SELECTED_KEY in stirred
+        if self.session.selection is not None and group is not None and stirs:
+            self.session.tell(expunge or group.filter == "selected")
         for name in self._others():
             if stirred is None or name in stirred:
                 self._tell_numbers(name)
@@ -237,7 +241,8 @@ class Notifier:
         try:
             status = self.session.account.status(name)
         except Refused:  # gone, or no longer open to this user
-            self._lost = self.told["known"].pop(name, None) is not None or self._lost
+            if self.told["known"].pop(name, None) is not None:
+                self._lost.add(name)
             return None
         self.told["known"][name] = numbers = _numbers(status)
         return numbers
@@ -256,9 +261,9 @@ class Notifier:
             found |= {b"MESSAGES": messages, b"UIDNEXT": uidnext}
         if FLAGS in events and (old is None or old[4] != unseen):
             found[b"UNSEEN"] = unseen
-        if FLAGS in events or len(found) > 1:
-            if self.session.modes.condstore or old is None:
-                found[b"HIGHESTMODSEQ"] = modseq
+        known = self.session.modes.condstore or old is None
+        if known and (FLAGS in events or len(found) > 1):
+            found[b"HIGHESTMODSEQ"] = modseq
         return found if len(found) > 1 else {}
 
     # -- the tree of mailboxes -------------------------------------------------------------

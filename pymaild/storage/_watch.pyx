@@ -52,7 +52,7 @@ cdef class Watch:
     """
 
     cdef int _fd
-    cdef dict _keys         # from watch descriptors
+    cdef dict _keys         # sets of them, from watch descriptors
     cdef public double timeout
 
     def __cinit__(self, *paths):
@@ -72,7 +72,7 @@ cdef class Watch:
             raw = os.fsencode(path)
             watch = inotify_add_watch(self._fd, raw, mask)
             if watch >= 0:
-                self._keys[watch] = key
+                self._keys.setdefault(watch, set()).add(key)
             elif errno != ENOENT:  # a directory that is gone has nothing to tell
                 self._fall_back()
 
@@ -112,7 +112,7 @@ cdef class Watch:
             if watch < 0:
                 return False
             if watch in self._keys:
-                found.add(self._keys[watch])
+                found |= self._keys[watch]
             place += _EVENT.size + length
         return True
 

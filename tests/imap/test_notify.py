@@ -86,6 +86,7 @@ def test_the_selected_mailbox_is_silent_unless_it_is_named(mail: ImapBench, comm
     assert "1 EXPUNGE" in client.told(client.ok("EXPUNGE"))
 
 
+@rfc("5465", "3.1", 1)
 def test_what_was_not_told_yet_is_told_first(mail: ImapBench) -> None:
     client, other = mail.select(), mail.select()
     other.ok("STORE 1 +FLAGS (\\Deleted)")
@@ -93,6 +94,7 @@ def test_what_was_not_told_yet_is_told_first(mail: ImapBench) -> None:
     assert "1 EXPUNGE" in client.told(client.ok("NOTIFY NONE"))
 
 
+@rfc("5465", "3.1", 2, 3, 4, 5)
 def test_numbers_of_other_mailboxes(mail: ImapBench) -> None:
     client = mail.select()
     told = client.told(client.ok(f"NOTIFY SET STATUS (mailboxes (Archive Sent) {ALL})"))
@@ -111,6 +113,8 @@ def test_numbers_of_other_mailboxes(mail: ImapBench) -> None:
     assert "MESSAGES" not in line
 
 
+@rfc("5465", "5.2", 6)
+@rfc("5465", "5.3", 1)
 def test_modseqs_of_other_mailboxes_for_those_who_know_them(mail: ImapBench) -> None:
     client, other = mail.login(), mail.select()
     client.ok("ENABLE CONDSTORE")
@@ -119,8 +123,19 @@ def test_modseqs_of_other_mailboxes_for_those_who_know_them(mail: ImapBench) -> 
     (line,) = lines(client, 1)
     assert "HIGHESTMODSEQ" in line
     assert "UIDVALIDITY" in line
+    mail.put("alice", MESSAGES[0])
+    assert "HIGHESTMODSEQ" in lines(client, 1)[0]
+    other.ok("UID STORE 1 +FLAGS.SILENT (\\Deleted)")
+    lines(client, 1)
+    other.ok("EXPUNGE")
+    (line,) = lines(client, 1)
+    assert "MESSAGES 3" in line
+    assert "HIGHESTMODSEQ" in line
 
 
+@rfc("5465", "5", 1, 2)
+@rfc("5465", "5.4", 4)
+@rfc("5465", "5.5", 1)
 def test_names_subscriptions_and_their_makers(mail: ImapBench) -> None:
     client, other = (
         watching(mail, "(personal (MailboxName SubscriptionChange))"),
@@ -149,13 +164,19 @@ def test_a_new_mailbox_of_a_subtree_is_watched(mail: ImapBench) -> None:
     assert lines(client, 1)[0].startswith('STATUS "Lists/one"')
 
 
+@rfc("5465", "5.6", 1, 2, 3)
+@rfc("5465", "5.7", 1, 2, 3)
 def test_metadata(mail: ImapBench) -> None:
     client = watching(mail, "(personal (MailboxMetadataChange ServerMetadataChange))")
     other = mail.login(id="2")
-    other.ok('SETMETADATA INBOX (/private/comment "mine")')
-    assert lines(client, 1) == ['METADATA "INBOX" /private/comment']
+    for value in ('"mine"', "NIL"):
+        other.ok(f"SETMETADATA INBOX (/private/comment {value})")
+        assert lines(client, 1) == ['METADATA "INBOX" /private/comment']
+        other.ok(f'SETMETADATA "" (/private/comment {value})')
+        assert lines(client, 1) == ['METADATA "" /private/comment']
 
 
+@rfc("5465", "4", 1)
 def test_idle_tells_what_notify_asks_for(mail: ImapBench) -> None:
     client, other = watching(mail, f"(personal {ALL})"), mail.select()
     client.send(b"i IDLE\r\n")
@@ -179,6 +200,7 @@ def test_a_resumed_session_goes_on_telling(mail: ImapBench) -> None:
     assert "4 EXISTS" in lines(again, 1)
 
 
+@rfc("5465", "5.8", 1)
 def test_lost_events_are_said_to_be_lost(mail: ImapBench) -> None:
     client = watching(mail, "(personal (MailboxName))")
     account = mail.account("alice")
@@ -186,6 +208,106 @@ def test_lost_events_are_said_to_be_lost(mail: ImapBench) -> None:
     assert "NOTIFICATIONOVERFLOW" in lines(client, 1)[0]
     assert client.record.notify is not None
     assert client.record.notify["groups"] == []
+
+
+@rfc("5465", "5.4", 1)
+def test_what_others_open_and_close_is_created_and_deleted(mail: ImapBench) -> None:
+    bob = mail.login("bob")
+    bob.ok("NOTIFY SET (subtree Users (MailboxName))")
+    alice = mail.login(id="2")
+    alice.ok("SETACL INBOX bob lr")
+    told = lines(bob, 2)
+    assert told[0].endswith('"/" "Users/alice"')
+    assert "NonExistent" not in told[0]
+    alice.ok("DELETEACL INBOX bob")
+    assert lines(bob, 2)[0] == 'LIST (\\NonExistent) "/" "Users/alice"'
+
+
+@rfc("5465", "3.1", 7, 8, 9, 10)
+@rfc("5465", "5.9", 1, 2, 3, 4)
+def test_rights_decide_what_is_told(mail: ImapBench) -> None:
+    alice = mail.select()
+    for mailbox, rights in (("INBOX", "l"), ("Archive", "lr")):
+        alice.ok(f"SETACL {mailbox} bob {rights}")
+    bob = mail.login("bob")
+    names = "Users/alice Users/alice/Archive Users/alice/Sent Users/alice/none Users/nobody"
+    told = bob.told(bob.ok(f"NOTIFY SET STATUS (mailboxes ({names}) {ALL})"))
+    assert told[0] == 'LIST (\\NoAccess) "/" "Users/alice"'
+    assert [line.split(" (")[0] for line in told[1:]] == ['STATUS "Users/alice/Archive"']
+    alice.ok("SETACL INBOX bob lr")
+    (line,) = lines(bob, 1)
+    assert line.startswith("LIST (")
+    assert "NoAccess" not in line
+    alice.ok("STORE 1 +FLAGS (\\Seen)")
+    assert "UNSEEN 2" in lines(bob, 1)[0]
+    alice.ok("SETACL INBOX bob l")
+    assert lines(bob, 1) == ['LIST (\\NoAccess) "/" "Users/alice"']
+    alice.ok("STORE 1 -FLAGS (\\Seen)")
+    assert bob.ok("NOOP").untagged == []
+    alice.ok("DELETEACL Archive bob")
+    assert lines(bob, 1) == ['LIST (\\NoAccess) "/" "Users/alice/Archive"']
+
+
+@rfc("5465", "5.1", 3)
+def test_a_mailbox_made_anew_has_another_uidvalidity(mail: ImapBench) -> None:
+    client = watching(mail, f"(mailboxes Archive {ALL})")
+    account = mail.account("alice")
+    account.delete("Archive")
+    account.create("Archive")
+    assert client.command("NOOP").status == "OK"
+    mail.put("alice", MESSAGES[0], folder="Archive")
+    (line,) = lines(client, 1)
+    assert "UIDVALIDITY" in line
+
+
+@rfc("5465", "6.4", 1)
+def test_subscriptions_are_followed(mail: ImapBench) -> None:
+    client, other = watching(mail, f"(subscribed {ALL})"), mail.login(id="2")
+    other.ok("UNSUBSCRIBE Archive")
+    other.ok("CREATE Lists")
+    other.ok("SUBSCRIBE Lists")
+    client.ok("NOOP")
+    mail.put("alice", MESSAGES[0], folder="Archive")
+    mail.put("alice", MESSAGES[0], folder="Lists")
+    assert lines(client, 1)[0].startswith('STATUS "Lists"')
+
+
+@rfc("5465", "6.6", 1)
+@rfc("5465", "3.1", 6)
+@rfc("5465", "8", 1)
+def test_names_are_no_patterns_and_words_have_any_case(mail: ImapBench) -> None:
+    client = watching(mail, '(Mailboxes ("*" "%" nowhere) (mESSAGEnEW mESSAGEeXPUNGE))')
+    mail.put("alice", MESSAGES[0], folder="Archive")
+    assert client.ok("NOOP").untagged == []
+    client.ok("notify set (SELECTED (messagenew messageexpunge))")
+
+
+@rfc("5465", "6.3", 1)
+def test_inboxes_are_all_personal_ones(mail: ImapBench) -> None:
+    client = watching(mail, f"(inboxes {ALL})")
+    mail.put("alice", MESSAGES[0], folder="Junk")
+    assert lines(client, 1)[0].startswith('STATUS "Junk"')
+
+
+@rfc("5465", "5.1", 2)
+@rfc("5465", "5.2", 2, 5)
+@rfc("5465", "7", 2)
+def test_contexts_are_told_between_the_count_and_the_items(mail: ImapBench) -> None:
+    client = watching(mail, "(selected (MessageNew (UID) MessageExpunge FlagChange))")
+    client.ok("SEARCH RETURN (UPDATE) FLAGGED")
+    client.ok("SEARCH RETURN (UPDATE) SUBJECT one")
+    mail.put("alice", MESSAGES[0])
+    told = lines(client, 4)
+    assert [line.split()[0 if "ESEARCH" in line else 1] for line in told] == [
+        "EXISTS",
+        "RECENT",
+        "ESEARCH",
+        "FETCH",
+    ]
+    mail.select().ok("STORE 2 +FLAGS (\\Flagged)")
+    told = lines(client, 2)
+    assert told[0].startswith("2 FETCH (UID 2 FLAGS")
+    assert told[1].startswith("ESEARCH")
 
 
 BAD = [
@@ -204,6 +326,8 @@ BAD = [
 ]
 
 
+@rfc("5465", "5", 3, 4, 5, 6)
+@rfc("5465", "8", 2, 3)
 @pytest.mark.parametrize("command", BAD)
 def test_what_does_not_go_together_is_bad(mail: ImapBench, command: str) -> None:
     client = mail.select()
@@ -211,6 +335,7 @@ def test_what_does_not_go_together_is_bad(mail: ImapBench, command: str) -> None
     client.ok("NOOP")
 
 
+@rfc("5465", "3.1", 11, 12)
 def test_an_event_that_is_not_supported(mail: ImapBench) -> None:
     answer = mail.login().no("NOTIFY SET (personal (MessageNew MessageExpunge AnnotationChange))")
     assert answer.code == "BADEVENT"
