@@ -5,7 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pymaild.admin import mail_commands, server_commands, transfer_commands, user_commands
+from pymaild.admin import (
+    access_commands,
+    mail_commands,
+    server_commands,
+    transfer_commands,
+    user_commands,
+)
 from pymaild.admin.commands import Program
 from pymaild.admin.commands import main as run_program
 
@@ -22,11 +28,14 @@ mail before it is touched; anybody else needs the rights on it.""",
         *user_commands.COMMANDS,
         *mail_commands.COMMANDS,
         *transfer_commands.COMMANDS,
+        *access_commands.COMMANDS,
     ),
     groups={
         "log": "Change what is logged.",
         "user": "Add, change, list and remove virtual users.",
         "mailbox": "List and change the mailboxes of a user.",
+        "acl": "Say who may use the mailboxes of a user.",
+        "quota": "Show and set how much mail a user may have.",
         "index": "Verify and rebuild what is derived from the mail.",
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from dataclasses import replace
 
 from pymaild.admin.exits import Exit, Failure
 from pymaild.admin.identity import become_owner
@@ -11,10 +12,15 @@ from pymaild.auth.client import AuthClient
 from pymaild.auth.names import prepare_name
 from pymaild.auth.passwd_file import PasswdFile
 from pymaild.auth.system import SystemUsers
-from pymaild.auth.users import Directory, Source, SourceUnavailable
+from pymaild.auth.users import Directory, Source, SourceUnavailable, mail_root
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.grants import DIRECTORY, Grants
+from pymaild.mail.sharing import Foreign
 from pymaild.server.config import Config, load_config
+
+#: Stands for a user in the commands on the mailboxes of ``mail.shared_directory``.
+SHARED = "#shared"
 
 
 def valid_name(name: str) -> str:
@@ -64,6 +70,26 @@ def open_account(args: Namespace) -> Account:
     From here on this process has no other rights than the owner's.
     """
     config = load_config(args.config)
+    if args.user == SHARED:
+        return _shared(config)
     user = find_user(config, args.user)
     become_owner(user, config.server)
-    return Account(user, config.mail)
+    account = Account(user, config.mail)
+    account.grants = None if user.system else grants_of(config)
+    return account
+
+
+def _shared(config: Config) -> Account:
+    """Return the mailboxes that belong to nobody."""
+    root = config.mail.shared_directory
+    if not root:
+        raise Failure(Exit.NOUSER, "mail.shared_directory is not set")
+    become_owner(User(), config.server)
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    settings = replace(config.mail, prefix="")
+    return Foreign(User(mail=root), settings, None, config.mail.shared)
+
+
+def grants_of(config: Config) -> Grants:
+    """Return the index of who has opened mailboxes to whom."""
+    return Grants(os.path.join(mail_root(config.auth), DIRECTORY))

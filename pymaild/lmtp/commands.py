@@ -63,6 +63,7 @@ def mail(session: LmtpSession, arguments: bytes) -> None:
     session.reset()
     session.record.sender = str(sender) if sender else ""
     session.record.utf8 = "SMTPUTF8" in wants
+    session.record.size = int(wants.get("SIZE") or 0)
     session.record.state = State.MAIL
     session.reply(Reply(250, "2.1.0", "OK"))
 
@@ -109,6 +110,9 @@ def _add_recipient(session: LmtpSession, address: Address) -> Reply:
     recipient = delivery.resolve(session, address)
     if recipient is None:
         return replies.NO_SUCH_USER
+    full = delivery.over_quota(session, recipient)
+    if full is not None:
+        return full
     session.record.recipients.append(recipient)
     session.record.state = State.RECIPIENTS
     return Reply(250, "2.1.5", "OK")

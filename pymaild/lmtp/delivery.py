@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator
+from contextlib import closing
 from email.utils import formatdate
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut
+from pymaild.core.errors import Code, Disconnected, Leave, Refused, StorageFailure, TimedOut
 from pymaild.core.session import User
 from pymaild.lmtp import replies
 from pymaild.lmtp.address import Address, candidates
@@ -53,6 +54,25 @@ def find_user(session: LmtpSession, name: str) -> User | None:
     if name not in session.users:
         session.users[name] = session.services.auth.lookup(name)
     return session.users[name]
+
+
+def over_quota(session: LmtpSession, recipient: Recipient) -> Reply | None:
+    """Return the reply to a recipient who has no room for the message that was announced.
+
+    All else that can stand in its way is found when it is delivered.
+    """
+    user = find_user(session, recipient[1])
+    if user is None or (user.system and session.record.user is None):
+        return None
+    with closing(session.services.open_account(user)) as account:
+        try:
+            account.quota.admit(1, session.record.size)
+        except OSError as error:
+            log.warning("the quota of %r cannot be read: %s", user.name, error)
+        except Refused as refused:
+            if refused.code is Code.OVERQUOTA and not isinstance(refused, StorageFailure):
+                return replies.refusal(refused, session.services.settings.quota_full)
+    return None
 
 
 def deliver_to_all(session: LmtpSession, spool: Spool) -> None:
@@ -107,9 +127,9 @@ def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
         return replies.NO_SUCH_USER
     if user.system and session.record.user is None:
         return forward(session, recipient, spool)
-    account = session.services.open_account(user)
     pieces = chain([trace(session, address)], _beating(session, spool))
-    mailbox, uid = deliver(account, pieces, folder or None)
+    with closing(session.services.open_account(user)) as account:
+        mailbox, uid = deliver(account, pieces, folder or None)
     session.record.delivered += 1
     session.services.board.count("delivered")
     log.info(

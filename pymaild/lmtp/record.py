@@ -20,7 +20,8 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class LmtpRecord(SessionRecord):
-    """An LMTP session. ``recipients`` are [address, user name, folder or ""] in RCPT's order.
+    """An LMTP session. ``size`` is that of the message as MAIL announced it, 0 where it did not;
+    ``recipients`` are [address, user name, folder or ""] in RCPT's order.
 
     ``failure`` is the reply that a sequence of BDAT chunks has earned, "" while it is well. The
     chunks themselves are in no record: a session that moves between two of them loses them, and
@@ -30,6 +31,7 @@ class LmtpRecord(SessionRecord):
     helo: str = ""
     sender: str = ""
     utf8: bool = False
+    size: int = 0
     recipients: list[list[str]] = field(default_factory=list)
     failure: str = ""
     delivered: int = 0
@@ -39,4 +41,5 @@ class LmtpRecord(SessionRecord):
         self.state = State.READY if self.helo else State.CONNECTED
         self.sender = self.failure = ""
         self.utf8 = False
+        self.size = 0
         self.recipients = []

@@ -100,6 +100,8 @@ class Quota:
 
     def _total(self) -> Total:
         total = self._usage.total()
+        if total is None and not os.path.isdir(self._account.root):
+            return Total(0, 0, [])
         if total is None:
             self.recalculate()
         elif total.changing:

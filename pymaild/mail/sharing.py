@@ -33,7 +33,7 @@ Lookup = Callable[[str], User | None]
 class Foreign(Account):
     """Mailboxes that are not the user's own, below the name ``place``."""
 
-    def __init__(self, user: User, settings: MailSettings, actor: Actor, place: str) -> None:
+    def __init__(self, user: User, settings: MailSettings, actor: Actor | None, place: str) -> None:
         super().__init__(user, settings, actor)
         self.place = place
         self._depth = place.count(settings.separator) + 1

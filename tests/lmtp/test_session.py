@@ -279,10 +279,12 @@ def test_long_lines_and_too_many_errors(lmtp: Bench) -> None:
 def failing(bench: Bench, error: Exception, user: str = "alice") -> None:
     """From now on the mail of one user cannot be had."""
 
-    def open_account(who: User) -> Account:
-        if who.name == user:
+    class Failing(Account):
+        def prepare(self) -> None:
             raise error
-        return Account(who, bench.mail)
+
+    def open_account(who: User) -> Account:
+        return (Failing if who.name == user else Account)(who, bench.mail)
 
     bench.open_account = open_account
 
