@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pymaild._parser import BadSyntax
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.responses import set_pieces
+from pymaild.imap.search import Ends
 
 _PARTIAL = re.compile(rb"(-?)([1-9][0-9]{0,9}):\1([1-9][0-9]{0,9})")
 _LARGEST = 0xFFFFFFFF  # nz-number, RFC 3501 §9
@@ -70,6 +71,15 @@ class Returns:
     def silent(self) -> bool:
         """SAVE alone tells nothing (RFC 5182 §1)."""
         return self.save and not (self.items or self.update or self.hint)
+
+    @property
+    def ends(self) -> Ends | None:
+        """How many results suffice to tell and to keep what is asked for; None: all of them."""
+        asked = frozenset(self.items)
+        if not asked or self.update or asked & {b"ALL", b"COUNT"}:
+            return None
+        low, high = sorted(self.partial or (0, 0))
+        return Ends(max(high, int(b"MIN" in asked)), max(-low, int(b"MAX" in asked)))
 
     def chosen(self, found: Numbers) -> Numbers:
         """Return the results that "$" and MODSEQ are about, in their order.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pymaild.core.errors import Code, Refused
 from pymaild.imap.spans import Spans
@@ -33,10 +35,11 @@ Column = Literal["date", "save_date"]
 class Scope:
     """The messages that are searched; keeps the message that was opened last.
 
-    ``beat`` is called from time to time: a search can be long.
+    ``beat`` is called from time to time, with how far it is where that is known: a search can
+    be long.
     """
 
-    def __init__(self, selection: Selection, beat: Callable[[], None]) -> None:
+    def __init__(self, selection: Selection, beat: Callable[..., None]) -> None:
         self.selection = selection
         self.beat = beat
         self.view: View = selection.selected.view
@@ -70,8 +73,18 @@ class Key(Protocol):
         """Say whether one message matches."""
 
 
-def evaluate(key: Key, scope: Scope) -> Sequence[int]:
-    """Return the matching sequence numbers, ascending."""
+class Ends(NamedTuple):
+    """How many results are needed: of the first ones, and of the last ones."""
+
+    first: int
+    last: int
+
+
+def evaluate(key: Key, scope: Scope, ends: Ends | None = None) -> Sequence[int]:
+    """Return the matching sequence numbers, ascending.
+
+    Where only ``ends`` of the results are needed others may be missing in between.
+    """
     keys = sorted(conjuncts(key), key=lambda part: part.cost)
     found: Sequence[int] = scope.all()
     cheap = [part for part in keys if part.cost == ROW]
@@ -80,7 +93,21 @@ def evaluate(key: Key, scope: Scope) -> Sequence[int]:
     dear = keys[len(cheap) :]
     if not dear:
         return found
-    return list(_tested(dear, scope, found))
+    if ends is None:
+        return list(_tested(dear, scope, found))
+    return _at_the_ends(dear, scope, found, ends)
+
+
+def _at_the_ends(
+    keys: Sequence[Key], scope: Scope, found: Sequence[int], ends: Ends
+) -> Sequence[int]:
+    """Test from both ends, until enough is found or both have met."""
+    first = list(islice(_tested(keys, scope, found), ends.first))
+    if len(first) < ends.first:
+        return first
+    untested = found[bisect_right(found, first[-1]) :] if first else found
+    last = list(islice(_tested(keys, scope, untested[::-1]), ends.last))
+    return [*first, *reversed(last)]
 
 
 def conjuncts(key: Key) -> Sequence[Key]:
@@ -103,11 +130,11 @@ def leaves(key: Key) -> Iterator[Key]:
         yield from leaves(part)
 
 
-def _tested(keys: Sequence[Key], scope: Scope, found: Iterable[int]) -> Iterator[int]:
-    for seq in found:
+def _tested(keys: Sequence[Key], scope: Scope, found: Sequence[int]) -> Iterator[int]:
+    for done, seq in enumerate(found):
         if matches(keys, scope, seq):
             yield seq
-        scope.beat()
+        scope.beat(done, len(found))
 
 
 def matches(keys: Sequence[Key], scope: Scope, seq: int) -> bool:

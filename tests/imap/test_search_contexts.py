@@ -223,10 +223,14 @@ def test_time_that_passes_is_noticed(mail: ImapBench) -> None:
     assert told(client) == []
 
 
-@rfc("5267", "4.4", 2)
+@rfc("5267", "4.5", 1)
 def test_context_is_a_hint(mail: ImapBench) -> None:
-    """RFC 5267 §4.2."""
+    """RFC 5267 §4.2: nothing is remembered that could be out of date."""
     client = mail.select()
+    client.ok("SEARCH RETURN (CONTEXT COUNT) NOT DELETED SUBJECT t")
+    client.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+    answer = client.ok("SEARCH RETURN (COUNT) NOT DELETED SUBJECT t")
+    assert answer.one("ESEARCH").values[2:] == ["COUNT", "1"]
     answer = client.ok("SEARCH RETURN (CONTEXT COUNT ALL) NOT 2")
     assert client.told(answer) == [f'ESEARCH (TAG "{answer.tagged.tag}") COUNT 2 ALL 1,3']
     assert client.told(client.ok("SEARCH RETURN (CONTEXT) ALL"))[0].endswith('")')

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pymaild.imap.responses import sequence_set, set_pieces
 from pymaild.imap.results import Partial, Returns, esearch
+from pymaild.imap.search import BODY, All, Scope, evaluate
 from tests.imap.conftest import MESSAGES, Client, ImapBench
 from tests.support.rfc import rfc
 
@@ -224,9 +225,56 @@ def test_object_identifiers(mail: ImapBench) -> None:
         client.bad(f"SEARCH {text}")
 
 
+class Asked(All):
+    """A key that has to look into messages, remembers into which, and takes even numbers."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "cost", BODY)
+        object.__setattr__(self, "asked", [])
+
+    __slots__ = ("asked",)
+
+    def test(self, scope: Scope, seq: int) -> bool:
+        self.asked.append(seq)
+        return seq % 2 == 0
+
+
+ENDS = [
+    ("MIN", [1, 2]),
+    ("MAX", [9, 8]),
+    ("MIN MAX", [1, 2, 9, 8]),
+    ("PARTIAL 1:2", [1, 2, 3, 4]),
+    ("PARTIAL -2:-1", [9, 8, 7, 6]),
+    ("PARTIAL 3:9", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ("MAX PARTIAL 1:1", [1, 2, 9, 8]),
+    ("MIN PARTIAL -9:-1", [1, 2, 9, 8, 7, 6, 5, 4, 3]),
+    ("MIN COUNT", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ("ALL", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+]
+
+
+@pytest.mark.parametrize(("options", "asked"), ENDS)
+def test_only_as_many_messages_are_looked_into_as_needed(
+    mail: ImapBench, options: str, asked: list[int]
+) -> None:
+    mail.put("alice", *MESSAGES, *MESSAGES)
+    client = mail.select()
+    partial = options.split("PARTIAL ")[1:]
+    places = tuple(map(int, partial[0].split(":"))) if partial else None
+    items = tuple(word.encode() for word in options.split() if word.isalpha())
+    returns = Returns(items, Partial(*places) if places else None)
+    key = Asked()
+    selection = client.running.session.selection
+    found = evaluate(key, Scope(selection, lambda *_: None), returns.ends)
+    assert key.asked == asked
+    everything = b"".join(esearch(b"", False, returns, [2, 4, 6, 8]))
+    assert b"".join(esearch(b"", False, returns, found)) == everything
+
+
 # -- parts of it -------------------------------------------------------------------------------
 
 
+@rfc("5267", "3.2", 1, 2)
 @given(st.lists(st.integers(1, 30), max_size=40))
 def test_sets_keep_the_order_and_ascend(numbers: list[int]) -> None:
     """RFC 5267 §3.2: results of SORT, too."""

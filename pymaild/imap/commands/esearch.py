@@ -96,7 +96,7 @@ def _find(
     """Find and tell: nothing where nothing is found (RFC 7377 §2.1)."""
     reader.charset_given()
     key = reader.program()
-    found = evaluate(key, Scope(selection, session.services.board.beat))
+    found = evaluate(key, Scope(selection, session.progress.beat), returns.ends)
     answer = Answer(session, b"SEARCH", True, returns, reader.modseq)
     answer.keep(returns, found)
     if found:

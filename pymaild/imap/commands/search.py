@@ -27,9 +27,10 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
         reader.facts = Facts() if returns is not None and returns.update else None
         reader.charset_given()
         key = reader.program()
-        scope = Scope(session.current, session.services.board.beat)
+        scope = Scope(session.current, session.progress.beat)
         with Limit(session) as limit:
-            found = evaluate(limit.search(key, scope), scope)
+            ends = returns.ends if returns is not None else None
+            found = evaluate(limit.search(key, scope), scope, ends)
             Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
     if reader.facts is not None:
         contexts.begin(session, contexts.Origin(text, by_uid), reader.facts, found)
