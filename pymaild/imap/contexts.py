@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pymaild._parser import BadSyntax
 from pymaild.core.errors import Refused
 from pymaild.imap import results
 from pymaild.imap.facts import Facts
+from pymaild.imap.known import InMailboxOrder, Known, Pairs
 from pymaild.imap.reread import reread
-from pymaild.imap.responses import sequence_set
 from pymaild.imap.search import (
     HasFlags,
     Key,
@@ -30,7 +30,6 @@ from pymaild.imap.search import (
 )
 from pymaild.imap.search_keys import Reader
 from pymaild.imap.sets import uid_ranges
-from pymaild.imap.spans import Spans
 
 if TYPE_CHECKING:
     from pymaild.imap.selection import Selection
@@ -39,41 +38,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 8192  # octets of a program, and numbers in its sets
 _LOOK_AGAIN = 60.0  # seconds after which a program with OLDER or YOUNGER is asked anew
-
-Pairs = Sequence[tuple[int, int]]  # (UID, number or UID to be told) of messages
-
-
-class Known(Protocol):
-    """The results that a client knows. ``add`` and ``remove`` return what is to be told."""
-
-    def __contains__(self, uid: int) -> bool: ...
-
-    def add(self, pairs: Pairs) -> bytes:
-        """Take new results in; returns context positions and sets (RFC 5267 §4.3.3)."""
-
-    def remove(self, pairs: Pairs) -> bytes:
-        """Take results out, as :meth:`add` (RFC 5267 §4.3.4)."""
-
-    def state(self) -> list[int]:
-        """What the record holds."""
-
-
-class InMailboxOrder(Spans):
-    """The results of SEARCH: their place follows from their number, so no position is told."""
-
-    __slots__ = ()
-
-    def add(self, pairs: Pairs) -> bytes:
-        """As :meth:`Known.add`."""
-        for uid, _ in pairs:
-            self.toggle(uid)
-        return b"0 " + sequence_set(number for _, number in pairs)
-
-    remove = add
-
-    def state(self) -> list[int]:
-        """As :meth:`Known.state`."""
-        return list(self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +202,7 @@ class Contexts:
         self._tell(context, scope, added, [seq for seq in changed if seq not in found])
 
     def _scope(self) -> Scope:
-        return Scope(self.session.current, self.session.services.board.beat)
+        return Scope(self.session.current, self.session.progress.beat)
 
     # -- telling -------------------------------------------------------------------------------
 
