@@ -154,13 +154,6 @@ class Controlled:
             raise NoSuchMailbox
         return held
 
-    def require_any(self, needed: str, some: str) -> None:
-        """Check that the user has all of ``needed`` and one of ``some``. Raises Refused."""
-        held = self.rights()
-        require(held, needed)
-        if not held.intersection(some):
-            require(held, some)
-
     def acl(self) -> Acl:
         """Return the list (RFC 4314 §3.3), the one that holds without a file included."""
         self._guard.admit(self._directory, "a")

@@ -145,6 +145,12 @@ class SharingAccount(Account):
         other = self._elsewhere(name)
         return other.controlled(other.local(name)) if other else super().controlled(name)
 
+    def personal(self, name: str) -> bool:
+        try:
+            return self._elsewhere(name) is None
+        except Refused:
+            return False
+
     def identifier(self, prepared: str) -> str:
         """Return the name under which a user logs in; nobody learns whether there is one."""
         dash = "-" if prepared.startswith("-") else ""
@@ -179,8 +185,6 @@ class SharingAccount(Account):
         return other.quota
 
     def annotations(self, name: str) -> Annotations:
-        if name:
-            self.controlled(name).require_any("l", "rswip")  # RFC 5464 §3.3
         other = self._elsewhere(name)
         return other.annotations(other.local(name)) if other else super().annotations(name)
 

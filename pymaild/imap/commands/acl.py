@@ -53,12 +53,14 @@ def listrights(session: ImapSession, args: Arguments) -> None:
     """
     args.sp()
     name = grammar.mailbox(args)
-    identifier = _identifier(args)
+    args.sp()
+    given = args.astring()  # which is what is told (§3.4)
+    identifier = _prepared(given)
     args.end()
     account = session.account
     admins = session.services.mail.admins
     always = account.controlled(name).kept(account.identifier(identifier), admins)
-    words = [session.mailbox_name(name), string(identifier.encode()), _letters(always)]
+    words = [session.mailbox_name(name), string(given), _letters(always)]
     words += [letter.encode() for letter in ORDER if letter not in always]
     session.write(b"* LISTRIGHTS %b\r\n" % b" ".join(words))
 
@@ -78,10 +80,15 @@ def rights_of(session: ImapSession, name: str) -> bytes:
 
 
 def _identifier(args: Arguments) -> str:
-    """identifier (RFC 4314 §7), prepared; one that cannot be is BAD (§3)."""
+    """identifier (RFC 4314 §7), prepared."""
     args.sp()
+    return _prepared(args.astring())
+
+
+def _prepared(identifier: bytes) -> str:
+    """Return an identifier as it is kept; one that cannot be prepared is BAD (RFC 4314 §3)."""
     try:
-        return prepare(args.astring().decode())
+        return prepare(identifier.decode())
     except ValueError:
         raise BadSyntax("This is no identifier") from None
 
