@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import dataclass, field
+
 import pytest
 
 from pymaild.imap.responses import sequence_set
-from tests.imap.conftest import MESSAGES, Client, ImapBench
+from tests.imap.conftest import MESSAGES, Answer, Client, ImapBench, Reply
 from tests.support.rfc import rfc
 
 
@@ -234,3 +237,121 @@ def test_context_is_a_hint(mail: ImapBench) -> None:
     answer = client.ok("SEARCH RETURN (CONTEXT COUNT ALL) NOT 2")
     assert client.told(answer) == [f'ESEARCH (TAG "{answer.tagged.tag}") COUNT 2 ALL 1,3']
     assert client.told(client.ok("SEARCH RETURN (CONTEXT) ALL"))[0].endswith('")')
+
+
+# -- a client that believes what it is told ----------------------------------------------------
+
+PROGRAMS = [
+    "SEARCH RETURN (UPDATE ALL) UNSEEN",
+    "UID SEARCH RETURN (UPDATE ALL) OR FLAGGED KEYWORD a",
+    "SEARCH RETURN (UPDATE ALL) NOT KEYWORD a SUBJECT t",
+    "UID SEARCH RETURN (UPDATE ALL) 2:4 UNDELETED",
+    "SEARCH RETURN (UPDATE ALL) ALL",
+]
+
+
+@dataclass
+class Watched:
+    """A context as its client knows it: results as UIDs, and keys that find them anew."""
+
+    by_uid: bool
+    keys: str
+    results: set[int] = field(default_factory=set)
+
+
+class Believer:
+    """Keeps results by what is told alone."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.uids = self.present()
+        self.watched: dict[str, Watched] = {}
+
+    def present(self) -> list[int]:
+        """The UIDs that the session has told its client of, in their order."""
+        view = self.client.running.session.selection.selected.view
+        return [view.uid(number) for number in range(1, len(view) + 1)]
+
+    def watch(self, program: str) -> None:
+        reply = self.client.ok(program).one("ESEARCH")
+        found = Watched(program.startswith("UID"), program.partition(") ")[2])
+        if "2:4" in found.keys:
+            found.keys = found.keys.replace("2:4", f"UID {self.uids[1]}:{self.uids[3]}")
+        self.watched[reply.values[1][1].decode()] = found
+        if "ALL" in reply.values:
+            found.results = self.named(found, reply.values[-1])
+
+    def named(self, watched: Watched, text: str) -> set[int]:
+        """The UIDs of a set, whose numbers must all be there."""
+        spans = [tuple(map(int, piece.split(":"))) for piece in text.split(",")]
+        numbers = {n for span in spans for n in range(span[0], span[-1] + 1)}
+        if watched.by_uid:
+            return numbers
+        return {self.uids[number - 1] for number in numbers}
+
+    def follow(self, replies: list[Reply]) -> None:
+        now = self.present()
+        for reply in replies:
+            if reply.name == "EXPUNGE":
+                gone = self.uids.pop(reply.number - 1)
+                assert not [w for w in self.watched.values() if gone in w.results]
+            elif reply.name == "EXISTS":
+                self.uids += now[len(self.uids) : reply.number]
+            elif reply.name == "ESEARCH":
+                self.update(reply)
+        assert self.uids == now
+
+    def update(self, reply: Reply) -> None:
+        watched = self.watched[reply.values[1][1].decode()]
+        position, text = reply.values[-1]
+        assert position == "0"
+        uids = self.named(watched, text)
+        if reply.values[-2] == "ADDTO":
+            assert not uids & watched.results
+            assert uids <= set(self.uids)
+        else:
+            assert uids <= watched.results
+        watched.results ^= uids
+
+    def check(self) -> None:
+        self.follow(self.client.ok("NOOP").untagged)
+        for watched in self.watched.values():
+            found = self.client.ok(f"UID SEARCH {watched.keys}").one("SEARCH").values[1:]
+            assert sorted(watched.results) == [int(uid) for uid in found], watched.keys
+
+
+CHANGES = ["+FLAGS (\\Seen)", "-FLAGS (\\Seen)", "+FLAGS (\\Flagged)", "FLAGS (a)", "-FLAGS (a)"]
+
+
+@rfc("5267", "4.3", 3)
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_told_adds_up_to_the_results(mail: ImapBench, seed: int) -> None:
+    chance = random.Random(seed)
+    mail.put("alice", *MESSAGES, *MESSAGES)
+    client, other = mail.select(), mail.select()
+    believer = Believer(client)
+    for program in PROGRAMS:
+        believer.watch(program)
+    for step in range(40):
+        if step == 20:
+            client = believer.client = mail.resume(client)
+        actor = chance.choice((client, other))
+        answer = act(actor, chance)
+        if actor is client:
+            believer.follow(answer.untagged)
+        if chance.random() < 0.4:
+            believer.check()
+    believer.check()
+
+
+def act(actor: Client, chance: random.Random) -> Answer:
+    """Something that changes the mailbox."""
+    kind = chance.random()
+    if kind < 0.15:
+        return actor.append("INBOX", chance.choice(MESSAGES), chance.choice(("", "(\\Seen)")))
+    if kind < 0.25:
+        return actor.ok("EXPUNGE")
+    verb = chance.choice(CHANGES) if kind < 0.85 else "+FLAGS (\\Deleted)"
+    silent = verb.replace("FLAGS", chance.choice(("FLAGS", "FLAGS.SILENT")))
+    low = chance.randrange(1, 15)
+    return actor.ok(f"UID STORE {low}:{low + chance.randrange(3)} {silent}")
