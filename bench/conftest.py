@@ -13,5 +13,5 @@ from .ratio import servers
 @pytest.fixture(scope="session")
 def target() -> Iterator[Any]:
     """A pymaild of eight workers serving the whole corpus."""
-    with servers(0, "pymaild") as running:
+    with servers(0, "pymaild", "") as running:
         yield running["pymaild"]

@@ -3,6 +3,9 @@
 Run as ``python -m bench.ratio [--rounds N] [--only NAME] [--alone dovecot]``; writes the table
 to bench/results too. Both servers run as one unprivileged user, check PLAIN passwords of a
 passwd-file and keep their defaults for fsync.
+
+``--against FOLDER`` compares with another checkout of pymaild, built there, in Dovecot's place:
+what a change costs or saves.
 """
 
 from __future__ import annotations
@@ -56,12 +59,13 @@ def empty(server: Any) -> None:
 
 
 @contextmanager
-def servers(limit: int, alone: str) -> Iterator[dict[str, Any]]:
+def servers(limit: int, alone: str, against: str) -> Iterator[dict[str, Any]]:
     """Both servers, running, each with its copy of the mail."""
-    kinds: dict[str, Callable[..., Any]] = {
-        "pymaild": instance,
-        "dovecot": partial(dovecot, spare=4),
-    }
+    kinds: dict[str, Callable[..., Any]] = {"pymaild": instance}
+    if against:
+        kinds["earlier"] = partial(instance, source=Path(against).resolve())
+    else:
+        kinds["dovecot"] = partial(dovecot, spare=4)
     with ExitStack() as stack:
         running = {}
         for name, make in kinds.items():
@@ -69,7 +73,7 @@ def servers(limit: int, alone: str) -> Iterator[dict[str, Any]]:
                 server = stack.enter_context(make(USERS))
                 (server.base / "mail").mkdir(exist_ok=True)
                 fill(server, limit)
-                if name == "pymaild":
+                if name != "dovecot":
                     server.settings["server"].update(workers_min=8, workers_spare=2)
                 server.start()
                 running[name] = server
@@ -109,7 +113,8 @@ def _family(server: Any) -> list[psutil.Process]:
 
 def line(name: str, found: dict[str, float], aim: float) -> str:
     """One line of the table."""
-    mine, other = found.get("pymaild"), found.get("dovecot")
+    mine = found.get("pymaild")
+    other = next((value for kind, value in found.items() if kind != "pymaild"), None)
     ratio = mine / other if mine and other else None
     verdict = "" if ratio is None else ("ok" if ratio >= aim else "MISSED")
     cells = [f"{value:12,.1f}" if value else " " * 12 for value in (mine, other)]
@@ -119,13 +124,13 @@ def line(name: str, found: dict[str, float], aim: float) -> str:
 
 def report(running: dict[str, Any], chosen: list[Row], rounds: int) -> Iterator[str]:
     """The lines of the table, each as soon as it is known."""
-    yield f"{'row':26s}{'pymaild/s':>12s}{'dovecot/s':>12s}{'ratio':>8s}      aim"
+    yield f"{'row':26s}" + "".join(f"{name + '/s':>12s}" for name in running) + "   ratio      aim"
     idle = memory(running)
     results: dict[str, Any] = {}
     for row in chosen:
         results[row.name] = measure(row, running, rounds)
         yield line(row.name, results[row.name], row.aim)
-    if len(chosen) == len(ROWS):
+    if len(chosen) == len(ROWS) and "earlier" not in running:
         yield from idling.table(running)
     mine = idle.get("pymaild", 0.0)
     verdict = "ok" if mine < MEMORY_AIM else "MISSED"
@@ -147,11 +152,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Ratios to Dovecot.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=0, help="0: the whole corpus")
-    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--only", default="", help="rows whose name contains one of these words")
     parser.add_argument("--alone", default="", choices=("", "pymaild", "dovecot"))
+    parser.add_argument("--against", default="", help="another checkout, built, as the peer")
     options = parser.parse_args()
-    chosen = [row for row in ROWS if options.only in row.name]
-    with servers(options.messages, options.alone) as running:
+    chosen = [row for row in ROWS if any(word in row.name for word in options.only.split(","))]
+    with servers(options.messages, options.alone, options.against) as running:
         for text in report(running, chosen, options.rounds):
             print(text, flush=True)
     return 0

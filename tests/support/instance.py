@@ -24,7 +24,7 @@ import psutil
 from . import certs
 from .control import Control
 from .imap import Address, Imap
-from .place import PYTHON, ROOT, become, environment, give, place, user_name, write
+from .place import ROOT, become, environment, give, place, user_name, write
 
 Settings = dict[str, dict[str, Any]]
 
@@ -61,6 +61,7 @@ class Instance:
     listeners: dict[str, dict[str, Any]] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     bugs_expected: int = 0
+    source: Path = ROOT  # another checkout, built, to compare with
 
     def __post_init__(self) -> None:
         self.addresses: dict[str, Address] = {}
@@ -77,7 +78,7 @@ class Instance:
 
     def _defaults(self) -> Settings:
         run = self.base / "run"
-        me = user_name(PYTHON)
+        me = user_name(self.python)
         return {
             "server": {
                 "hostname": "test.example.org",
@@ -131,10 +132,18 @@ class Instance:
 
     # --- life ---------------------------------------------------------------------------------
 
+    @property
+    def python(self) -> Path:
+        """The interpreter of the checkout."""
+        return self.source / ".venv" / "bin" / "python"
+
+    def _path(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(self.source), "PYTHONDONTWRITEBYTECODE": "1"}
+
     def command(self) -> list[str]:
         """The command line of the master."""
         return [
-            str(PYTHON),
+            str(self.python),
             *("-m", "pymaild.admin.daemon"),
             *("serve", "--foreground", "-c", str(self.config)),
         ]
@@ -152,11 +161,13 @@ class Instance:
                 self.process = subprocess.Popen(
                     self.command(),
                     cwd=self.base,
-                    env=environment(self.base, NOTIFY_SOCKET=str(self.base / "ready"), **_path()),
+                    env=environment(
+                        self.base, NOTIFY_SOCKET=str(self.base / "ready"), **self._path()
+                    ),
                     stdin=subprocess.DEVNULL,
                     stdout=errors,
                     stderr=errors,
-                    **become(PYTHON),
+                    **become(self.python),
                 )
             self._await_ready(ready)
         (self.base / "ready").unlink()
@@ -236,10 +247,6 @@ class Instance:
         return Imap(self.imap, timeout).login(user, self.users[user])
 
 
-def _path() -> dict[str, str]:
-    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 def _addresses(status: dict[str, Any]) -> dict[str, Address]:
     found: dict[str, Address] = {}
     for row in status["listeners"]:
@@ -253,10 +260,10 @@ def _addresses(status: dict[str, Any]) -> dict[str, Address]:
 
 
 @contextmanager
-def instance(users: dict[str, str]) -> Iterator[Instance]:
+def instance(users: dict[str, str], source: Path = ROOT) -> Iterator[Instance]:
     """An instance in a folder of its own; the caller starts it, perhaps more than once."""
     with place("pm") as base:
-        made = Instance(base, dict(users))
+        made = Instance(base, dict(users), source=source)
         try:
             yield made
             made.stop()
