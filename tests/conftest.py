@@ -22,8 +22,12 @@ settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--server=dovecot` runs the tests of clients against Dovecot, to test the tests."""
+    """`--server=dovecot` runs the tests of clients against Dovecot, to test the tests.
+
+    `--machines=1000` lets tests/machines draw that many examples, not the same ones each time.
+    """
     parser.addoption("--server", choices=("pymaild", "dovecot"), default="pymaild")
+    parser.addoption("--machines", type=int, default=0, help="examples that machines draw")
 
 
 @pytest.fixture(scope="session", autouse=True)
