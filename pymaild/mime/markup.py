@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import re
 
-_ENOUGH = 4000  # characters of text behind which no more is gathered
+_ENOUGH = 500  # characters of text behind which no more is gathered
+_ENTITY = 6  # characters that an entity has, and what it stands for has not
 _QUOTES_LOOKED_AT = 8  # ">" inside of quoted attributes that are stepped over in one tag
 
 _BLOCK_NAMES = """
@@ -21,9 +22,9 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 #: Elements whose content is not shown.
 _UNSEEN = frozenset(_UNSEEN_NAMES.split())
 
-_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})")
+_MARK = re.compile(r"<(?:(/?)([a-zA-Z][a-zA-Z0-9]{0,15})[^>]*>|(!--)|[!?/][^>]*>)")
+_BROKEN_OFF = re.compile(r"<[a-zA-Z!?/]")
 _LONG_NUMBER = re.compile(r"&#0*[0-9]{8,};?")  # of no character; too long for int() at some point
-_CLOSING = {name: re.compile(f"</{name}", re.IGNORECASE) for name in _UNSEEN}
 
 
 def plain_text(text: str) -> str:
@@ -39,49 +40,52 @@ class _Walk:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        lower = text.lower()
+        self._lower = lower if len(lower) == len(text) else text
         self._quoted = 0
         self._found: list[str] = []
 
     def pieces(self) -> list[str]:
         """The text between the tags, and line ends."""
-        at = size = 0
-        while 0 <= at < len(self._text) and size < _ENOUGH:
-            start = self._text.find("<", at)
-            run = " ".join(self._text[at : start if start >= 0 else None].split("\n"))
-            self._found.append(run)
-            size += len(run.strip())
-            if start < 0:
+        text, at, size = self._text, 0, 0
+        last = text.rfind(">") + 1  # no mark is looked for where none can end
+        while size < _ENOUGH and 0 <= at < len(text):
+            mark = _MARK.search(text, at, last)
+            if mark is None:
+                broken = _BROKEN_OFF.search(text, at)
+                self._found.append(text[at : broken.start() if broken else None])
                 break
-            at = self._step(start)
+            run = text[at : mark.start()]
+            if run:
+                self._found.append(run.replace("\n", " "))
+                size += len(run.strip()) - _ENTITY * run.count("&")
+            at = self._step(mark)
         return self._found
 
-    def _step(self, start: int) -> int:
-        """Step over what begins with "<"; returns where it ends, -1 for never."""
-        if self._text.startswith("<!--", start):
-            end = self._text.find("-->", start + 4)
+    def _step(self, mark: re.Match[str]) -> int:
+        """Act on a mark; returns where it ends, -1 for never."""
+        end = mark.end()
+        if mark[3]:
+            end = self._text.find("-->", end)
             return end + 3 if end >= 0 else -1
-        tag = _TAG.match(self._text, start)
-        if tag is None:
-            if self._text[start + 1 : start + 2] in ("!", "?", "/"):
-                return self._text.find(">", start) + 1 or -1
-            self._found.append("<")
-            return start + 1
-        end = self._end_of_tag(start)
-        return self._element(tag[2].lower(), bool(tag[1]), end) if end >= 0 else -1
+        if mark[2] is None:
+            return end
+        if mark[0].count('"') & 1:
+            end = self._end_of_tag(mark)
+        return self._element(mark[2].lower(), bool(mark[1]), end) if end >= 0 else -1
 
-    def _end_of_tag(self, start: int) -> int:
-        """The place behind the tag's ">", which may also stand in its attributes."""
-        end = self._text.find(">", start)
+    def _end_of_tag(self, mark: re.Match[str]) -> int:
+        """The place behind the tag's ">", where one stands in its attributes."""
+        end = mark.end()
         for _ in range(_QUOTES_LOOKED_AT):
-            if end < 0 or self._text.count('"', start, end) % 2 == 0:
+            end = self._text.find(">", end) + 1
+            if end == 0 or self._text.count('"', mark.start(), end) & 1 == 0:
                 break
-            end = self._text.find(">", end + 1)
-        return end + 1 or -1
+        return end or -1
 
     def _element(self, name: str, closes: bool, end: int) -> int:
         if name in _UNSEEN and not closes:
-            closing = _CLOSING[name].search(self._text, end)
-            return closing.start() if closing else -1
+            return self._lower.find(f"</{name}", end)
         if name in ("blockquote", "excerpt"):
             self._quoted = max(0, self._quoted + (-1 if closes else 1))
         if name in _BLOCKS:

@@ -18,7 +18,8 @@ LENGTH: Final = 200  # characters of a preview
 
 _MOST_PARTS = 20  # that are looked at
 _MOST_OCTETS = 32768  # of a part's body that are decoded
-_ENOUGH = 3 * LENGTH  # characters of a text behind which no more is looked at
+_ENOUGH = 3 * LENGTH  # characters of a text behind which no more lines are looked at
+_MOST_LETTERS = 2000  # that are looked at for a preview
 _FIELDS = {b"CONTENT-TYPE": 0, b"CONTENT-DISPOSITION": 1}
 
 
@@ -124,7 +125,7 @@ def _drop_attribution(own: list[str]) -> None:
 
 def shortened(text: str) -> str:
     """Return the words of a text with single spaces, cut to :data:`LENGTH` characters."""
-    words = (word.translate(_INVISIBLE).strip(_JOINERS) for word in text.split())
+    words = [word.strip(_JOINERS) for word in _INVISIBLE.sub("", text[:_MOST_LETTERS]).split()]
     return " ".join(filter(None, words))[:LENGTH].rstrip()
 
 
@@ -132,18 +133,7 @@ def shortened(text: str) -> str:
 _JOINERS = "\u200c\u200d\u034f"
 
 #: Controls, soft hyphens, marks that turn the direction of text, and what takes no room.
-_INVISIBLE: dict[int, None] = dict.fromkeys(
-    (
-        *range(0x20),
-        *range(0x7F, 0xA0),
-        0xAD,
-        0x061C,
-        0x180E,
-        0x200B,
-        *range(0x200E, 0x2010),
-        *range(0x202A, 0x202F),
-        *range(0x2060, 0x2070),
-        0xFEFF,
-        *range(0xFFF9, 0xFFFC),
-    )
+_INVISIBLE = re.compile(
+    "[\\x00-\\x08\\x0e-\\x1b\\x7f-\\x84\\x86-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f"
+    "\\u202a-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]+"
 )

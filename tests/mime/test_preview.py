@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import unicodedata
 
 import pytest
@@ -164,11 +165,11 @@ def test_markup_is_looked_at_once(unit: str) -> None:
     steps = 0
 
     class Walk(markup._Walk):
-        def _step(self, start: int) -> int:
+        def _step(self, mark: re.Match[str]) -> int:
             nonlocal steps
             steps += 1
-            after = super()._step(start)
-            assert after == -1 or after > start
+            after = super()._step(mark)
+            assert after == -1 or after >= mark.end()
             return after
 
     Walk(text).pieces()
