@@ -138,6 +138,7 @@ class Ending(Enum):
 
     CLOSED = "closed"  # say nothing more, close the descriptor
     TLS = "tls"  # pass descriptor and record to the tls role (STARTTLS, STLS)
+    DEFLATE = "deflate"  # the session goes on, compressed from here on: no process sees this
     USER = "user"  # pass descriptor and record to a process of record.user
 
 
@@ -171,6 +172,9 @@ class Stream(Protocol):
 
     def write(self, data: bytes | memoryview) -> None:
         """Queue ``data``."""
+
+    def offer(self, data: bytes) -> None:
+        """Queue ``data``, and send what can be sent without waiting; never fails."""
 
     def write_file(self, fd: int, offset: int, count: int) -> None:
         """Send ``count`` octets of an open file, behind all that is queued."""

@@ -48,10 +48,12 @@ def append_limit(session: ImapSession) -> int:
 def unauthenticate_possible(session: ImapSession) -> bool:
     """Whether the session can lose its user: a process that became one cannot become another.
 
-    Hidden, it is switched off (RFC 8437 §8).
+    Hidden, it is switched off (RFC 8437 §8). Compression would have to end with it (§3), at an
+    octet that the hop in between cannot find.
     """
     user = session.record.user
-    return "UNAUTHENTICATE" not in _hidden(session) and not (user is not None and user.system)
+    fixed = session.record.compressed or (user is not None and user.system)
+    return "UNAUTHENTICATE" not in _hidden(session) and not fixed
 
 
 def _append_limit(session: ImapSession) -> list[str]:
@@ -65,6 +67,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("LITERAL-", ANY, "RFC 7888 §5", lambda s: s.settings.literal == "minus"),
     Capability("ID", ANY, "RFC 2971 §3"),
     Capability("UTF8=ACCEPT", AUTH, "RFC 6855 §3", enable=True),
+    Capability("INPROGRESS", AUTH, "RFC 9585 §3"),
     Capability("ENABLE", ANY, "RFC 5161 §3.1"),
     Capability("SASL-IR", NONAUTH, "RFC 4959 §3"),
     Capability("STARTTLS", NONAUTH, "RFC 3501 §6.2.1", lambda s: s.starttls_possible),
@@ -104,6 +107,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("UIDBATCHES", AUTH, "RFC 10022 §3"),
     Capability("MESSAGELIMIT=", AUTH, "RFC 9738 §3", value=limits.announced),
     Capability("STATUS=SIZE", AUTH, "RFC 8438 §2"),
+    Capability("COMPRESS=DEFLATE", AUTH, "RFC 4978 §3", lambda s: s.compress_possible),
     Capability("UNAUTHENTICATE", AUTH, "RFC 8437 §3", unauthenticate_possible),
     Capability("BINARY", AUTH, "RFC 3516 §4.1"),
     Capability("CATENATE", AUTH, "RFC 4469 §1"),

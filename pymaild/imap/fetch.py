@@ -193,7 +193,7 @@ class Fetch:
             if place < len(seqs) and len(octets) < _CHUNK:
                 self._one(seqs[place], self._plan.items)
                 place += 1
-            self._session.services.board.beat()
+            self._session.progress.beat(place, len(seqs))
 
     def _marked(self, seqs: Sequence[int]) -> None:
         """Send bodies, and mark their messages as seen, which their responses tell."""
@@ -229,7 +229,7 @@ class Fetch:
             self._failure = self._failure or failure
             return
         self._send(seq, values)
-        self._session.services.board.beat()
+        self._session.progress.beat()
 
     def _send(self, seq: int, values: list[tuple[bytes, Value]]) -> None:
         """Write a response. Nothing but the connection can fail from here on."""

@@ -22,9 +22,11 @@ from pymaild.imap import capability, names
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
+from pymaild.imap.commands.compress import begin as begin_compression
 from pymaild.imap.events import Wishes
 from pymaild.imap.modes import Modes
 from pymaild.imap.notifier import Notifier
+from pymaild.imap.progress import Progress
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, text
 from pymaild.imap.resume import resume
@@ -58,6 +60,7 @@ class ImapSession:
         self.tag = b"*"
         self.command = ""  # the one under way
         self.selection: Selection | None = None
+        self.progress = Progress(self)
         self._switch()
         self.ending: Ending | None = None
         self.last_words = ""  # of a BYE behind the tagged NO to come
@@ -70,16 +73,10 @@ class ImapSession:
         """Talk to the client until it leaves, is sent away, or goes on in another process."""
         try:
             self._begin()
-            while self.ending is None:
-                met = self.tokens.next()
-                if met == NEED_MORE:
-                    self.tokens.feed(self.read(self.tokens.idle))
-                elif met == COMMAND:
-                    self._command()
-                elif met == LITERAL:
-                    self._literal()
-                else:
-                    self._refused()
+            self._converse()
+            if self.ending is Ending.DEFLATE:
+                begin_compression(self)
+                self._converse()
             self.stream.flush()
         except Disconnected:
             self.ending = Ending.CLOSED
@@ -93,6 +90,19 @@ class ImapSession:
             self._finish()
         return self.ending or Ending.CLOSED
 
+    def _converse(self) -> None:
+        """Obey commands until one of them, or the client, has ended that."""
+        while self.ending is None:
+            met = self.tokens.next()
+            if met == NEED_MORE:
+                self.tokens.feed(self.read(self.tokens.idle))
+            elif met == COMMAND:
+                self._command()
+            elif met == LITERAL:
+                self._literal()
+            else:
+                self._refused()
+
     # -- the state ---------------------------------------------------------------------------
 
     @property
@@ -104,6 +114,11 @@ class ImapSession:
     def starttls_possible(self) -> bool:
         """Whether STARTTLS would be accepted."""
         return self.services.starttls and self.record.tls is None
+
+    @property
+    def compress_possible(self) -> bool:
+        """Whether COMPRESS would be accepted."""
+        return self.services.deflate is not None and not self.record.compressed
 
     @property
     def account(self) -> Account:
@@ -120,6 +135,7 @@ class ImapSession:
     def enter(self, account: Account) -> None:
         """Go to the authenticated state."""
         self._account = account
+        account.beat = self.progress.beat
         account.journal.origin = self.record.id
         self.record.state = State.AUTHENTICATED
         self.note()
@@ -260,6 +276,13 @@ class ImapSession:
         while (line := self.tokens.line()) is None:
             self.tokens.feed(self.read())
         return line
+
+    def take_unread(self) -> bytes:
+        """Return what has come behind the command under way, and forget it."""
+        unread = self.tokens.unread()
+        self.tokens = Tokenizer(self.settings.command_size, self.settings.nesting)
+        self.args = Arguments(self.tokens)
+        return unread
 
     def literal(self) -> Iterator[bytes]:
         """Yield the octets of the announced literal as they come; asks for them first."""

@@ -65,6 +65,12 @@ class ImapSettings:
         "§4 has them refused before ENABLE UTF8=ACCEPT or IMAP4rev2, but old mail has such "
         "headers, and programs that copy mailboxes stop at it (2026-11).",
     )
+    progress_interval: Duration = setting(
+        Duration(10.0),
+        "How often a client is told that its command is still under way (INPROGRESS), when that "
+        "takes long. RFC 9585 §4 recommends 10 to 15 seconds.",
+        low=1,
+    )
     message_limit: int = setting(
         0,
         "Most messages that one FETCH, STORE, SEARCH, MOVE or UID EXPUNGE goes through, and that "

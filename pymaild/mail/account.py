@@ -19,7 +19,7 @@ from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
-from pymaild.mail.mailbox import Mailbox, Status
+from pymaild.mail.mailbox import Beat, Mailbox, Status
 from pymaild.mail.metadata import Annotations
 from pymaild.mail.quota import Quota
 from pymaild.mail.rights import Actor, grantees, require
@@ -63,6 +63,7 @@ class Account:
         self.grants: Grants | None = None  # where it is noted to whom mailboxes are open
         self.root = user.mail
         self.settings = settings
+        self.beat: Beat = lambda done, goal: None  # at each step of what can take long
         self.quota = Quota(self)
         self.separator: str = settings.separator
         self.prefix = settings.prefix
@@ -111,7 +112,7 @@ class Account:
         return self._opened(self.shown(canonical), directory, access)
 
     def _opened(self, name: str, directory: str, access: Access | None) -> Mailbox:
-        return Mailbox(name, directory, self.root, self.settings, access, self.quota)
+        return Mailbox(name, directory, self.root, self.settings, access, self.quota, self.beat)
 
     def everything(self) -> Iterator[Mailbox]:
         """Yield all mailboxes that can be opened, whoever may see them."""
@@ -397,6 +398,7 @@ class Account:
             return
         if new == old or new.startswith(old + self.separator):
             raise Refused(Code.CANNOT, "A mailbox cannot be moved below itself")
+        self._let_go(old)
         self._room_for(new)
         with self._lock:
             self._rename_all(old, new)
@@ -411,6 +413,17 @@ class Account:
         with self._lock:  # RFC 5464 §4.1: annotations go along, and stay
             self.annotations(new).copy(self.annotations(INBOX))
 
+    def _let_go(self, name: str) -> None:
+        """Check the right to rename a mailbox, or all below a name that is none (RFC 4314 §4)."""
+        below = name + self.separator
+        leaving = [name]
+        if not self.exists(name):
+            leaving = [other for other in self._existing() if other.startswith(below)]
+        for other in leaving:
+            self.guard.admit(self._directory(other), "x")
+        if not leaving:
+            raise NoSuchMailbox
+
     def _rename_all(self, old: str, new: str) -> None:
         existing = self._existing()
         below = old + self.separator
@@ -421,8 +434,6 @@ class Account:
         ]
         if not moves:
             raise NoSuchMailbox
-        for name in [old] if old in existing else [name for name, _ in moves]:
-            self.guard.admit(self._directory(name), "x")
         if set(existing) & {target for _, target in moves} or new in existing:
             raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
         # Every new name is checked before the first directory moves.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -46,6 +46,13 @@ DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 
+Beat = Callable[[int, int], object]
+
+
+def _quiet(done: int, goal: int) -> None:
+    """For those who need no signs of life."""
+
+
 class Status(NamedTuple):
     """RFC 9051 §6.3.11; ``size`` in octets of the CRLF form, numbers as of one moment.
 
@@ -75,9 +82,14 @@ class Mailbox:
         settings: MailSettings,
         access: Access | None = None,
         quota: Quota | None = None,
+        beat: Beat = _quiet,
     ) -> None:
-        """``access``: what the user may do here; None is the administrator."""
+        """``access``: what the user may do here; None is the administrator.
+
+        ``beat`` is called at each step of what can take long, with how many of how many are done.
+        """
         self.name = name
+        self.beat = beat
         self.access = access
         self.quota = quota
         self.directory = directory
@@ -474,6 +486,7 @@ class Mailbox:
 
     def _set(self, index: Index, row: int, how: str, given: Flags, allowed: Flags) -> bool:
         """Rename one message's file and stage the change; false when the file is gone."""
+        self.beat(0, 0)
         _, bits, keywords, _ = index.fields(row)
         old = Flags(bits & sync.SYSTEM, keywords)
         flags = old.combined(how, given).limited(old, allowed)
@@ -523,6 +536,7 @@ class Mailbox:
         """Remove messages for good; UIDs that are gone already are no error."""
         with self.changing() as index:
             for uid in uids:
+                self.beat(0, 0)
                 row = index.row_of_uid(uid)
                 if row < 0:
                     continue

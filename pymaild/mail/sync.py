@@ -276,7 +276,8 @@ def _stage(
     adopted: takeover.Adopted | None,
 ) -> bool:
     renamed = False
-    for file in files:
+    for done, file in enumerate(files):
+        box.beat(done, len(files))
         uid = assigned[id(file)]
         try:
             stat = os.stat(file.path)

@@ -43,7 +43,8 @@ class Transfer:
     ) -> list[tuple[int, int]]:
         """Bring the files over; those to remove should the rest fail are noted in ``placed``."""
         pairs, uid = [], self.target.index.uidnext
-        for row in rows:
+        for done, row in enumerate(rows):
+            self.source.beat(done, len(rows))
             if self._take(row, uid, mapping, placed):
                 pairs.append((self.source.index.fields(row)[0], uid))
                 uid += 1

@@ -67,6 +67,18 @@ class SocketStream:
         self._poller.register(self._fd, select.POLLIN)
         self._poller.register(supervisor.fileno(), select.POLLIN)
 
+    @property
+    def sock(self) -> socket.socket:
+        """The socket that it is over now."""
+        return self._sock
+
+    def replace(self, sock: socket.socket) -> None:
+        """Go on over another socket; all that is queued has been flushed. The old stays open."""
+        prepare(sock, self._write_timeout)
+        self._poller.unregister(self._fd)
+        self._sock, self._fd = sock, sock.fileno()
+        self._poller.register(self._fd, select.POLLIN)
+
     def read(self, timeout: float, idle: bool = True) -> bytes:
         """See :meth:`Stream.read`."""
         if self._queue:
@@ -118,6 +130,18 @@ class SocketStream:
         self._queued += len(data)
         if self._queued >= HIGH_WATER:
             self.flush()
+
+    def offer(self, data: bytes) -> None:
+        """See :meth:`Stream.offer`. What stops it is met again by the next flush."""
+        self._queue.append(data)
+        self._queued += len(data)
+        try:
+            while self._queue:
+                sent = self._sock.send(self._queue[0], _SEND)
+                self._queued -= sent
+                _drop(self._queue, sent)
+        except OSError:
+            return
 
     def write_file(self, fd: int, offset: int, count: int) -> None:
         """See :meth:`Stream.write_file`. A file shorter than promised ends the connection."""

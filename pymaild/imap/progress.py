@@ -1,0 +1,43 @@
+"""Signs of life of a long command: to the server at each step, to the client now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
+
+
+class Progress:
+    """INPROGRESS (RFC 9585 §4). Costs nothing where no command is long enough to show it."""
+
+    def __init__(self, session: ImapSession, clock: Callable[[], float] = time.monotonic) -> None:
+        self._session = session
+        self._clock = clock
+        self._command = -1
+        self._due = 0.0
+
+    def beat(self, done: int = 0, goal: int = 0) -> None:
+        """Say that a step is done: that many of ``goal``, 0 where nobody knows.
+
+        Never between the octets of a response. What is told does not wait for the client, which
+        may be in no hurry to read while a mailbox is locked.
+        """
+        session = self._session
+        session.services.board.beat()
+        now = self._clock()
+        if self._command != session.record.commands:
+            self._command = session.record.commands
+        elif now < self._due:
+            return
+        else:
+            session.stream.offer(_notice(session.tag, done, goal))
+        self._due = now + session.settings.progress_interval
+
+
+def _notice(tag: bytes, done: int, goal: int) -> bytes:
+    """RFC 9585 §4: what is done is less than the goal, which is not 0."""
+    numbers = b"%d %d" % (done, goal) if done < goal else b"NIL NIL"
+    return b'* OK [INPROGRESS ("%b" %b)] Still at work\r\n' % (tag, numbers)
