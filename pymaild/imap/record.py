@@ -9,8 +9,10 @@ from pymaild.core.session import SessionRecord
 
 #: What UNAUTHENTICATE leaves alone: the connection, the client's name, and what is counted.
 _OF_THE_CONNECTION = frozenset(
-    ("protocol", "id", "listener", "hidden", "peer", "local", "tls", "started", "greeted")
-    + ("client", "bad", "auth_failures", "commands")
+    (
+        *("protocol", "id", "listener", "hidden", "peer", "local", "tls", "started", "greeted"),
+        *("client", "bad", "auth_failures", "commands", "compressed"),
+    )
 )
 
 
@@ -22,7 +24,8 @@ class ImapRecord(SessionRecord):
     those of :meth:`pymaild.mail.selected.Selected.state`. ``idling`` is the tag of an IDLE
     command under way. ``saved`` are ranges of the UIDs that "$" stands for (RFC 5182);
     ``contexts`` are those of :meth:`pymaild.imap.contexts.Contexts.state`.
-    ``notify`` is None before the first NOTIFY (see notifier.py).
+    ``notify`` is None before the first NOTIFY (see notifier.py). ``compressed`` says that
+    COMPRESS is active.
     """
 
     mailbox: str = ""
@@ -35,6 +38,7 @@ class ImapRecord(SessionRecord):
     saved: list[list[int]] = field(default_factory=list)
     contexts: list[dict[str, Any]] = field(default_factory=list)
     notify: dict[str, Any] | None = None
+    compressed: bool = False
 
     def forget_user(self) -> None:
         """Be as on the day of the greeting (RFC 8437 §3): extensions to come are included."""

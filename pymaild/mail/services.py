@@ -18,7 +18,12 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True, slots=True)
 class Services(Generic[Settings]):
-    """The neighbours of one session; ``settings`` is its protocol's own section."""
+    """The neighbours of one session; ``settings`` is its protocol's own section.
+
+    ``deflate`` puts a hop before the session's stream that inflates what the client sends, and
+    first of all the octets it is given, and deflates what it is sent. Raises Disconnected. It is
+    None where there is no such hop.
+    """
 
     settings: Settings
     mail: MailSettings
@@ -28,4 +33,5 @@ class Services(Generic[Settings]):
     hostname: str
     spool: str
     become: Callable[[SessionRecord], Stream] | None = None  # runs a session as its system user
+    deflate: Callable[[bytes], None] | None = None
     starttls: bool = True  # a tls role stands by: STARTTLS and STLS may be offered

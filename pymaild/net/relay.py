@@ -1,4 +1,4 @@
-"""One TLS connection between a client and a worker: octets both ways after the handshake.
+"""One connection between a client and a session: octets both ways, in another form here.
 
 Nothing here blocks. Each direction holds at most one piece that the other side has not taken;
 while it does, its source is not read, so that a slow reader slows its writer down and memory
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import socket
+from typing import Protocol
 
 from OpenSSL import SSL
 
@@ -26,10 +27,26 @@ class Gone(Closed):
     """The client left before anything happened, as probes of load balancers do."""
 
 
+class Connection(Protocol):
+    """The client's side: a TLS connection of pyOpenSSL, or what behaves and raises like one."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Return 1 to ``size`` octets."""
+
+    def send(self, data: bytes, /) -> int:
+        """Send some octets; returns how many."""
+
+    def pending(self) -> int:
+        """Return how many octets can be had without further input, as far as it is known."""
+
+    def shutdown(self) -> bool:
+        """Say that this is the end."""
+
+
 class Relay:
     """Moves octets between ``tls`` and ``worker``, both non-blocking."""
 
-    def __init__(self, tls: SSL.Connection, worker: socket.socket) -> None:
+    def __init__(self, tls: Connection, worker: socket.socket) -> None:
         self._tls = tls
         self._worker = worker
         self._up = b""  # from the client, not yet taken by the worker
@@ -85,7 +102,7 @@ class Relay:
         except (SSL.ZeroReturnError, SSL.SysCallError):
             self._end_up()
         except SSL.Error as error:
-            raise Closed("broken TLS record") from error
+            raise Closed(f"what the client sends is broken: {error!r}") from error
         return None
 
     def _send_up(self) -> bool:

@@ -19,7 +19,7 @@ from pymaild.server.family import Child, Family, kill
 from pymaild.server.loop import Loop
 from pymaild.server.place import Parcel
 from pymaild.server.population import Population
-from pymaild.server.roles import AUTH, ROLES, TLS, USER, WORKER, Keep, Role
+from pymaild.server.roles import DEFLATE, ROLES, TLS, USER, WORKER, Keep, Role
 from pymaild.server.scoreboard import State
 from pymaild.server.shared import Shared
 
@@ -113,8 +113,9 @@ class Crew:
         self._config = config
         self._certificates = certificates
         self.population = Population.of(config.server)
-        if not TLS.count(config):
-            self._retire_older(TLS)
+        for role in (TLS, DEFLATE):
+            if not role.count(config):
+                self._retire_older(role)
 
     # -- who is there ----------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class Crew:
     def _drain_me(self, child: Child, message: Message, fds: list[int]) -> None:
         """A child got SIGTERM: it leaves, and is replaced."""
         child.retiring = True
-        child.tell({"verb": "retire" if child.role in (TLS, AUTH) else "drain"})
+        child.tell({"verb": "drain" if child.role in (WORKER, USER) else "retire"})
 
     def _user(self, child: Child, message: Message, fds: list[int]) -> None:
         """A worker has a session of a system user: only the auth role's ticket counts."""

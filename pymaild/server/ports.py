@@ -21,7 +21,7 @@ from pymaild.server.listeners import (
     matches,
     open_listener,
 )
-from pymaild.server.roles import AUTH, TLS, WORKER
+from pymaild.server.roles import AUTH, DEFLATE, TLS, WORKER
 from pymaild.server.scoreboard import Scoreboard
 from pymaild.server.settings import ListenerSettings
 from pymaild.server.shared import Shared, make_poke
@@ -32,12 +32,10 @@ MOST_FILES = 65536
 def open_shared(config: Config) -> Shared:
     """Open all but the public listeners. Raises CannotStart and ConfigError."""
     mail_user = owner_of(config)
-    handoff = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    for end in handoff:
-        end.setblocking(False)
     return Shared(
         scoreboard=Scoreboard(_slots(config)),
-        handoff=handoff,
+        handoff=_queue(),
+        deflate=_queue(),
         auth=_unix(config.server.auth_socket, 0o660, mail_user),
         poke=make_poke(),
         key=bytearray(ticket.make_key()),
@@ -45,10 +43,18 @@ def open_shared(config: Config) -> Shared:
     )
 
 
+def _queue() -> tuple[socket.socket, socket.socket]:
+    """Return both ends of what descriptors are passed through, see Shared."""
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in pair:
+        end.setblocking(False)
+    return pair
+
+
 def _slots(config: Config) -> int:
     """Room for twice what the settings allow: a reload has old and new processes."""
     server = config.server
-    always = TLS.count(config) + AUTH.count(config)
+    always = sum(role.count(config) for role in (TLS, DEFLATE, AUTH))
     return 2 * (server.workers_max + server.user_processes + always) + 64
 
 
@@ -64,6 +70,7 @@ def make_folders(config: Config) -> None:
     _folder(config.server.run_directory, 0o755, None)
     tls_owner = (tls_user.uid, tls_user.gid) if tls_user else None
     _folder(config.server.tls_directory, 0o700, tls_owner)
+    _folder(config.server.empty_directory, 0o755, None)
     _folder(config.server.spool, 0o700, owner_of(config))
 
 

@@ -89,6 +89,10 @@ def _tls_root(config: Config) -> str:
     return config.server.tls_directory if identity.may_become() else ""
 
 
+def _empty_root(config: Config) -> str:
+    return config.server.empty_directory if identity.may_become() else ""
+
+
 def _tls_obeys(config: Config) -> Any:
     tls_listeners = [listener for listener in config.listeners if listener.tls]
     asking = {item.title: item.client_certificate for item in config.listeners}
@@ -101,7 +105,7 @@ WORKER = Role(
     count=lambda config: config.server.workers_min,
     identity=_mail_user,
     root=_whole_system,
-    sockets=frozenset({"public", "private", "handoff"}),
+    sockets=frozenset({"public", "private", "handoff", "to_deflate"}),
     keep=Keep.LOAD,
     obeys=None,
 )
@@ -114,6 +118,16 @@ TLS = Role(
     sockets=frozenset({"implicit", "handoff"}),
     keep=Keep.COUNT,
     obeys=_tls_obeys,
+)
+DEFLATE = Role(
+    name="deflate",
+    module="pymaild.server.deflate",
+    count=lambda config: config.server.deflate_processes,
+    identity=_tls_user,
+    root=_empty_root,
+    sockets=frozenset({"from_deflate"}),
+    keep=Keep.COUNT,
+    obeys=lambda config: config.server,
 )
 AUTH = Role(
     name="auth",
@@ -131,8 +145,8 @@ USER = Role(
     count=lambda config: 0,
     identity=_own,  # that of the session it is made for, see user.run
     root=_whole_system,
-    sockets=frozenset(),
+    sockets=frozenset({"to_deflate"}),
     keep=Keep.NONE,
     obeys=None,
 )
-ROLES: tuple[Role, ...] = (AUTH, TLS, WORKER, USER)
+ROLES: tuple[Role, ...] = (AUTH, TLS, DEFLATE, WORKER, USER)

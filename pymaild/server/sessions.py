@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import time
+from functools import partial
 from typing import Any
 
 from pymaild.auth.client import AuthClient
@@ -24,6 +25,7 @@ from pymaild.net.proxy import Header, ProxyError, Tlv
 from pymaild.net.stream import SocketStream
 from pymaild.server.board import SessionBoard
 from pymaild.server.listeners import Listener, peer_of
+from pymaild.server.passing import MARK, pass_on
 from pymaild.server.place import Place
 from pymaild.server.settings import ListenerSettings
 
@@ -43,6 +45,7 @@ class Sessions:
         self._supervisor = place.supervisor
         self._titles = {settings.title: settings for settings in place.config.listeners}
         self._hostname = place.shared.hostname
+        self._queue = place.shared.deflate[0]
         self._auth = AuthClient(settings.auth_socket, place.config.auth)
         self._grants = Grants(os.path.join(mail_root(place.config.auth), DIRECTORY))
         self.board = SessionBoard(
@@ -86,14 +89,17 @@ class Sessions:
         protocol = PROTOCOLS[record.protocol]
         self._supervisor.session = record.id
         ending = Ending.CLOSED
+        stream = SocketStream(sock, self._supervisor, self._config.server.write_timeout)
         try:
-            stream = SocketStream(sock, self._supervisor, self._config.server.write_timeout)
             if self.board.begin(record, protocol.logs_in):
-                ending = protocol.run(record, stream, self._services(record.protocol))
+                ending = protocol.run(record, stream, self._services(record.protocol, stream))
             else:
                 self._turn_away(stream, record, protocol)
         except (Disconnected, TimedOut, Leave) as error:
             log.debug("session=%s: %s", record.id, error)
+        finally:
+            if stream.sock is not sock:
+                stream.sock.close()
         log.debug("session=%s ends here: %s", record.id, ending.value)
         return ending
 
@@ -112,7 +118,7 @@ class Sessions:
         stream.write(protocol.refusal % b"Too many connections")
         stream.flush()
 
-    def _services(self, name: str) -> Services[Any]:
+    def _services(self, name: str, stream: SocketStream) -> Services[Any]:
         config = self._config
         return Services(
             settings=getattr(config, PROTOCOLS[name].section),
@@ -123,11 +129,26 @@ class Sessions:
             hostname=self._hostname,
             spool=config.server.spool,
             become=self._become,
+            deflate=partial(self._deflate, stream) if config.server.deflate_processes else None,
             starttls=bool(config.tls.certificates),
         )
 
     def _open_account(self, user: User) -> Account:
         return SharingAccount(user, self._config.mail, self._auth.lookup, self._grants)
+
+    def _deflate(self, stream: SocketStream, before: bytes) -> None:
+        """Give the client to the deflate role, and go on with what that makes of its octets."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                pass_on(self._queue, MARK + before, [stream.sock.fileno(), theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                log.error("no compression: %s", error)
+                raise Disconnected(str(error)) from error
+        client = stream.sock
+        stream.replace(ours)
+        client.close()
 
     def _become(self, record: SessionRecord) -> Stream:
         """Have the master run a session in a process of its system user; we are its client.

@@ -71,6 +71,23 @@ class ServerSettings:
         256, "The most connections of system users, which have a process each.", low=0, high=2000
     )
     tls_processes: int = setting(0, "Processes for TLS. 0: one for each processor.", low=0, high=64)
+    deflate_processes: int = setting(
+        1,
+        "Processes that compress for clients that ask for it (COMPRESS=DEFLATE in IMAP). "
+        "0: no client may ask.",
+        low=0,
+        high=64,
+    )
+    deflate_level: int = setting(
+        3, "How hard they try: 1 is the quickest, 9 takes the most time.", low=1, high=9
+    )
+    deflate_window: int = setting(
+        13,
+        "How far back they look for repetitions, as a power of two. 13 takes 64 KiB of memory for "
+        "each connection that is compressed, 15 takes 256 KiB.",
+        low=9,
+        high=15,
+    )
     backlog: int = setting(
         512, "Connections that may wait to be accepted, per listening socket.", low=1
     )
@@ -108,6 +125,11 @@ class ServerSettings:
     def private_socket(self) -> str:
         """Where workers take what the tls role brings them."""
         return os.path.join(self.tls_directory, "worker")
+
+    @property
+    def empty_directory(self) -> str:
+        """The root directory of processes that need no file."""
+        return os.path.join(self.run_directory, "empty")
 
     @property
     def tls_directory(self) -> str:

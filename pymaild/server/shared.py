@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from pymaild.server.listeners import Listener, close_listener
 from pymaild.server.scoreboard import Scoreboard
 
+#: What a role may keep (``Role.sockets``).
+KEPT = frozenset(
+    ("public", "implicit", "private", "auth", "handoff", "to_deflate", "from_deflate", "key")
+)
+
 
 @dataclass
 class Shared:
@@ -17,13 +22,14 @@ class Shared:
 
     ``public`` are listeners of plain connections, ``implicit`` those of TLS connections,
     ``private`` the one that the tls role connects to. ``handoff`` is a pair over which
-    sessions go from workers (first end) to the tls role (second end). A worker writes to
-    ``poke`` when too few are idle. ``key`` is for the auth role's tickets,
-    ``hostname`` for greetings.
+    sessions go from workers (first end) to the tls role (second end), ``deflate`` another over
+    which clients go from their sessions to the deflate role. A worker writes to ``poke`` when
+    too few are idle. ``key`` is for the auth role's tickets, ``hostname`` for greetings.
     """
 
     scoreboard: Scoreboard
     handoff: tuple[socket.socket, socket.socket]
+    deflate: tuple[socket.socket, socket.socket]
     auth: socket.socket
     poke: int
     key: bytearray
@@ -34,7 +40,7 @@ class Shared:
 
     def keep(self, needed: Iterable[str]) -> None:
         """Close in this process all that is not named in ``needed``."""
-        for name in {"public", "implicit", "private", "auth", "handoff", "key"} - set(needed):
+        for name in KEPT - set(needed):
             getattr(self, f"_drop_{name}")()
 
     def listening(self) -> list[Listener]:
@@ -78,6 +84,12 @@ class Shared:
     def _drop_handoff(self) -> None:
         for end in self.handoff:
             end.close()
+
+    def _drop_to_deflate(self) -> None:
+        self.deflate[0].close()
+
+    def _drop_from_deflate(self) -> None:
+        self.deflate[1].close()
 
     def _drop_key(self) -> None:
         self.key[:] = bytes(len(self.key))

@@ -11,13 +11,12 @@ import logging
 import os
 import select
 import socket
-import time
 
 from pymaild.core.session import Ending, SessionRecord
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
-from pymaild.server.channel import LARGEST
 from pymaild.server.listeners import OUT_OF, Listener
+from pymaild.server.passing import pass_on
 from pymaild.server.place import Place
 from pymaild.server.roles import has_tls
 from pymaild.server.scoreboard import State
@@ -26,7 +25,6 @@ from pymaild.server.sessions import Refusal, Sessions
 log = logging.getLogger("pymaild.server")
 
 SLICE = 1.0  # seconds between two signs of life of an idle worker
-HANDOFF_TIMEOUT = 5.0  # seconds in which another process must take a session
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors or memory have run out
 
 
@@ -166,21 +164,7 @@ class Handoff:
     def _to_tls(self, sock: socket.socket, record: bytes) -> None:
         if not self._has_tls:
             raise OSError(errno.ECONNREFUSED, "there is no tls process")
-        if len(record) > LARGEST:
-            raise OSError(errno.EMSGSIZE, "session record is too large")
-        deadline = time.monotonic() + HANDOFF_TIMEOUT
-        while True:
-            try:
-                socket.send_fds(self._tls, [record], [sock.fileno()])
-                return
-            except BlockingIOError:
-                self._wait_for_room(deadline)
-
-    def _wait_for_room(self, deadline: float) -> None:
-        poller = select.poll()
-        poller.register(self._tls, select.POLLOUT)
-        if not poller.poll(max(deadline - time.monotonic(), 0) * 1000):
-            raise TimeoutError("the tls processes take nothing")
+        pass_on(self._tls, record, [sock.fileno()])
 
     def _to_user(self, sock: socket.socket, record: bytes) -> None:
         message = {"verb": "user", "record": record.decode("ascii")}

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support import instance as support
+from tests.support.deflated import compress
 from tests.support.imap import Imap
 from tests.support.instance import Instance, instance
 from tests.support.lmtp import deliver
@@ -69,6 +70,18 @@ def test_mail_is_delivered_and_read_as_the_user(
         client.ok("LOGOUT")
 
 
+def test_compression_for_the_user(rooted: Instance, local_user: pwd.struct_passwd) -> None:
+    """The process that became the user passes its client on, and goes on."""
+    with Imap(rooted.imap).login(local_user.pw_name, "pw") as client:
+        client.ok("SELECT INBOX")
+        compress(client)
+        assert local_user.pw_uid in {process.uids().real for process in rooted.pids()}
+        client.appended("INBOX", MAIL)
+        assert "body" in str(client.ok("FETCH 1 BODY[TEXT]"))
+        client.ok("LOGOUT")
+        assert client.ended()
+
+
 def test_a_user_whose_home_cannot_be_written_delays_only_their_own_mail(
     rooted: Instance, local_user: pwd.struct_passwd
 ) -> None:
@@ -83,7 +96,7 @@ def test_no_process_but_the_master_stays_root(rooted: Instance) -> None:
     master, *children = rooted.pids()
     assert master.uids().real == 0
     roles = {row["pid"]: row["role"] for row in rooted.control("status")["roles"]}
-    names = {"worker": "mail", "tls": "nobody", "auth": "root"}
+    names = {"worker": "mail", "tls": "nobody", "deflate": "nobody", "auth": "root"}
     for child in children:
         role = roles[child.pid]
         assert psutil.Process(child.pid).uids().real == pwd.getpwnam(names[role]).pw_uid, role

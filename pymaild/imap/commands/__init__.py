@@ -16,6 +16,7 @@ from pymaild.imap.commands.anystate import (
 from pymaild.imap.commands.append import announced as append_announced
 from pymaild.imap.commands.append import append, replace, replace_announced
 from pymaild.imap.commands.authenticate import authenticate, login, login_literal
+from pymaild.imap.commands.compress import compress
 from pymaild.imap.commands.copy import copy, move
 from pymaild.imap.commands.enable import enable
 from pymaild.imap.commands.esearch import esearch
@@ -43,6 +44,7 @@ _TABLE: tuple[Command, ...] = (
     Command("STARTTLS", NONAUTH, starttls, "RFC 3501 §6.2.1", capability="STARTTLS"),
     Command("AUTHENTICATE", NONAUTH, authenticate, "RFC 3501 §6.2.2", capability="AUTH="),
     Command("LOGIN", NONAUTH, login, "RFC 3501 §6.2.3", announced=login_literal),
+    Command("COMPRESS", AUTH, compress, "RFC 4978 §3", capability="COMPRESS=DEFLATE"),
     Command("ENABLE", AUTH, enable, "RFC 5161 §3.1", capability="ENABLE"),
     Command("SELECT", AUTH, select, "RFC 3501 §6.3.1"),
     Command("EXAMINE", AUTH, partial(select, read_only=True), "RFC 3501 §6.3.2"),
