@@ -57,7 +57,9 @@ class Foreign(Account):
 
     def _has(self, directory: str) -> bool:
         """What is shared has no INBOX, but a list for who may make mailboxes there."""
-        return super()._has(directory) or (not self.user.name and directory == self.root)
+        return super()._has(directory) or (
+            not self.user.name and directory.rstrip("/") == self.root
+        )
 
 
 class SharingAccount(Account):
@@ -145,12 +147,6 @@ class SharingAccount(Account):
         other = self._elsewhere(name)
         return other.controlled(other.local(name)) if other else super().controlled(name)
 
-    def personal(self, name: str) -> bool:
-        try:
-            return self._elsewhere(name) is None
-        except Refused:
-            return False
-
     def identifier(self, prepared: str) -> str:
         """Return the name under which a user logs in; nobody learns whether there is one."""
         dash = "-" if prepared.startswith("-") else ""
@@ -208,7 +204,10 @@ class SharingAccount(Account):
             return
         if uses:
             raise Refused(Code.USEATTR, "A special use is for mailboxes of one's own")
-        other.create(other.local(plain))
+        local = other.local(plain)
+        if local == INBOX and not other.allows(local):
+            raise Refused(Code.NOPERM, "You have no right to do this here")
+        other.create(local)
 
     def delete(self, name: str) -> None:
         other = self._elsewhere(name)
@@ -219,6 +218,8 @@ class SharingAccount(Account):
 
     def rename(self, old: str, new: str) -> None:
         plain, source = new.removesuffix(self.separator), self._elsewhere(old)
+        if source is not None:
+            source.controlled(source.local(old)).rights()  # raises where the mailbox is hidden
         try:
             target = self._elsewhere(plain)
         except NoSuchMailbox:

@@ -119,10 +119,10 @@ def test_lsub_tells_names_above_for_percent_only(tree: Client) -> None:
 def test_namespace(imap: ImapBench) -> None:
     """RFC 2342 §5."""
     client = imap.login()
-    assert client.told(client.ok("NAMESPACE")) == ['NAMESPACE (("" "/")) NIL NIL']
+    assert client.told(client.ok("NAMESPACE")) == ['NAMESPACE (("" "/")) (("Users/" "/")) NIL']
     imap.mail = MailSettings(separator=".", prefix="INBOX.", fsync=False)
     client = imap.login("bob")
-    assert client.told(client.ok("NAMESPACE")) == ['NAMESPACE (("INBOX." ".")) NIL NIL']
+    assert client.told(client.ok("NAMESPACE")) == ['NAMESPACE (("INBOX." ".")) (("Users." ".")) NIL']
     client.ok("CREATE INBOX.x")
     assert 'LIST (\\HasNoChildren) "." "INBOX.x"' in client.told(client.ok('LIST "" *'))
 
