@@ -173,6 +173,17 @@ def test_new_messages_have_the_highest(mail: ImapBench) -> None:
         assert after[new] > max(before.values())
 
 
+@rfc("7162", "7", 3)
+def test_no_flags_are_invented(mail: ImapBench) -> None:
+    """A flag behind a backslash that no RFC knows is neither kept nor told."""
+    client = mail.select()
+    client.ok("STORE 1 FLAGS.SILENT (\\Invented \\Seen)")
+    assert client.ok("FETCH 1 FLAGS").fetched()[1]["FLAGS"] == ["\\Seen", *REC]
+    told = client.ok("EXAMINE INBOX").one("FLAGS").values[1]
+    known = {"\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"}
+    assert {flag for flag in told if flag.startswith("\\")} == known
+
+
 def test_values_stay_through_a_resumed_session_and_a_rebuilt_index(mail: ImapBench) -> None:
     client = mail.select()
     client.ok("STORE 2 FLAGS (\\Seen)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pymaild.imap.responses import vanished
@@ -126,6 +128,27 @@ def test_another_uidvalidity_tells_nothing(box: ImapBench) -> None:
     assert not gone(answer)
     assert not changed(answer)
     assert answer.one("EXISTS").number == 7
+
+
+@rfc("7162", "5.3", 1)
+def test_a_deleted_mailbox_leaves_no_past(box: ImapBench) -> None:
+    """Made anew under its name, it remembers nothing of what went before."""
+    client = login(box)
+    client.ok("CREATE Box")
+    client.appended("Box", BODY)
+    told = client.ok("SELECT Box").codes()
+    client.ok("STORE 1 FLAGS.SILENT (\\Deleted)")
+    client.ok("EXPUNGE")
+    client.ok("UNSELECT")
+    with box.account("alice").open("Box") as mailbox:
+        directory = Path(mailbox.directory)
+    client.ok("DELETE Box")
+    assert not directory.exists()
+    client.ok("CREATE Box")
+    known = f"{told['UIDVALIDITY'][0]} {told['HIGHESTMODSEQ'][0]}"
+    answer = client.ok(f"SELECT Box (QRESYNC ({known}))")
+    assert answer.codes()["UIDVALIDITY"] != told["UIDVALIDITY"]
+    assert not gone(answer)
 
 
 @rfc("7162", "3.2.5", 1)
