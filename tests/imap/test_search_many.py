@@ -226,3 +226,18 @@ def test_refusals_come_even_where_nothing_is_searched(tree: Client) -> None:
     assert tree.no("ESEARCH IN (mailboxes none) CHARSET x ALL").code == "BADCHARSET"
     tree.bad("ESEARCH IN (mailboxes none) LARGER")
     assert found(tree, "IN (mailboxes none) KEYWORD x 5 UID 3 UID $ $ FILTER none") == {}
+
+
+def test_mailboxes_of_others(mail: ImapBench, tree: Client) -> None:
+    """They are not personal; those with rights are searched, all others are as if not there."""
+    mail.put("bob", MESSAGES[1])
+    for rights, name in (("lr", "Lists"), ("l", "Lists/a"), ("r", "Lists/b")):
+        tree.ok(f"SETACL {name} bob {rights}")
+    bob = mail.login("bob")
+    assert found(bob, "IN (personal) SUBJECT two").keys() == {"INBOX"}
+    assert found(bob, "IN (inboxes) SUBJECT two").keys() == {"INBOX"}
+    below = found(bob, "IN (subtree Users) SUBJECT two")
+    assert below.keys() == {"Users/alice/Lists"}
+    named = "Users/alice/Lists Users/alice/Lists/a Users/alice/Lists/b Users/alice/Archive"
+    told = found(bob, f"IN (mailboxes ({named} Users/nobody/INBOX)) SUBJECT two")
+    assert told.keys() == {"Users/alice/Lists", "Users/alice/Lists/b"}
