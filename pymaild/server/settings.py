@@ -10,6 +10,8 @@ from typing import ClassVar, Literal
 from pymaild.core.errors import ConfigError
 from pymaild.core.settings import Duration, FilePath, setting
 
+_SMTP_PORT = 25
+
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -168,7 +170,8 @@ class ListenerSettings:
     )
 
     def __post_init__(self) -> None:
-        self.endpoint()
+        if self.protocol == "lmtp" and self.endpoint()[1:] == (_SMTP_PORT,):
+            raise ConfigError("LMTP must not be spoken on port 25 (RFC 2033 §5)")
         self.networks()
         try:
             os.fsencode(self.name)

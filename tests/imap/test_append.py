@@ -10,6 +10,7 @@ from pymaild.core.errors import Code, StorageFailure
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.settings import MailSettings
 from tests.imap.conftest import ImapBench
+from tests.support.rfc import rfc
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 
@@ -32,6 +33,7 @@ def test_the_selected_mailbox_tells_of_it_at_once(imap: ImapBench) -> None:
     assert [reply.name for reply in answer.untagged] == ["EXISTS", "RECENT"]
 
 
+@rfc("7889", "4", 1)
 def test_no_continuation_for_what_is_refused(imap: ImapBench) -> None:
     imap.mail = MailSettings(fsync=False, message_size=2000)  # type: ignore[arg-type]
     client = imap.login()
@@ -56,6 +58,7 @@ def test_no_continuation_for_what_is_refused(imap: ImapBench) -> None:
     client.ok("NOOP")
 
 
+@rfc("7888", "3", 3)
 def test_a_refused_message_that_comes_anyway_is_thrown_away(imap: ImapBench) -> None:
     """RFC 7888 §4, and the session is kept."""
     imap.mail = MailSettings(fsync=False, message_size=2000)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import pytest
 
 from tests.imap.conftest import MESSAGES, Client, ImapBench
 from tests.support.imap import Answer
+from tests.support.rfc import rfc
 
 #: Commands of the selected state; each "%" is a string, whose values follow.
 COMMANDS: list[tuple[str, list[bytes]]] = [
@@ -80,6 +81,7 @@ def test_login(imap: ImapBench, plus: bytes) -> None:
     assert sent(client, b"x", "LOGIN % %", [b"alice", b"secret"], plus).status == "OK"
 
 
+@rfc("7888", "3", 2)
 @pytest.mark.parametrize("plus", [b"", b"+"])
 @pytest.mark.parametrize(
     "text", ["NOOP %", "FETCH % FLAGS", "STORE 1 FLAGS (%)", "SEARCH %", "% 1"]

@@ -6,6 +6,7 @@ import pytest
 
 from pymaild.mail.settings import MailSettings
 from tests.imap.conftest import Client, ImapBench
+from tests.support.rfc import rfc
 
 SPECIAL = ("Archive", "Drafts", "Junk", "Sent", "Trash")
 
@@ -255,6 +256,8 @@ def test_a_select_that_fails_leaves_nothing_selected(mail: ImapBench) -> None:
     client.bad("FETCH 1 FLAGS")
 
 
+@rfc("8438", "3", 1)
+@rfc("7889", "3.2", 1)
 def test_status(mail: ImapBench) -> None:
     """RFC 3501 §6.3.10, RFC 8438 §3, RFC 7889 §3.1; \\Recent stays."""
     client = mail.login()

@@ -13,6 +13,7 @@ from pymaild.imap.record import ImapRecord
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
 from tests.imap.conftest import ImapBench
+from tests.support.rfc import rfc
 
 
 def test_greeting_carries_the_capabilities(imap: ImapBench) -> None:
@@ -30,6 +31,7 @@ def capabilities(imap: ImapBench, tls: bool = False, login: bool = False) -> set
     return set(map(str, client.ok("CAPABILITY").one("CAPABILITY").values[1:]))
 
 
+@rfc("2595", "2.2", 2)
 def test_capabilities_depend_on_state_and_tls(imap: ImapBench) -> None:
     """RFC 3501 §6.1.1, §6.2.1, §6.2.3."""
     clear, inside = capabilities(imap), capabilities(imap, login=True)
@@ -40,6 +42,11 @@ def test_capabilities_depend_on_state_and_tls(imap: ImapBench) -> None:
     assert "STARTTLS" not in capabilities(imap, tls=True)
 
 
+@rfc("2595", "9", 4)
+@rfc("2595", "6", 1)
+@rfc("2595", "3.2", 1)
+@rfc("2595", "2.3", 1)
+@rfc("2595", "2.2", 1)
 def test_passwords_need_tls(imap: ImapBench) -> None:
     """RFC 3501 §6.2.3, RFC 5530 §3: refused before the client sends name or password."""
     object.__setattr__(imap.auth.settings, "allow_plaintext", False)
@@ -118,6 +125,7 @@ def test_literal_of_an_unknown_command_is_not_asked_for(imap: ImapBench) -> None
     client.ok("NOOP")
 
 
+@rfc("7888", "5", 1, 3, 5)
 def test_literal_minus(imap: ImapBench) -> None:
     """RFC 7888 §5: above 4096 octets BAD with TOOBIG; the two are never both announced."""
     imap.configure(literal="minus")

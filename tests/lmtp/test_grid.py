@@ -9,6 +9,7 @@ import pytest
 from pymaild.lmtp.commands import COMMANDS, EXTENSIONS
 from pymaild.lmtp.record import State
 from tests.lmtp.conftest import ready, with_recipients
+from tests.support.rfc import rfc
 from tests.support.sessions import Bench, Running
 
 #: One valid use of each command, and its reply code in CONNECTED, READY, MAIL, RECIPIENTS, CHUNKS.
@@ -55,6 +56,7 @@ def test_grid(lmtp: Bench, name: bytes, state: State) -> None:
     assert int(session.ask(use)[:3]) == codes[list(State).index(state)]
 
 
+@rfc("2033", "4.1", 1, 2)
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("command", UNKNOWN)
 def test_unknown_commands(lmtp: Bench, command: bytes, state: State) -> None:
@@ -88,6 +90,7 @@ def test_arguments_that_are_wrong(lmtp: Bench, command: bytes) -> None:
     assert session.ask(b"NOOP").startswith(b"250 2.0.0 ")
 
 
+@rfc("2033", "5", 2, 3)
 def test_lhlo_announces_the_extensions(lmtp: Bench) -> None:
     """RFC 2033 §4.1, §5."""
     session = lmtp.start()

@@ -17,6 +17,7 @@ from pymaild.lmtp.settings import LmtpSettings
 from pymaild.mail.account import Account
 from pymaild.mail.settings import MailSettings
 from tests.lmtp.conftest import body, mailbox, ready, with_recipients
+from tests.support.rfc import rfc
 from tests.support.sessions import Bench, Running
 
 MESSAGE = b"Subject: hello\r\n\r\n.dot\r\n..dots\r\nend\r\n"
@@ -70,6 +71,7 @@ def test_null_sender_quoted_local_part_and_source_route(lmtp: Bench) -> None:
     assert mailbox(lmtp, "alice")[0].startswith(b"Return-Path: <>\r\nDelivered-To: alice@")
 
 
+@rfc("2033", "4.2", 1)
 def test_no_message_without_a_recipient(lmtp: Bench) -> None:
     """RFC 2033 §4.2: DATA fails with 503 when every RCPT has failed."""
     session = with_recipients(lmtp)
@@ -77,6 +79,8 @@ def test_no_message_without_a_recipient(lmtp: Bench) -> None:
     assert session.ask(b"DATA").startswith(b"503 5.5.1 ")
 
 
+@rfc("2033", "4.3", 1)
+@rfc("2033", "4.2", 2)
 def test_the_same_recipient_twice_gets_one_copy_and_two_replies(lmtp: Bench) -> None:
     """RFC 2033 §4.2."""
     session = with_recipients(lmtp, "alice", "alice")

@@ -46,7 +46,7 @@ def connect(mail: Instance, kind: str) -> Imap:
     return imap.login("alice", "secret")
 
 
-@rfc("4978", "3", 2, 4, 5)
+@rfc("4978", "3", 5, 7, 8)
 @pytest.mark.parametrize("kind", ["plain", "tls", "starttls"])
 def test_mail_goes_both_ways(mail: Instance, kind: str) -> None:
     with connect(mail, kind) as imap:
@@ -61,6 +61,7 @@ def test_mail_goes_both_ways(mail: Instance, kind: str) -> None:
         assert imap.ended()
 
 
+@rfc("4978", "3", 4, 6)
 @rfc("4978", "5", 1)
 def test_offered_until_it_is_active(mail: Instance) -> None:
     with Imap(mail.imap) as imap:

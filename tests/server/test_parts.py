@@ -20,6 +20,7 @@ from pymaild.server.logs import FdHandler, LineFormatter, SyslogHandler
 from pymaild.server.population import Population
 from pymaild.server.scoreboard import COUNTERS, TEXT, Scoreboard, State, digest
 from pymaild.server.settings import ListenerSettings
+from tests.support.rfc import rfc
 
 # -- scoreboard --------------------------------------------------------------------------------
 
@@ -287,6 +288,15 @@ def test_bad_address(address: str) -> None:
 def test_bad_listener(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         ListenerSettings("x", "imap", "127.0.0.1:1", **values)  # type: ignore[arg-type]
+
+
+@rfc("2033", "1", 1)
+@rfc("2033", "5", 1)
+def test_lmtp_is_not_spoken_on_the_port_of_smtp() -> None:
+    with pytest.raises(ConfigError, match="port 25"):
+        ListenerSettings("x", "lmtp", "127.0.0.1:25")
+    ListenerSettings("x", "lmtp", "127.0.0.1:24")
+    ListenerSettings("x", "imap", "127.0.0.1:25")
 
 
 def test_stale_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from pymaild.net.settings import CertificateSettings
 from pymaild.server.settings import ListenerSettings
+from tests.support.rfc import rfc
 
 from .conftest import Line, Running, Tls, eventually, needs_a_look_into_others
 
@@ -47,6 +48,7 @@ def test_exporter_only_with_tls13(server: Running, tls: Tls) -> None:
     assert eval(old.facts()["tls"]["exporter"]) == b""
 
 
+@rfc("2595", "9", 2)
 def test_minimum_version(server: Running, tls: Tls) -> None:
     server.change("tls", minimum_version="TLSv1.3")
     server.start()
