@@ -170,7 +170,8 @@ class ListenerSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.protocol == "lmtp" and self.endpoint()[1:] == (_SMTP_PORT,):
+        endpoint = self.endpoint()
+        if self.protocol == "lmtp" and endpoint[1:] == (_SMTP_PORT,):
             raise ConfigError("LMTP must not be spoken on port 25 (RFC 2033 §5)")
         self.networks()
         try:
