@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -68,17 +69,15 @@ def _before_escape(text: bytes) -> int:
 
 def _without_trailing_blanks(text: bytes) -> bytes:
     """Blanks at a line's end were added on the way (RFC 2045 §6.7, rule 3)."""
-    if b" \n" not in text and b"\t\n" not in text and b" \r" not in text and b"\t\r" not in text:
-        return text
-    return b"\n".join(_stripped(line) for line in text.split(b"\n"))
+    kept, at = [], 0
+    for found in _TRAILING.finditer(text):
+        end = found.start() + 1
+        kept.append(text[at:end].rstrip(b" \t"))
+        at = end
+    return b"".join([*kept, text[at:]]) if kept else text
 
 
-def _stripped(line: bytes) -> bytes:
-    if line.endswith(b"\r"):
-        return line[:-1].rstrip(b" \t") + b"\r"
-    return line.rstrip(b" \t")
-
-
+_TRAILING = re.compile(rb"[ \t]\r?\n")
 _NO_DIGIT = NOT_BASE64
 _DECODERS: dict[bytes, Callable[[], Decoder]] = {
     b"": Identity,  # RFC 2045 §6.1: none named means 7bit
