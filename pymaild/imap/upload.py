@@ -36,6 +36,7 @@ class Upload:
         self._urls = Resolver(session.account)
         self._largest: int = session.services.mail.message_size
         self.messages: list[Incoming] = []
+        self.frees = (0, 0)  # messages and octets that go in exchange
 
     def __enter__(self) -> Upload:
         return self
@@ -110,8 +111,9 @@ class Upload:
             raise BadSyntax("Expected the other kind of literal")
         if tokens.literal_size > room:
             raise Refused(Code.TOOBIG, "The message is larger than this server accepts")
-        ready = sum(draft.size for draft, *_ in self.messages)
-        self._mailbox.admit(len(self.messages) + 1, ready + tokens.literal_size)
+        ready = sum(draft.size for draft, *_ in self.messages) + tokens.literal_size
+        messages, octets = self.frees
+        self._mailbox.admit(len(self.messages) + 1 - messages, ready - octets)
         return tokens.literal_size
 
     def _literal(self) -> Iterator[bytes]:

@@ -388,13 +388,19 @@ class Mailbox:
         """
         if target.directory == self.directory:
             target = self
-        goes = target.root == self.root  # what takes less room than the old one always has room
-        octets = draft[0].size - (self._octets([uid]) if goes and target.quota else 0)
-        if not goes or octets > 0:
-            target.admit(0 if goes else 1, octets)
+        messages, octets = self.frees(uid, target)
+        target.admit(1 - messages, draft[0].size - octets)
         first, second = sorted((self, target), key=lambda box: box.directory)
         with first.changing(), second.changing():
             return target.uidvalidity, Exchange(self, target).run(uid, draft)
+
+    def frees(self, uid: int, target: Mailbox) -> tuple[int, int]:
+        """Return messages and octets that the account of ``target`` no longer holds when a
+        message here is replaced by one there.
+        """
+        if target.root != self.root:
+            return 0, 0
+        return 1, self._octets([uid]) if self.quota else 0
 
     @contextmanager
     def placing(self) -> Iterator[list[Placed]]:

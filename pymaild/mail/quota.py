@@ -136,14 +136,15 @@ class Quota:
     def admit(self, messages: int, octets: int) -> None:
         """Refuse what would exceed a limit (RFC 9208 §4.3.1). Raises Refused (OVERQUOTA)."""
         limits = self.limits()
-        if not limits.keys() & {STORAGE, MESSAGE}:
+        wanted = {STORAGE: octets, MESSAGE: messages}
+        asked = [name for name, more in wanted.items() if name in limits and more > 0]
+        if not asked:
             return
         total = self._total()
-        held = {STORAGE: total.octets + octets, MESSAGE: total.messages + messages}
-        most = {STORAGE: limits.get(STORAGE, LARGEST) * _UNIT, MESSAGE: limits.get(MESSAGE)}
-        for name, bound in most.items():
-            if bound is not None and held[name] > bound:
-                raise Refused(Code.OVERQUOTA, "The mailbox is full")
+        held = {STORAGE: total.octets, MESSAGE: total.messages}
+        units = {STORAGE: _UNIT, MESSAGE: 1}
+        if any(held[name] + wanted[name] > limits[name] * units[name] for name in asked):
+            raise Refused(Code.OVERQUOTA, "The mailbox is full")
 
     def admit_mailbox(self) -> None:
         """Refuse another mailbox that would exceed the limit. Raises Refused (OVERQUOTA)."""

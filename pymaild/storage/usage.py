@@ -21,12 +21,13 @@ from typing import NamedTuple
 NAME = "pymaild.usage"
 
 # The sizes of numbers are the machine's, so that each is stored by one instruction.
-_HEAD = struct.Struct("@8s16sQ")  # magic, boot id of the kernel, 1 when all mailboxes have a row
+_HEAD = struct.Struct("@8s16sQQ")  # magic, kernel's boot id, room in rows, 1 when complete
 _ROW = struct.Struct("@16sQQQ")  # key, odd while it changes, messages, octets
 _COUNTS = struct.Struct("@QQ")
 _WORD = struct.Struct("@Q")
 _MAGIC = b"PMUSAGE1"
 _START = 64  # octets of the head
+_ROOM = 24  # where the room stands there
 _GROWTH = 64  # rows
 _FREE = bytes(16)
 
@@ -150,9 +151,11 @@ class Usage:
     def _grow(self, held: mmap.mmap) -> mmap.mmap:
         os.posix_fallocate(self._fd, len(held), _GROWTH * _ROW.size)  # no SIGBUS on a full disk
         self._remap()
-        assert self._map is not None
-        self._rows = {row[0]: place for place, row in _rows(self._map)}
-        return self._map
+        grown = self._map
+        assert grown is not None
+        _WORD.pack_into(grown, _ROOM, _room(grown))
+        self._rows = {row[0]: place for place, row in _rows(grown)}
+        return grown
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -182,15 +185,15 @@ class Usage:
     @staticmethod
     def complete(held: mmap.mmap) -> bool:
         """Say whether all mailboxes have their row, written since the machine was started."""
-        return bool(_HEAD.unpack_from(held) == (_MAGIC, _BOOT, 1))
+        return bool(_HEAD.unpack_from(held) == (_MAGIC, _BOOT, _room(held), 1))
 
     def prepare(self) -> None:
         """Have a file, whatever it says, before all rows are written anew. Raises OSError."""
         held = self.used()
-        if held is None or bytes(held[:8]) != _MAGIC:
+        if held is None or _HEAD.unpack_from(held)[::2] != (_MAGIC, _room(held)):
             temporary = f"{self._path}.{os.getpid()}.tmp"
             with open(temporary, "wb") as file:
-                file.write(_HEAD.pack(_MAGIC, _BOOT, 0).ljust(_START, b"\0"))
+                file.write(_HEAD.pack(_MAGIC, _BOOT, _GROWTH, 0).ljust(_START, b"\0"))
                 file.write(bytes(_GROWTH * _ROW.size))
             os.rename(temporary, self._path)
 
@@ -203,7 +206,7 @@ class Usage:
         for place, row in _rows(held):
             if row[0] not in known:
                 _clear(held, place)
-        _HEAD.pack_into(held, 0, _MAGIC, _BOOT, 1)
+        _HEAD.pack_into(held, 0, _MAGIC, _BOOT, _room(held), 1)
 
     def drop(self, mailbox: Key) -> None:
         """Forget a mailbox that is gone."""
@@ -220,9 +223,12 @@ class Usage:
             held[place : place + 16] = new
 
 
+def _room(held: mmap.mmap) -> int:
+    return (len(held) - _START) // _ROW.size
+
+
 def _rows(held: mmap.mmap) -> Iterator[tuple[int, tuple[Key, int, int, int]]]:
-    count = (len(held) - _START) // _ROW.size
-    octets = held[_START : _START + count * _ROW.size]
+    octets = held[_START : _START + _room(held) * _ROW.size]
     for number, row in enumerate(_ROW.iter_unpack(octets)):
         yield _START + number * _ROW.size, row
 

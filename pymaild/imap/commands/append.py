@@ -65,6 +65,7 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     name = grammar.mailbox(args)
     source = session.current.selected.mailbox
     with open_target(session, name) as target, Upload(session, args, target) as upload:
+        upload.frees = source.frees(uid, target)
         (message,) = upload.receive(1)
         uidvalidity, new = source.replace(uid, target, message)
         session.brought(target, [new])
