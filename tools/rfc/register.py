@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "rfc"
 
 _TOLD_A_CLIENT = re.compile(
-    r"\b(?:clients?|client implementations?|users?)\b[^.;:]{0,60}?"
+    r"\b(?:clients?|client implementations?)\b[^.;:]{0,60}?"
     r"\b(?:MUST|SHALL|SHOULD|RECOMMENDED|REQUIRED)\b",
     re.IGNORECASE,
 )

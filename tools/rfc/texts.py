@@ -21,7 +21,7 @@ _CONTENTS = re.compile(r"\.{3,}|(?:\. ){3,}|\s\d+\s*\Z")
 _ITEM = re.compile(r"\s*(?:[-o*+]|\(?\d+[.)]|\(?[a-zA-Z][.)])\s+\S")
 _COMMENT = re.compile(r".*?(?:^|\s);+(?:\s|\Z)(.*)")
 _END = re.compile(r"""(?<![.\s][a-z])(?<!etc)(?<!vs)[.!?]["')\]]*\s+(?=["'(\[*\\]*[A-Z0-9])""")
-_DEFINITION = re.compile(r"key ?words? |interpreted as described in")
+_DEFINITION = re.compile(r"key ?words? |interpreted as described in|specification requirement term")
 
 
 @dataclass(frozen=True)
