@@ -244,13 +244,17 @@ def test_starttls_hands_the_session_over(imap: ImapBench) -> None:
     resumed.ok("LOGIN alice secret")
 
 
-def test_nothing_may_follow_starttls(imap: ImapBench) -> None:
-    """RFC 3501 §6.2.1: what was sent in clear text is never taken for protected."""
+def test_what_follows_starttls_is_thrown_away(imap: ImapBench) -> None:
+    """RFC 9051 §6.2.1: what was sent in clear text is never taken for protected."""
     client = imap.connect()
-    client.send(b"a STARTTLS\r\nb NOOP\r\n")
-    assert client.finish("a").status == "BAD"
-    assert client.finish("b").status == "OK"
-    assert "STARTTLS" in capabilities(imap)
+    client.send(b"a STARTTLS\r\nb LOGIN alice secret\r\n")
+    assert client.finish("a").status == "OK"
+    assert client.wait() is Ending.TLS
+    record = ImapRecord.decode(client.record.encode())
+    assert (record.state, record.unread) == (State.NOT_AUTHENTICATED, b"")
+    resumed = imap.connect(record, tls=True)
+    assert resumed.told(resumed.ok("NOOP")) == []
+    resumed.bad("SELECT INBOX")
 
 
 def test_system_user_goes_on_in_another_process(mail: ImapBench) -> None:

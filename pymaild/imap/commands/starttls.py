@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 
 def starttls(session: ImapSession, args: Arguments) -> bytes:
-    """STARTTLS (RFC 3501 §6.2.1): the connection goes on behind the TLS hop.
+    """STARTTLS (RFC 9051 §6.2.1): the connection goes on behind the TLS hop.
 
-    What came in plaintext behind the command could have been put there by anybody: then
-    nothing is started, so that it can never be read as if it had come under TLS.
+    What came in plaintext behind the command could have been put there by anybody. It is thrown
+    away, so that it can never be read as if it had come under TLS.
     """
     args.end()
     if session.tls:
         raise BadSyntax("TLS is active already")
     if not session.starttls_possible:
         raise BadSyntax("STARTTLS is not offered here")
-    if session.tokens.unread():
-        raise BadSyntax("Nothing may follow STARTTLS before TLS is active")
+    session.take_unread()
     session.ending = Ending.TLS
     return b"Begin TLS negotiation now"
