@@ -286,16 +286,23 @@ cdef int _fields(_Writer writer, const unsigned char* entry, tuple field) except
     return 0
 
 
-cdef int _item(_Writer writer, int op, View view, Record* record, const unsigned char* entry,
-               bint recent) except -1:
+cdef inline int _item(_Writer writer, int op, Record* record, const unsigned char* entry,
+                      bint recent) except -1:
     """Append one item; 0 when this row cannot be answered here."""
-    cdef Out* out = &writer.out
     if op == OP_UID:
-        _put(out, "UID ", 4)
-        _number(out, record.uid)
-    elif op == OP_FLAGS:
+        _put(&writer.out, "UID ", 4)
+        _number(&writer.out, record.uid)
+        return 1
+    if op == OP_FLAGS:
         writer.flags(record, recent)
-    elif op == OP_INTERNALDATE:
+        return 1
+    return _other(writer, op, record, entry)
+
+
+cdef int _other(_Writer writer, int op, Record* record, const unsigned char* entry) except -1:
+    """Append an item that is asked for less often than UID and FLAGS."""
+    cdef Out* out = &writer.out
+    if op == OP_INTERNALDATE:
         _put(out, "INTERNALDATE ", 13)
         _date(out, record.date)
     elif op == OP_SIZE:
@@ -345,7 +352,8 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
     cdef Py_ssize_t field
     cdef Record* record
     cdef bint from_cache = any(
-        OP_ENVELOPE <= op <= OP_BODY or OP_FIELDS <= op <= OP_THREADID for op in items), complete, is_recent
+        OP_ENVELOPE <= op <= OP_BODY or OP_FIELDS <= op <= OP_THREADID for op in items)
+    cdef bint complete, is_recent
     while place < end and writer.out.used < limit:
         row = view.row_of(numbers[place])
         if row < 0:
@@ -372,7 +380,7 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
             if ops[number] == OP_FIELDS:
                 _fields(writer, entry, fields[field])
                 field += 1
-            elif not _item(writer, ops[number], view, record, entry, is_recent):
+            elif not _item(writer, ops[number], record, entry, is_recent):
                 complete = False
                 break
         if not complete:
