@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pymaild.storage import atomic
@@ -33,29 +33,45 @@ def noted(
 ) -> Iterator[None]:
     """Keep a note while these drafts are given their places. One file alone needs none.
 
-    What fails inside is taken back as :func:`settle` does it. Raises OSError.
+    What fails, inside or in removing the note, is taken back. Raises OSError.
     """
     if len(drafts) == 1 and exchanged is None:
         yield
         return
     path = os.path.join(maildir.path, NAME)
-    atomic.replace(path, _encode(maildir, drafts, exchanged), maildir.durable)
+    note = _note(maildir, drafts, exchanged)
+    atomic.replace(path, json.dumps(note).encode(), maildir.durable)
     try:
         yield
+        _forget(maildir, exchanged is not None)
     except BaseException:
-        settle(maildir)
+        _take_back(maildir, note)
         raise
-    atomic.unlink(path)
-    if exchanged is None:
-        maildir.sync(maildir.path)  # a note that comes back would take back what had its OK
 
 
-def _encode(maildir: Maildir, drafts: Sequence[Draft], exchanged: Exchanged | None) -> bytes:
-    note: dict[str, object] = {"placed": [os.path.basename(draft.path) for draft in drafts]}
+def _note(
+    maildir: Maildir, drafts: Sequence[Draft], exchanged: Exchanged | None
+) -> dict[str, list[str]]:
+    note = {"placed": [os.path.basename(draft.path) for draft in drafts]}
     if exchanged is not None:
         folder = os.path.relpath(exchanged.maildir.path, maildir.path)
         note["exchanged"] = [folder, os.fsdecode(exchanged.base)]
-    return json.dumps(note).encode()
+    return note
+
+
+def _forget(maildir: Maildir, is_exchange: bool) -> None:
+    """Remove the note of what is done.
+
+    That of an exchange may stay or come back: what it names has gone. Any other would take back
+    what had its OK.
+    """
+    path = os.path.join(maildir.path, NAME)
+    if is_exchange:
+        with suppress(OSError):
+            atomic.unlink(path)
+    else:
+        atomic.unlink(path)
+        maildir.sync(maildir.path)
 
 
 def settle(maildir: Maildir) -> None:
@@ -66,9 +82,13 @@ def settle(maildir: Maildir) -> None:
             note = json.loads(file.read())
     except FileNotFoundError:
         return
+    _take_back(maildir, note)
+
+
+def _take_back(maildir: Maildir, note: dict[str, list[str]]) -> None:
     if not _exchange_is_done(maildir, note.get("exchanged")):
         _remove(maildir, frozenset(note["placed"]))
-    atomic.unlink(path)
+    atomic.unlink(os.path.join(maildir.path, NAME))
     maildir.sync(maildir.path)
 
 
