@@ -11,7 +11,7 @@ from enum import Enum
 from pymaild.auth import ticket
 from pymaild.auth.answers import Accepted, Facts, Rejected
 from pymaild.auth.failures import Reason, log_failure
-from pymaild.auth.names import prepare_name
+from pymaild.auth.names import prepare_login
 from pymaild.auth.penalty import Penalties
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.users import Directory, Entry
@@ -109,7 +109,7 @@ class Judge:
         if not wanted:
             return entry
         try:
-            found = self._directory.find(prepare_name(wanted))
+            found = self._directory.find(prepare_login(wanted))
         except ValueError:
             return None
         if found is not None and found.user.name == entry.user.name:

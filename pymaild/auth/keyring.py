@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from pymaild.auth import schemes
 from pymaild.auth.claims import Credential, Keys
-from pymaild.auth.names import prepare_name, prepare_scram_password
+from pymaild.auth.names import prepare_login, prepare_scram_password
 from pymaild.auth.scram import SALT_SIZE, derive
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.users import Directory
@@ -36,7 +36,7 @@ class Keyring:
 
     def find(self, name: str, method: str) -> Credential:
         """Return what is stored for a user. Raises ValueError for what is no user name."""
-        prepared = prepare_name(name)
+        prepared = prepare_login(name)
         size, iterations = self._shape(method)
         entry = self._directory.find(prepared)
         stored = entry.stored if entry else self._directory.decoy(prepared)

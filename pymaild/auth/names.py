@@ -52,6 +52,17 @@ def prepare_name(name: str) -> str:
     return prepared
 
 
+def prepare_login(name: str) -> str:
+    """Return the name that a client means: what SASLprep maps (RFC 4013 §2.1) is mapped first.
+
+    RFC 4616 §2 and RFC 5802 §5.1 ask for that; RFC 8265 allows fewer characters and so forbids
+    what is mapped here. Raises ValueError as :func:`prepare_name` does.
+    """
+    if name.isascii() or len(name) > LONGEST_NAME:
+        return prepare_name(name)
+    return prepare_name(unicodedata.normalize("NFKC", _mapped(name)))
+
+
 def split_name(name: str) -> tuple[str, str]:
     """Split at the last ``@``; the domain is "" when there is none."""
     local, at, domain = name.rpartition("@")
@@ -107,11 +118,15 @@ def expand(template: str, name: str) -> str:
 
 def _sasl_prepared(text: str) -> str:
     """Return the form of RFC 4013 §2, or "" where it allows none."""
-    mapped = (" " if stringprep.in_table_c12(c) else c for c in text)
-    kept = "".join(c for c in mapped if not stringprep.in_table_b1(c))
-    prepared = unicodedata.ucd_3_2_0.normalize("NFKC", kept)
+    prepared = unicodedata.ucd_3_2_0.normalize("NFKC", _mapped(text))
     bad = any(table(c) for c in prepared for table in _FORBIDDEN)
     return "" if bad or not _directed(prepared) else prepared
+
+
+def _mapped(text: str) -> str:
+    """RFC 4013 §2.1: all spaces are one, and what has no shape is nothing."""
+    spaced = (" " if stringprep.in_table_c12(c) else c for c in text)
+    return "".join(c for c in spaced if not stringprep.in_table_b1(c))
 
 
 def _directed(text: str) -> bool:

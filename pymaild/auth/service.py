@@ -45,7 +45,7 @@ from pymaild.auth.failures import Reason
 from pymaild.auth.http import RequestFailed
 from pymaild.auth.judge import UNAVAILABLE, Attempt, Judge, Verdict
 from pymaild.auth.keyring import Keyring
-from pymaild.auth.names import prepare_name, prepare_password
+from pymaild.auth.names import prepare_login, prepare_name, prepare_password
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.sources import open_directory
 from pymaild.auth.tokens import Holder, Tokens, Unaccepted
@@ -211,7 +211,7 @@ class Service:
         """Compare at once what is compared quickly; leave the rest to a Check."""
         facts, mechanism = _context(conversation)
         try:
-            name = prepare_name(claim.authentication)
+            name = prepare_login(claim.authentication)
             prepare_password(claim.password)
         except ValueError:
             return self._malformed(claim.authentication, claim.authorization, mechanism, facts)
@@ -252,7 +252,7 @@ class Service:
     def _judge_keys(self, claim: KeyClaim, conversation: Conversation) -> Answer | Check:
         """Verify a proof; a right one is answered with our own before the outcome is told."""
         facts, mechanism = _context(conversation)
-        entry = self._directory.find(prepare_name(claim.authentication))
+        entry = self._directory.find(prepare_login(claim.authentication))
         attempt = Attempt(claim.authentication, claim.authorization, entry, mechanism, facts)
 
         def conclude(proof: bytes | None) -> Answer:
@@ -299,7 +299,7 @@ class Service:
         if isinstance(found, Unaccepted):
             return None
         try:
-            return self._directory.find(prepare_name(found.name))
+            return self._directory.find(prepare_login(found.name))
         except ValueError:
             return None
 
@@ -317,7 +317,7 @@ class Service:
         """Believe what the tls role says of the client's certificate."""
         facts, mechanism = _context(conversation)
         try:
-            name = prepare_name(facts.certificate)
+            name = prepare_login(facts.certificate)
         except ValueError:
             return self._malformed(facts.certificate, claim.authorization, mechanism, facts)
         entry = self._directory.find(name)

@@ -16,6 +16,7 @@ from pymaild.auth.claims import (
     Surroundings,
 )
 from pymaild.auth.exchanges import MECHANISMS, Login, Plain
+from tests.support.rfc import rfc
 
 AROUND = Surroundings(lambda name, method: Credential(b"salt", 4096, lambda: Keys(b"", b"")))
 
@@ -34,6 +35,7 @@ def parts(outcome: Prompt | Claim) -> tuple[str, str, bytes]:
         (b"\0" + b"u" * 255 + b"\0" + b"p" * 255, ("", "u" * 255, b"p" * 255)),
     ],
 )
+@rfc("4616", "2", 1, 2, 4)
 def test_plain(message: bytes, claim: tuple[str, str, bytes]) -> None:
     assert parts(Plain(AROUND).respond(message)) == claim
     exchange = Plain(AROUND)
@@ -53,6 +55,7 @@ def test_plain(message: bytes, claim: tuple[str, str, bytes]) -> None:
         b"\xc0\x80\0tim\0pass",
     ],
 )
+@rfc("4616", "2", 2, 3)
 def test_plain_malformed(message: bytes) -> None:
     with pytest.raises(Malformed):
         Plain(AROUND).respond(message)

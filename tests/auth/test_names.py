@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymaild.auth.names import expand, prepare_name, prepare_password, split_name
+from pymaild.auth.names import (
+    expand,
+    prepare_login,
+    prepare_name,
+    prepare_password,
+    split_name,
+)
+from tests.support.rfc import rfc
 
 
 @pytest.mark.parametrize(
@@ -71,6 +78,35 @@ def test_prepared_names_are_stable_and_safe_in_paths(name: str) -> None:
     assert prepared not in ("", ".", "..")
     assert ":" not in prepared
     assert "\n" not in prepared
+
+
+@rfc("5802", "5.1", 4)
+@rfc("4616", "2", 5)
+@rfc("5034", "4", 15)
+@rfc("5034", "10", 1)
+@pytest.mark.parametrize(
+    ("sent", "prepared"),
+    [  # RFC 4013 §3, in lower case
+        ("I\u00adX", "ix"),
+        ("user", "user"),
+        ("USER", "user"),
+        ("\u00aa", "a"),
+        ("\u2168", "ix"),
+        ("\uff21lice", "alice"),
+        ("J\u00fcrgen", "j\u00fcrgen"),
+        ("Ju\u0308rgen", "j\u00fcrgen"),
+    ],
+)
+def test_what_clients_send_is_mapped(sent: str, prepared: str) -> None:
+    assert prepare_login(sent) == prepared
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "\u00ad", "\u0007", "a\u00a0b", "\u00ad" * 300, "\ufdfa" * 255]
+)
+def test_what_clients_send_may_be_no_name(sent: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        prepare_login(sent)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pymaild.core.errors import Code, Refused
 from pymaild.core.session import TlsFacts
 from pymaild.core.settings import Duration
 from tests.auth.conftest import COSTS, FACTS, KEY, Role, Start, users
+from tests.support.rfc import rfc
 
 TLS = TlsFacts("TLSv1.3")
 CLEAR = replace(FACTS, tls=False)
@@ -46,6 +47,7 @@ class TestPasswords:
             assert refused(client.password("alice", b"hidden", FACTS)) is Code.AUTHENTICATIONFAILED
         assert accepted(client.password("Bob", b"hidden", FACTS)) == "bob"
 
+    @rfc("4616", "2", 7)
     def test_clients_see_no_difference(self, role: Role) -> None:
         client = role.client()
         texts = set()
@@ -118,6 +120,9 @@ class TestPasswords:
 
 
 class TestPrivacy:
+    @rfc("4616", "1", 1)
+    @rfc("4616", "5", 1)
+    @rfc("5034", "4", 22, 23)
     def test_no_password_without_tls(self, role: Role) -> None:
         client = role.client()
         assert (client.mechanisms(TLS), client.mechanisms(None)) == (["PLAIN", "LOGIN"], [])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pymaild.auth import schemes
 from tests.auth.conftest import COSTS
+from tests.support.rfc import rfc
 
 SHA512 = (
     "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCo"
@@ -107,6 +108,7 @@ def _verify_with_little_memory(stored: str) -> int:
         return 7
 
 
+@rfc("4616", "2", 6)
 def test_unicode_passwords_match_in_any_form() -> None:
     stored = schemes.make_hash("\u00fcber".encode(), *COSTS)
     assert schemes.verify(stored, "u\u0308ber".encode())

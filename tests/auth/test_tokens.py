@@ -366,6 +366,7 @@ class TestOutcomes:
         assert isinstance(again, Rejected)
         assert again.code is Code.CLIENTBUG
 
+    @rfc("7628", "3.1", 2)
     def test_no_token_asks_where_to_get_one(self, role: Role, idp: Provider) -> None:
         """RFC 7628 §4.3."""
         client = role.client()
@@ -381,6 +382,8 @@ class TestOutcomes:
             assert told == {"status": status, "schemes": "bearer", "scope": "mail"}
 
     @rfc("7628", "3", 1)
+    @rfc("7628", "4", 1)
+    @rfc("7628", "5", 1, 2)
     def test_only_under_tls_and_with_a_provider(self, role: Role, start: Start) -> None:
         client = role.client()
         tls = TlsFacts("TLSv1.3")
@@ -402,7 +405,7 @@ class TestMessages:
         assert isinstance(found, TokenClaim)
         return found.authorization, found.token
 
-    @rfc("7628", "3.1", 1, 2)
+    @rfc("7628", "3.1", 1)
     def test_oauthbearer(self) -> None:
         """RFC 7628 §4.1, and what is allowed besides."""
         for data, name in (

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from tests.auth.test_scram import Client
 from tests.support import certs
 from tests.support.bound import BoundImap
 from tests.support.imap import Answer, Imap
@@ -17,6 +16,7 @@ from tests.support.instance import Instance, instance
 from tests.support.place import run, write
 from tests.support.provider import Provider, provider
 from tests.support.rfc import rfc
+from tests.support.scram import ScramClient
 
 from . import test_mutt
 from .conftest import needs
@@ -52,7 +52,7 @@ def capabilities(client: Imap) -> list[str]:
     return [word.removeprefix("AUTH=") for word in words if word.startswith("AUTH=")]
 
 
-def scram(imap: Imap, mechanism: str, client: Client) -> Answer:
+def scram(imap: Imap, mechanism: str, client: ScramClient) -> Answer:
     """Run the exchange; a right outcome comes behind the server's own proof."""
     tag = imap.start(f"AUTHENTICATE {mechanism} {b64encode(client.first).decode()}")
     reply = imap.read()
@@ -66,13 +66,14 @@ def scram(imap: Imap, mechanism: str, client: Client) -> Answer:
     return Answer(reply, [])
 
 
-def bound(imap: BoundImap, password: bytes = b"secret") -> Client:
-    return Client("sha256", password, b"n=alice,r=x", b"p=tls-exporter,,", imap.binding)
+def bound(imap: BoundImap, password: bytes = b"secret") -> ScramClient:
+    return ScramClient("sha256", password, b"n=alice,r=x", b"p=tls-exporter,,", imap.binding)
 
 
 class TestBound:
     @rfc("9266", "3", 1)
-    @rfc("9266", "4.1", 1)
+    @rfc("9266", "4.1", 1, 2)
+    @rfc("5802", "6.1", 3)
     @rfc("7677", "4", 1)
     @pytest.mark.parametrize("implicit", [True, False])
     def test_once_on_a_connection(self, server: Instance, implicit: bool) -> None:
@@ -87,6 +88,8 @@ class TestBound:
             imap.ok("UNAUTHENTICATE")
             assert not any("PLUS" in name for name in capabilities(imap))
             assert scram(imap, "SCRAM-SHA-256-PLUS", bound(imap)).status == "NO"
+            imap.ok("LOGOUT")
+            assert imap.ended()
 
     def test_to_another_connection(self, server: Instance) -> None:
         """Who relays an exchange between two TLS connections gets nowhere (RFC 5802 §9)."""
@@ -101,9 +104,9 @@ class TestBound:
 
     def test_an_offer_taken_away(self, server: Instance) -> None:
         with BoundImap(server.addresses["imaps"]) as imap:
-            client = Client("sha256", b"secret", b"n=alice,r=x", b"y,,")
+            client = ScramClient("sha256", b"secret", b"n=alice,r=x", b"y,,")
             assert scram(imap, "SCRAM-SHA-256", client).status == "NO"
-            client = Client("sha256", b"secret", b"n=alice,r=x")
+            client = ScramClient("sha256", b"secret", b"n=alice,r=x")
             assert scram(imap, "SCRAM-SHA-256", client).status == "OK"
 
     @rfc("9266", "4.2", 1)
@@ -115,7 +118,7 @@ class TestBound:
 
 def test_a_master_is_named_in_the_log(server: Instance) -> None:
     with Imap(server.imap) as imap:
-        client = Client("sha256", b"power", b"n=master,r=x", b"n,a=bob,")
+        client = ScramClient("sha256", b"power", b"n=master,r=x", b"n,a=bob,")
         assert scram(imap, "SCRAM-SHA-256", client).status == "OK"
     [line] = [line for line in server.log().splitlines() if "login: " in line]
     assert "login: user='bob' " in line
@@ -171,6 +174,13 @@ class TestCurl:
         result = run(["curl", "-sS", "-k", *options, address], home)
         print(result.stdout.decode(errors="replace"))
         return result.returncode
+
+    @rfc("5034", "4", 21)
+    @pytest.mark.parametrize("scheme", ["imap", "pop3", "imaps", "pop3s"])
+    def test_plain_under_tls(self, server: Instance, home: Path, scheme: str) -> None:
+        options = ("--ssl-reqd", "--login-options", "AUTH=PLAIN", "-u")
+        assert self.curl(server, home, scheme, *options, "alice:secret") == 0
+        assert self.curl(server, home, scheme, *options, "alice:wrong") == 67
 
     @pytest.mark.parametrize("scheme", ["imap", "pop3", "imaps", "pop3s"])
     @pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])

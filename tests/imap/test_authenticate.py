@@ -11,6 +11,7 @@ from pymaild.core.errors import Code, StorageFailure
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
 from tests.imap.conftest import ImapBench
+from tests.support.rfc import rfc
 
 PLAIN = b64encode(b"\0alice\0secret")
 
@@ -21,6 +22,11 @@ def test_plain_with_initial_response(imap: ImapBench) -> None:
     assert imap.board.counts["logins"] == 1
 
 
+@rfc("9051", "6.2.2", 8, 13)
+@rfc("3501", "6.2.2", 3)
+@rfc("4959", "3", 6)
+@rfc("4959", "4", 1)
+@rfc("4959", "6", 1)
 def test_plain_with_a_challenge(imap: ImapBench) -> None:
     client = imap.connect()
     client.send(b"a AUTHENTICATE PLAIN\r\n")
@@ -39,6 +45,8 @@ def test_login_mechanism(imap: ImapBench) -> None:
     assert client.finish("a").status == "OK"
 
 
+@rfc("9051", "6.2.2", 2)
+@rfc("3501", "6.2.2", 2)
 @pytest.mark.parametrize("line", [b"*", b"!", b"x", b"====", b"AGFsaWNlAHNlY3JldA", b"\xff"])
 def test_cancelled_or_not_base64_is_bad(imap: ImapBench, line: bytes) -> None:
     """RFC 3501 §6.2.2."""
@@ -82,6 +90,7 @@ def test_a_response_without_end_is_thrown_away(imap: ImapBench) -> None:
 
 
 @pytest.mark.parametrize("initial", [True, False])
+@rfc("4959", "6", 2, 3)
 def test_a_response_longer_than_any_mechanism_has(imap: ImapBench, initial: bool) -> None:
     """Nothing is passed on that the auth role would not take."""
     client = imap.connect()
@@ -99,6 +108,8 @@ def test_a_response_longer_than_any_mechanism_has(imap: ImapBench, initial: bool
     client.ok("LOGIN alice secret")
 
 
+@rfc("9051", "6.2.2", 1)
+@rfc("3501", "6.2.2", 1)
 @pytest.mark.parametrize(
     "command", ["AUTHENTICATE FROB", "AUTHENTICATE FROB =", "AUTHENTICATE SCRAM-X"]
 )
@@ -106,9 +117,18 @@ def test_unknown_mechanism_is_refused(imap: ImapBench, command: str) -> None:
     imap.connect().no(command)
 
 
+@rfc("9051", "6.2.2", 4, 6)
 @pytest.mark.parametrize(
-    "command", ["AUTHENTICATE", "AUTHENTICATE PLAIN x!", "AUTHENTICATE PLAIN a b"]
+    "command",
+    [
+        "AUTHENTICATE",
+        "AUTHENTICATE PLAIN x!",
+        "AUTHENTICATE PLAIN a b",
+        'AUTHENTICATE PLAIN "AGFsaWNlAHNlY3JldA=="',
+        "AUTHENTICATE PLAIN {20+}\r\nAGFsaWNlAHNlY3JldA==",
+    ],
 )
+@rfc("4959", "3", 2, 4)
 def test_malformed_authenticate_is_bad(imap: ImapBench, command: str) -> None:
     imap.connect().bad(command)
 
@@ -118,6 +138,8 @@ def test_empty_initial_response(imap: ImapBench) -> None:
     imap.connect().no("AUTHENTICATE PLAIN =")
 
 
+@rfc("9051", "11.7", 1, 3)
+@rfc("3501", "11.2", 1, 3)
 @pytest.mark.parametrize(
     "login",
     [b"alice wrong", b"nobody secret", b'"" ""', b'alice ""', b"\xff secret", b'"al\\\\ice" x'],
@@ -131,6 +153,8 @@ def test_wrong_password_or_name(imap: ImapBench, login: bytes) -> None:
     client.ok("LOGIN alice secret")
 
 
+@rfc("9051", "3.4", 2)
+@rfc("3501", "3.4", 2)
 def test_too_many_failures_end_the_connection(imap: ImapBench) -> None:
     imap.configure(max_auth_failures=3)
     client = imap.connect()

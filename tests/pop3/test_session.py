@@ -14,7 +14,11 @@ from pymaild.core.session import Ending
 from pymaild.mail.flags import SEEN
 from pymaild.mail.selected import Selected
 from pymaild.pop3.record import Pop3Record
+from pymaild.pop3.session import Pop3Session
+from pymaild.pop3.settings import Pop3Settings
 from tests.pop3.conftest import MESSAGES, login
+from tests.support.rfc import rfc
+from tests.support.scram import ScramClient
 from tests.support.sessions import Bench, Running
 
 CRLF = tuple(message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for message in MESSAGES)
@@ -110,14 +114,20 @@ def test_passwords_need_tls_where_that_is_the_rule(tmp_path: Path, pop3: Bench) 
 PLAIN = base64.b64encode(b"\0alice\0secret")
 
 
+@rfc("5034", "3", 3)
+@rfc("5034", "4", 2)
 def test_auth_plain_with_initial_response(pop3: Bench) -> None:
     """RFC 5034 §4."""
     session = pop3.start()
     session.line()
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK Logged in")
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"-ERR")  # not after a success
+    assert session.ask(b"CAPA").startswith(b"+OK")
+    assert any(line.startswith(b"SASL ") for line in session.listing())
 
 
+@rfc("5034", "4", 3, 5)
+@rfc("5034", "5", 1)
 def test_auth_plain_with_empty_challenge(pop3: Bench) -> None:
     """RFC 5034 §4: a plus, one space and nothing more."""
     session = pop3.start()
@@ -137,6 +147,7 @@ def test_auth_login(pop3: Bench) -> None:
 @pytest.mark.parametrize(
     "response", [b"*", b"=AAA", b"AAA=BBB", b"AG Fs", b"$$$$", b"A", b"x" * 20_000]
 )
+@rfc("5034", "4", 4, 10, 12, 20)
 def test_cancelled_and_malformed_responses(pop3: Bench, response: bytes) -> None:
     """RFC 5034 §4: all are refused, and another try is possible."""
     session = pop3.start()
@@ -148,6 +159,7 @@ def test_cancelled_and_malformed_responses(pop3: Bench, response: bytes) -> None
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK Logged in")
 
 
+@rfc("5034", "4", 13, 14)
 def test_a_token_may_come_with_the_command(pop3: Bench) -> None:
     """RFC 5034 §4 has 255 octets for it; tokens are longer, and clients send them like that."""
     session = pop3.start()
@@ -158,10 +170,12 @@ def test_a_token_may_come_with_the_command(pop3: Bench) -> None:
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK Logged in")
 
 
+@rfc("5034", "4", 1, 12)
 def test_auth_refuses_bad_initial_responses_and_unknown_mechanisms(pop3: Bench) -> None:
     session = pop3.start()
     session.line()
-    assert session.ask(b"AUTH PLAIN =AAA").startswith(b"-ERR")
+    for word in (b"=AAA", b"AAA=BBB", b"AAA", b"AA-_"):
+        assert session.ask(b"AUTH PLAIN " + word).startswith(b"-ERR")
     assert session.ask(b"AUTH PLAIN =").startswith(b"-ERR")  # empty, and PLAIN needs more
     assert session.ask(b"AUTH X-NOT-THERE").startswith(b"-ERR")
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK")
@@ -175,6 +189,24 @@ def test_bare_auth_lists_the_mechanisms(pop3: Bench, command: bytes) -> None:
     assert session.ask(command).startswith(b"+OK")
     assert b"PLAIN" in session.listing()
     assert session.ask(b"NOOP").startswith(b"-ERR")
+
+
+@rfc("5034", "4", 25)
+def test_auth_scram(tmp_path: Path) -> None:
+    """RFC 5802 over POP3; the server's proof is a challenge, and the answer to that is empty."""
+    settings = Pop3Settings()
+    with Bench(
+        tmp_path, (Pop3Record, Pop3Session), settings, mechanisms=("SCRAM-SHA-256",)
+    ) as pop3:
+        pop3.add_user("alice")
+        session = pop3.start()
+        session.line()
+        client = ScramClient("sha256", b"secret", b"n=alice,r=x")
+        challenge = session.ask(b"AUTH SCRAM-SHA-256 " + base64.b64encode(client.first))
+        final = client.final(base64.b64decode(challenge.removeprefix(b"+ ")))
+        proof = session.ask(base64.b64encode(final))
+        assert base64.b64decode(proof.removeprefix(b"+ ")) == client.signature
+        assert session.ask(b"").startswith(b"+OK Logged in")
 
 
 def test_auth_that_is_down_is_no_matter_of_credentials(pop3: Bench) -> None:

@@ -52,7 +52,7 @@ class DeflatedSocket:
 
 def compress(imap: Imap, **options: Any) -> DeflatedSocket:
     """Have a client's connection compressed."""
-    imap.ok("COMPRESS DEFLATE")
+    imap.ok("Compress Deflate")
     before, imap.buffer = imap.buffer, b""
     wrapped = DeflatedSocket(imap.socket, before, **options)
     imap.socket = wrapped  # type: ignore[assignment]

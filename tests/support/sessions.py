@@ -185,14 +185,17 @@ class Running:
 
 
 class Bench:
-    """What sessions need around them. ``protocol``: a pair of record and session type."""
+    """What sessions need around them. ``protocol``: a pair of record and session type.
 
-    def __init__(self, folder: Path, protocol: tuple[Any, Any], settings: Any) -> None:
+    ``auth`` are settings of the auth role that a test wants otherwise.
+    """
+
+    def __init__(self, folder: Path, protocol: tuple[Any, Any], settings: Any, **auth: Any) -> None:
         self.folder = folder
         self.board = Board()
         self.mail = MailSettings(fsync=False)
         self.settings = settings
-        self.auth = Auth(folder)
+        self.auth = Auth(folder, **auth)
         self.spool = folder / "spool"
         self.spool.mkdir()
         self.grants = Grants(str(folder / "grants"))
