@@ -15,6 +15,10 @@ from tests.support.rfc import rfc
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 
 
+@rfc("9051", "2.3.3", 2)
+@rfc("3501", "2.3.3", 3)
+@rfc("9051", "6.3.12", 3, 4)
+@rfc("3501", "6.3.11", 4, 5)
 def test_message_flags_and_date(imap: ImapBench) -> None:
     client = imap.login()
     date = '"17-Jul-1996 02:44:25 -0700"'
@@ -27,12 +31,16 @@ def test_message_flags_and_date(imap: ImapBench) -> None:
     ]
 
 
+@rfc("9051", "6.3.12", 9, 10)
+@rfc("3501", "6.3.11", 9, 10)
 def test_the_selected_mailbox_tells_of_it_at_once(imap: ImapBench) -> None:
     client = imap.select()
     answer = client.append("INBOX", MESSAGE)
     assert [reply.name for reply in answer.untagged] == ["EXISTS", "RECENT"]
 
 
+@rfc("9051", "6.3.12", 6, 7)
+@rfc("3501", "6.3.11", 7, 8)
 @rfc("7889", "4", 1)
 def test_no_continuation_for_what_is_refused(imap: ImapBench) -> None:
     imap.mail = MailSettings(fsync=False, message_size=2000)  # type: ignore[arg-type]
@@ -71,6 +79,8 @@ def test_a_refused_message_that_comes_anyway_is_thrown_away(imap: ImapBench) -> 
     assert answers[-1].status == "OK"
 
 
+@rfc("9051", "5.5", 1)
+@rfc("3501", "5.5", 1)
 def test_mailbox_name_as_a_literal(imap: ImapBench) -> None:
     client = imap.login()
     client.send(b"a APPEND {5}\r\n")
@@ -90,6 +100,8 @@ def test_literal_in_pieces(imap: ImapBench) -> None:
     assert client.finish("b").status == "OK"
 
 
+@rfc("9051", "6.3.12", 5)
+@rfc("3501", "6.3.11", 6)
 @pytest.mark.parametrize("rest", [b" junk", b"x", b"{3+}\r\nabc", b" (", b" \x00"])
 def test_junk_behind_the_message_stores_nothing(imap: ImapBench, rest: bytes) -> None:
     client = imap.login()

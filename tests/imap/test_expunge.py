@@ -7,6 +7,7 @@ import pytest
 from pymaild.imap.commands import COMMANDS
 from tests.imap.conftest import Client, ImapBench
 from tests.imap.test_grid import ARGUMENTS
+from tests.support.rfc import rfc
 
 
 @pytest.fixture
@@ -19,6 +20,8 @@ def pair(mail: ImapBench) -> tuple[Client, Client]:
     return client, other
 
 
+@rfc("9051", "7.5.1", 1)
+@rfc("3501", "7.4.1", 1)
 @pytest.mark.parametrize(
     "command", ["FETCH 1 FLAGS", "FETCH 3 BODY.PEEK[]", "STORE 3 +FLAGS \\Seen", "SEARCH ALL"]
 )
@@ -92,6 +95,10 @@ def test_recent_shrinks_with_the_mailbox(mail: ImapBench) -> None:
     assert other.told(other.ok("NOOP")) == ["1 EXPUNGE"]
 
 
+@rfc("9051", "6.1.3", 1, 2)
+@rfc("3501", "6.1.3", 1, 2)
+@rfc("9051", "3.4", 1)
+@rfc("3501", "3.4", 1)
 def test_logout_ends_with_bye_and_ok(pair: tuple[Client, Client]) -> None:
     """RFC 3501 §6.1.3: nothing comes between the two, what is left unsaid neither."""
     client, _ = pair
@@ -99,6 +106,8 @@ def test_logout_ends_with_bye_and_ok(pair: tuple[Client, Client]) -> None:
     assert client.ended()
 
 
+@rfc("9051", "7.5.1", 1)
+@rfc("3501", "7.4.1", 1)
 def test_no_expunge_before_a_command_is_complete(pair: tuple[Client, Client]) -> None:
     """RFC 3501 §7.4.1: a command is not in progress while its literal is negotiated."""
     client, _ = pair
@@ -138,6 +147,10 @@ def mail_status(mail: ImapBench) -> str:
     return client.told(client.ok("STATUS INBOX (MESSAGES)"))[0]
 
 
+@rfc("4315", "3", 1)
+@rfc("9051", "6.4.7", 1)
+@rfc("9051", "2.3.3", 1)
+@rfc("3501", "2.3.3", 2)
 def test_copy_tells_the_uids(mail: ImapBench) -> None:
     """RFC 4315 §3; flags and date are kept (RFC 3501 §6.4.7)."""
     client = mail.select()
@@ -168,12 +181,17 @@ def test_copy_into_the_selected_mailbox(mail: ImapBench) -> None:
     assert "6 EXISTS" in client.told(answer)
 
 
+@rfc("9051", "6.4.8", 8)
+@rfc("9051", "6.4.7", 4)
+@rfc("3501", "6.4.7", 4)
 @pytest.mark.parametrize("verb", ["COPY", "UID COPY", "MOVE", "UID MOVE"])
 def test_target_that_does_not_exist(mail: ImapBench, verb: str) -> None:
     """RFC 3501 §6.4.7: TRYCREATE."""
     assert mail.select().no(f"{verb} 1 nowhere").code == "TRYCREATE"
 
 
+@rfc("9051", "6.4.8", 9)
+@rfc("6851", "4.3", 1)
 def test_move(mail: ImapBench) -> None:
     """RFC 6851 §4.3: COPYUID comes before EXPUNGE."""
     client = mail.select()

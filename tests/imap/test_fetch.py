@@ -14,6 +14,7 @@ from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.message import Source
 from pymaild.storage.maildir import Maildir
 from tests.imap.conftest import MESSAGES, ImapBench
+from tests.support.rfc import rfc
 
 HEADER, _, TEXT = MESSAGES[0].partition(b"\r\n\r\n")
 HEADER += b"\r\n\r\n"
@@ -67,12 +68,18 @@ SECTIONS = [
 ]  # fmt: skip
 
 
+@rfc("9051", "2.3.4", 1)
+@rfc("9051", "7.5.2", 7)
+@rfc("3501", "7.4.2", 2)
+@rfc("9051", "6.4.5.1", 1, 2)
+@rfc("3501", "6.4.5", 2, 3)
 @pytest.mark.parametrize(("seq", "items", "told"), SECTIONS)
 def test_section(mail: ImapBench, seq: int, items: str, told: bytes) -> None:
     assert fetch(mail, items, seq) == told
     assert "\\Seen" not in fetch(mail, "FLAGS", seq).decode()
 
 
+@rfc("9051", "7.5.2", 2)
 def test_stored_line_ends_do_not_show(mail: ImapBench) -> None:
     whole = fetch(mail, "BODY.PEEK[]", 2)
     assert whole == b"BODY[] " + literal(MESSAGES[1].replace(b"\n", b"\r\n"))
@@ -82,6 +89,10 @@ def test_stored_line_ends_do_not_show(mail: ImapBench) -> None:
         assert part == b"BODY[]<%d> " % offset + literal(octets)
 
 
+@rfc("9051", "2.2.2", 1, 2)
+@rfc("3501", "2.2.2", 1, 2)
+@rfc("9051", "6.4.5.1", 2)
+@rfc("3501", "6.4.5", 3)
 @pytest.mark.parametrize(
     "item",
     [
@@ -104,6 +115,8 @@ def labels(mail: ImapBench, command: str) -> list[str]:
     return [str(label) for label in client.ok(command).one("FETCH").values[2][::2]]
 
 
+@rfc("9051", "6.4.9", 2)
+@rfc("3501", "6.4.8", 1)
 def test_items_come_in_the_order_asked_with_uid_first(mail: ImapBench) -> None:
     items = "(RFC822.SIZE BODY.PEEK[1] FLAGS ENVELOPE UID FLAGS)"
     wanted = ["UID", "RFC822.SIZE", "BODY[1]", "FLAGS", "ENVELOPE"]
@@ -125,6 +138,8 @@ def test_macro(mail: ImapBench, macro: str, items: list[str]) -> None:
     assert labels(mail, f"FETCH 1 {macro}") == items
 
 
+@rfc("9051", "6.4.5", 2)
+@rfc("3501", "6.4.5", 4)
 @pytest.mark.parametrize(
     "item",
     ["BODY[]", "BODY[TEXT]", "BODY[1]<0.1>", "RFC822", "RFC822.TEXT", "BODY[HEADER.FIELDS (FROM)]"],
@@ -140,6 +155,7 @@ def test_reading_marks_as_seen_and_tells_it(mail: ImapBench, item: str) -> None:
     assert client.told(client.ok("NOOP")) == []
 
 
+@rfc("3501", "6.3.2", 2)
 def test_reading_in_examine_marks_nothing(mail: ImapBench) -> None:
     """RFC 3501 §6.3.2."""
     client = mail.login()
@@ -280,6 +296,10 @@ STORES = [
 ]
 
 
+@rfc("9051", "6.4.9", 2)
+@rfc("3501", "6.4.8", 1)
+@rfc("9051", "6.4.6", 1)
+@rfc("3501", "6.4.6", 1)
 @pytest.mark.parametrize(("action", "flags"), STORES)
 def test_store(mail: ImapBench, action: str, flags: str) -> None:
     """RFC 3501 §6.4.6."""
@@ -318,6 +338,10 @@ def test_own_changes_are_not_told_twice(mail: ImapBench) -> None:
     assert client.told(client.ok("NOOP")) == []
 
 
+@rfc("9051", "5.2", 2)
+@rfc("3501", "5.2", 3)
+@rfc("9051", "6.4.6", 2)
+@rfc("3501", "6.4.6", 2)
 def test_silent_store_tells_what_others_changed(mail: ImapBench) -> None:
     """RFC 3501 §6.4.6, note: after it the client knows the flags all the same."""
     client, other = mail.select(), mail.select()

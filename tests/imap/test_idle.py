@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pymaild.core.session import Ending
 from tests.imap.conftest import ImapBench
+from tests.support.rfc import rfc
 
 
 def test_new_mail_is_told_at_once(mail: ImapBench) -> None:
@@ -15,6 +16,10 @@ def test_new_mail_is_told_at_once(mail: ImapBench) -> None:
     assert client.done(tag).status == "OK"
 
 
+@rfc("9051", "7.5.2", 17)
+@rfc("9051", "6.3.13", 1)
+@rfc("9051", "7", 4)
+@rfc("3501", "7", 4)
 def test_flags_and_expunges_of_others_are_told(mail: ImapBench) -> None:
     client, other = mail.select(), mail.select()
     tag = client.idle()
@@ -28,6 +33,8 @@ def test_flags_and_expunges_of_others_are_told(mail: ImapBench) -> None:
     assert client.done(tag).status == "OK"
 
 
+@rfc("9051", "6.3.13", 2)
+@rfc("2177", "3", 3)
 def test_commands_may_follow_done_in_one_packet(mail: ImapBench) -> None:
     client = mail.select()
     tag = client.idle()
@@ -44,6 +51,7 @@ def test_idle_and_done_in_one_packet(mail: ImapBench) -> None:
     assert client.finish("b").status == "OK"
 
 
+@rfc("9051", "6.3.13", 2)
 def test_anything_but_done_is_bad(mail: ImapBench) -> None:
     client = mail.select()
     tag = client.idle()

@@ -58,6 +58,7 @@ def in_quotes(client: Client, text: str, values: list[bytes]) -> Answer:
     return client.command(first + b"".join(pieces))
 
 
+@rfc("9051", "9", 2)
 @pytest.mark.parametrize(("text", "values"), COMMANDS, ids=[text for text, _ in COMMANDS])
 def test_literal_or_quoted(mail: ImapBench, text: str, values: list[bytes]) -> None:
     """The three forms of a string mean the same; only literals hold line ends."""

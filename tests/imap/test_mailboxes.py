@@ -50,6 +50,12 @@ LISTS = [
 ]  # fmt: skip
 
 
+@rfc("9051", "7.3.1", 6)
+@rfc("3501", "7.2.2", 3)
+@rfc("9051", "5.1.1", 1)
+@rfc("3501", "5.1.1", 1)
+@rfc("9051", "6.3.9", 2, 6, 7)
+@rfc("3501", "6.3.8", 6, 7)
 @pytest.mark.parametrize(("arguments", "names"), LISTS)
 def test_list(tree: Client, arguments: str, names: dict[str, set[str]]) -> None:
     """RFC 3501 §6.3.8, RFC 3348 §3."""
@@ -75,6 +81,7 @@ def test_special_use_in_plain_list_and_lsub(imap: ImapBench) -> None:
     assert all("\\Subscribed" in line for line in told)
 
 
+@rfc("9051", "6.3.9", 14)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -92,6 +99,9 @@ def test_malformed_list_is_bad(tree: Client, arguments: str) -> None:
     tree.bad(f"LIST {arguments}")
 
 
+@rfc("9051", "6.3.7", 1)
+@rfc("3501", "6.3.9", 2)
+@rfc("3501", "6.3.6", 1)
 def test_subscriptions(tree: Client) -> None:
     """RFC 3501 §6.3.6, §6.3.7, §6.3.9."""
     tree.ok("SUBSCRIBE a/b/c")
@@ -106,6 +116,7 @@ def test_subscriptions(tree: Client) -> None:
     assert listed(tree, 'LSUB "" e') == {}
 
 
+@rfc("3501", "6.3.9", 1)
 def test_lsub_tells_names_above_for_percent_only(tree: Client) -> None:
     """RFC 3501 §6.3.9: a name that is not subscribed itself is told where "%" ends the pattern."""
     tree.ok("CREATE a/b")
@@ -123,11 +134,17 @@ def test_namespace(imap: ImapBench) -> None:
     assert client.told(client.ok("NAMESPACE")) == ['NAMESPACE (("" "/")) (("Users/" "/")) NIL']
     imap.mail = MailSettings(separator=".", prefix="INBOX.", fsync=False)
     client = imap.login("bob")
-    assert client.told(client.ok("NAMESPACE")) == ['NAMESPACE (("INBOX." ".")) (("Users." ".")) NIL']
+    assert client.told(client.ok("NAMESPACE")) == [
+        'NAMESPACE (("INBOX." ".")) (("Users." ".")) NIL'
+    ]
     client.ok("CREATE INBOX.x")
     assert 'LIST (\\HasNoChildren) "." "INBOX.x"' in client.told(client.ok('LIST "" *'))
 
 
+@rfc("9051", "9", 15)
+@rfc("3501", "9", 14)
+@rfc("9051", "6.3.4", 4)
+@rfc("3501", "6.3.3", 1)
 def test_create(tree: Client) -> None:
     """RFC 3501 §6.3.3."""
     tree.ok("CREATE a/")
@@ -153,6 +170,9 @@ NAMES_WRONG = [
 ]
 
 
+@rfc("9051", "A.1", 4)
+@rfc("3501", "5.1.3", 4)
+@rfc("3501", "5.1", 2)
 @pytest.mark.parametrize("name", NAMES_WRONG)
 def test_new_names_are_modified_utf7(tree: Client, name: bytes) -> None:
     """RFC 3501 §5.1, §5.1.3: 8-bit atoms and other forms of a name are not created."""
@@ -164,6 +184,8 @@ def test_new_names_are_modified_utf7(tree: Client, name: bytes) -> None:
     assert set(listed(tree, 'LIST "" *')) == {"INBOX", "a", "a/b", "a/b/c", "a/d", "e"}
 
 
+@rfc("9051", "A.1", 3)
+@rfc("3501", "5.1.3", 3)
 def test_names_keep_their_form(tree: Client) -> None:
     """RFC 3501 §5.1.3: what was created in modified UTF-7 is told in the same octets."""
     for name in ("&U,BTF2XlZyyKng-", "Entw&APw-rfe", "R&-D", "~peter/&U,BTFw-"):
@@ -190,6 +212,8 @@ def test_delete_of_the_selected_mailbox(tree: Client) -> None:
     tree.ok("CHECK")
 
 
+@rfc("9051", "6.3.6", 1, 2, 3)
+@rfc("3501", "6.3.5", 1, 2, 3)
 def test_rename(tree: Client) -> None:
     """RFC 3501 §6.3.5: what lies below goes with it."""
     tree.ok("RENAME a new/a")
@@ -219,6 +243,8 @@ def test_rename_of_inbox_moves_its_mail(mail: ImapBench) -> None:
     assert "MESSAGES 0" in client.told(client.ok("STATUS INBOX (MESSAGES)"))[0]
 
 
+@rfc("9051", "6.3.2", 6, 7)
+@rfc("3501", "6.3.1", 1, 2, 4)
 def test_select(mail: ImapBench) -> None:
     """RFC 3501 §6.3.1: all that it must tell."""
     client = mail.login()
@@ -238,6 +264,8 @@ def test_select(mail: ImapBench) -> None:
     assert "UNSEEN" not in answer.codes()
 
 
+@rfc("9051", "6.3.3", 2)
+@rfc("3501", "6.3.2", 1, 2, 3)
 def test_examine(mail: ImapBench) -> None:
     """RFC 3501 §6.3.2: nothing changes, \\Recent neither."""
     client = mail.login()
@@ -256,6 +284,7 @@ def test_a_select_that_fails_leaves_nothing_selected(mail: ImapBench) -> None:
     client.bad("FETCH 1 FLAGS")
 
 
+@rfc("3501", "6.3.10", 1)
 @rfc("8438", "3", 1)
 @rfc("7889", "3.2", 1)
 def test_status(mail: ImapBench) -> None:
@@ -271,6 +300,7 @@ def test_status(mail: ImapBench) -> None:
     )
 
 
+@rfc("9051", "6.3.11", 3)
 def test_status_of_the_selected_mailbox(mail: ImapBench) -> None:
     """RFC 3501 §6.3.10: messages that are \\Recent to this session have that flag."""
     client = mail.select()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.imap.conftest import MESSAGES, Client, ImapBench
+from tests.support.rfc import rfc
 
 
 @pytest.fixture
@@ -14,11 +15,15 @@ def client(mail: ImapBench) -> Client:
     return made
 
 
+@rfc("9051", "9", 12)
+@rfc("9051", "7.2.2", 1)
+@rfc("9051", "6.1.1", 2)
 def test_both_versions_are_announced(imap: ImapBench) -> None:
     told = imap.login().ok("CAPABILITY").untagged[0].raw.split()
     assert {b"IMAP4rev1", b"IMAP4rev2"} <= set(told)
 
 
+@rfc("9051", "6.3.2", 1, 2, 3, 4)
 def test_select_names_the_mailbox_and_counts_nothing_recent(client: Client) -> None:
     told = client.told(client.ok("SELECT inbox"))
     assert 'LIST (\\HasNoChildren \\Subscribed) "/" "INBOX"' in told
@@ -28,6 +33,7 @@ def test_select_names_the_mailbox_and_counts_nothing_recent(client: Client) -> N
     assert any(line.startswith("OK [UIDVALIDITY ") for line in told)
 
 
+@rfc("9051", "7.2.2", 5)
 def test_rev1_is_told_as_ever(mail: ImapBench) -> None:
     told = mail.login()
     lines = told.told(told.ok("SELECT INBOX"))
@@ -37,6 +43,9 @@ def test_rev1_is_told_as_ever(mail: ImapBench) -> None:
     assert told.told(told.ok("SEARCH ALL")) == ["SEARCH 1 2 3"]
 
 
+@rfc("9051", "6.3.9.7", 1)
+@rfc("9051", "5.1", 3)
+@rfc("9051", "6.3.2", 5)
 def test_a_name_in_another_form_is_told_as_the_old_one(client: Client, mail: ImapBench) -> None:
     """RFC 9051 §6.3.2: decomposed letters are the same mailbox."""
     mail.account("alice").create("Büro")
@@ -45,6 +54,7 @@ def test_a_name_in_another_form_is_told_as_the_old_one(client: Client, mail: Ima
     assert line.endswith('"Büro" ("OLDNAME" ("Bu\u0308ro"))\r\n')
 
 
+@rfc("9051", "6.4.9", 1)
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pymaild.imap.search_message import _sent_day
 from pymaild.imap.spans import Spans
 from tests.imap.conftest import Client, ImapBench
+from tests.support.rfc import rfc
 
 DATES = ("1-Jan-2020 23:30:00 +0000", "2-Jan-2020 00:30:00 +0000", "3-Jan-2020 12:00:00 +0000")
 
@@ -104,6 +105,8 @@ KEYS: list[tuple[str | bytes, list[int]]] = [
 ]
 
 
+@rfc("9051", "6.4.4", 9, 10, 12, 15)
+@rfc("3501", "6.4.4", 2, 3)
 @pytest.mark.parametrize(("keys", "numbers"), KEYS, ids=[repr(keys) for keys, _ in KEYS])
 def test_key(found: Client, keys: str | bytes, numbers: list[int]) -> None:
     assert search_any(found, keys) == numbers
@@ -120,6 +123,9 @@ def search_any(client: Client, keys: str | bytes) -> list[int]:
     return search(client, keys)
 
 
+@rfc("9051", "6.4.4", 1)
+@rfc("9051", "2.2.2", 1, 2)
+@rfc("3501", "2.2.2", 1, 2)
 @pytest.mark.parametrize(
     "keys",
     [
@@ -144,6 +150,8 @@ def test_recent_messages(mail: ImapBench) -> None:
     assert search(mail.select(), "RECENT") == []
 
 
+@rfc("9051", "6.4.4", 13, 14)
+@rfc("3501", "6.4.4", 4, 5)
 def test_unknown_charset(found: Client) -> None:
     """RFC 3501 §6.4.4."""
     assert found.no("SEARCH CHARSET X-UNKNOWN ALL").code == "BADCHARSET"
@@ -172,6 +180,9 @@ RETURNS = [
 ]
 
 
+@rfc("9051", "7.3.4", 1)
+@rfc("9051", "6.4.9", 1)
+@rfc("9051", "6.4.4", 8)
 @pytest.mark.parametrize(("options", "keys", "told"), RETURNS)
 def test_return_options(found: Client, options: str, keys: str, told: str) -> None:
     tag = f"t{found.count + 1}"

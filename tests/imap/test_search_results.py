@@ -26,6 +26,8 @@ def told(client: Client, command: str) -> list[str]:
     return [line.removeprefix(mark) for line in lines]
 
 
+@rfc("9051", "7.3.4", 2, 3, 6, 7)
+@rfc("9051", "6.4.4", 3, 4, 6, 7)
 @rfc("4731", "3.1", 1, 2, 4, 5, 6, 7)
 @rfc("4731", "4", 1)
 @pytest.mark.parametrize(
@@ -151,6 +153,7 @@ def test_the_highest_mod_sequence_is_told(mail: ImapBench) -> None:
     assert client.told(client.ok(f"SEARCH MODSEQ {third + 1}")) == ["SEARCH"]
 
 
+@rfc("9051", "6.4.4", 12)
 def test_imap4rev2_is_answered_by_esearch(mail: ImapBench) -> None:
     """RFC 9051 §6.4.4: ALL, unless something else is asked for."""
     client = mail.login()

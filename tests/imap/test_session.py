@@ -16,6 +16,8 @@ from tests.imap.conftest import ImapBench
 from tests.support.rfc import rfc
 
 
+@rfc("9051", "6.2.2", 12)
+@rfc("3501", "6.2.2", 7)
 def test_greeting_carries_the_capabilities(imap: ImapBench) -> None:
     """RFC 3501 §7.1, CAPABILITY."""
     client = imap.connect()
@@ -31,6 +33,12 @@ def capabilities(imap: ImapBench, tls: bool = False, login: bool = False) -> set
     return set(map(str, client.ok("CAPABILITY").one("CAPABILITY").values[1:]))
 
 
+@rfc("9051", "7.2.2", 2)
+@rfc("9051", "6.2.1", 5)
+@rfc("9051", "6.1.1", 1, 3, 4)
+@rfc("3501", "9", 11)
+@rfc("3501", "7.2.1", 1, 2)
+@rfc("3501", "6.1.1", 1, 2, 3)
 @rfc("2595", "2.2", 2)
 def test_capabilities_depend_on_state_and_tls(imap: ImapBench) -> None:
     """RFC 3501 §6.1.1, §6.2.1, §6.2.3."""
@@ -42,6 +50,12 @@ def test_capabilities_depend_on_state_and_tls(imap: ImapBench) -> None:
     assert "STARTTLS" not in capabilities(imap, tls=True)
 
 
+@rfc("9051", "11.7", 2)
+@rfc("3501", "11.2", 2)
+@rfc("9051", "6.2.3", 3)
+@rfc("9051", "6.2.2", 9)
+@rfc("3501", "6.2.3", 2)
+@rfc("3501", "6.2.2", 4)
 @rfc("2595", "9", 4)
 @rfc("2595", "6", 1)
 @rfc("2595", "3.2", 1)
@@ -66,6 +80,8 @@ def test_capabilities_can_be_hidden(imap: ImapBench) -> None:
     assert "MOVE" not in capabilities(imap, login=True)
 
 
+@rfc("9051", "5.5", 2)
+@rfc("3501", "5.5", 3)
 def test_pipelined_commands_are_answered_in_order(mail: ImapBench) -> None:
     client = mail.connect()
     answers = client.pipeline(
@@ -125,6 +141,7 @@ def test_literal_of_an_unknown_command_is_not_asked_for(imap: ImapBench) -> None
     client.ok("NOOP")
 
 
+@rfc("9051", "4.3", 3, 4)
 @rfc("7888", "5", 1, 3, 5)
 def test_literal_minus(imap: ImapBench) -> None:
     """RFC 7888 §5: above 4096 octets BAD with TOOBIG; the two are never both announced."""
@@ -157,6 +174,8 @@ def test_trickling_does_not_prolong_the_time_to_log_in(imap: ImapBench) -> None:
     assert client.wait() is Ending.CLOSED
 
 
+@rfc("9051", "3.4", 2)
+@rfc("3501", "3.4", 2)
 def test_silence_after_login_ends_with_bye(imap: ImapBench) -> None:
     """RFC 3501 §5.4."""
     imap.configure(idle_timeout=0.2)
@@ -232,6 +251,7 @@ def test_texts_for_clients_are_one_line_of_ascii(
 # -- going on elsewhere ------------------------------------------------------------------------
 
 
+@rfc("9051", "6.2.1", 1)
 def test_starttls_hands_the_session_over(imap: ImapBench) -> None:
     """RFC 3501 §6.2.1: the session goes on, not authenticated and not greeted again."""
     client = imap.connect()
@@ -244,6 +264,7 @@ def test_starttls_hands_the_session_over(imap: ImapBench) -> None:
     resumed.ok("LOGIN alice secret")
 
 
+@rfc("9051", "6.2.1", 3)
 def test_what_follows_starttls_is_thrown_away(imap: ImapBench) -> None:
     """RFC 9051 §6.2.1: what was sent in clear text is never taken for protected."""
     client = imap.connect()

@@ -10,6 +10,9 @@ from tests.support.rfc import rfc
 MODES = ("UTF8=ACCEPT", "IMAP4rev2")
 
 
+@rfc("9051", "A.1", 6)
+@rfc("3501", "5.1.3", 6)
+@rfc("9051", "A", 2)
 @rfc("6855", "3", 3)
 @pytest.mark.parametrize("mode", MODES)
 def test_names_are_utf8_once_enabled(imap: ImapBench, mode: str) -> None:
@@ -60,6 +63,8 @@ def test_a_record_keeps_what_is_enabled(imap: ImapBench) -> None:
     assert "Entwürfe".encode() in again.ok('LIST "" Ent*').untagged[0].raw
 
 
+@rfc("9051", "A", 2, 3)
+@rfc("9051", "4.3.1", 2)
 @rfc("6855", "3", 4)
 def test_quoted_utf8_is_a_name_in_every_mode(imap: ImapBench) -> None:
     """RFC 6855 §3: it is converted for those who have not switched."""
@@ -69,6 +74,8 @@ def test_quoted_utf8_is_a_name_in_every_mode(imap: ImapBench) -> None:
     assert b'"Gr&APYA3w-e"' in client.ok('LIST "" Gr*').untagged[0].raw
 
 
+@rfc("9051", "6.3.4", 1)
+@rfc("9051", "5.1", 2)
 @rfc("6855", "3", 5)
 def test_names_have_no_line_separators(imap: ImapBench) -> None:
     client = imap.login()
