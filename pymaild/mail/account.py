@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -30,6 +31,8 @@ from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
 from pymaild.storage.locks import FileLock
 from pymaild.storage.maildir import Maildir
+
+log = logging.getLogger("pymaild.mail")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -158,8 +161,14 @@ class Account:
         return set().union(*(grantees(found) for found in lists if found is not None))
 
     def _note_grants(self, identifiers: Iterable[str]) -> None:
+        """Keep the index level with the lists; what it misses can be found all the same."""
         if self.grants is not None and self.user.name:
-            self.grants.level(self.user.name, identifiers, self.granted())
+            try:
+                self.grants.level(self.user.name, identifiers, self.granted())
+            except OSError as error:
+                log.error(
+                    "rebuild the index of grants, user=%r is missing: %s", self.user.name, error
+                )
 
     def shown(self, name: str) -> str:
         """Return the name under which the user knows a mailbox of this account."""

@@ -42,14 +42,23 @@ class Grants:
             if identifier in granted:
                 self._add(identifier, owner)
             else:
-                with suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self._directory, identifier, owner))
+                self._remove(identifier, owner)
 
     def _add(self, identifier: str, owner: str) -> None:
         folder = os.path.join(self._directory, identifier)
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        path = os.path.join(folder, owner)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            _touch(os.path.join(folder, owner))
+        except FileNotFoundError:  # another user's last grant has just gone, and the folder too
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            _touch(os.path.join(folder, owner))
+
+    def _remove(self, identifier: str, owner: str) -> None:
+        folder = os.path.join(self._directory, identifier)
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, owner))
+        with suppress(OSError):  # as long as others grant something it is not empty
+            os.rmdir(folder)
 
     def rebuild(self, granted: Iterable[tuple[str, set[str]]]) -> None:
         """Make the index anew from pairs of a user and the identifiers granted something."""
@@ -63,3 +72,7 @@ class Grants:
             os.rename(self._directory, old)
         os.rename(fresh._directory, self._directory)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -84,6 +84,7 @@ class Quota:
         unknown = limits.keys() - set(RESOURCES)
         if unknown:
             raise Refused(Code.CANNOT, "There is no such resource")
+        os.makedirs(self._account.root, mode=0o700, exist_ok=True)  # before the first login
         lines = "".join(f"{name} {limits[name]}\n" for name in RESOURCES if name in limits)
         atomic.replace(self._path, lines.encode(), self._account.settings.fsync)
 

@@ -244,7 +244,34 @@ def test_the_index_forgets_what_is_deleted(imap: ImapBench, tmp_path: Path) -> N
     imap.login().ok("DELETE Sent")
     assert (tmp_path / "grants" / "bob" / "alice").exists()
     imap.login().ok("DELETE Junk")
-    assert not (tmp_path / "grants" / "bob" / "alice").exists()
+    assert not (tmp_path / "grants" / "bob").exists()
+
+
+def test_a_list_is_changed_where_the_index_cannot_be(imap: ImapBench, tmp_path: Path) -> None:
+    (tmp_path / "grants").write_bytes(b"no directory")
+    grant(imap, "Sent", "lr")
+    imap.login("bob").ok("SELECT Users/alice/Sent")
+
+
+# -- commands on many mailboxes ------------------------------------------------------------------
+
+
+def test_searches_and_events_reach_what_may_be_read(imap: ImapBench) -> None:
+    """RFC 7377 §2.1 and RFC 5465 §6: mailboxes without rights are left out."""
+    grant(imap, "Sent", "lr")
+    grant(imap, "Junk", "l")
+    bob = imap.login("bob")
+    for mailbox in ("Sent", "Junk"):
+        imap.login().ok(f"APPEND {mailbox} {MESSAGE}")
+    told = bob.told(bob.ok("ESEARCH IN (subtree Users) RETURN (COUNT) ALL"))
+    assert [line for line in told if "ESEARCH" in line and "Users/alice/Sent" in line]
+    assert not any("Junk" in line for line in told)
+    bob.ok("NOTIFY SET (mailboxes (Users/alice/Sent Users/alice/Junk) (MessageNew MessageExpunge))")
+    for mailbox in ("Junk", "Sent"):
+        imap.login().ok(f"APPEND {mailbox} {MESSAGE}")
+    told = bob.told(bob.ok("NOOP"))
+    assert any(line.startswith('STATUS "Users/alice/Sent"') for line in told)
+    assert not any("Junk" in line for line in told)
 
 
 # -- shared mailboxes ----------------------------------------------------------------------------
