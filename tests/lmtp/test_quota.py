@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
 
 from tests.lmtp.conftest import mailbox, ready, with_recipients
+from tests.lmtp.test_mda import Desk
 from tests.support.sessions import Bench
 
 MESSAGE = b"Subject: x\r\n\r\n" + b"y" * 2000 + b"\r\n"
@@ -59,3 +61,13 @@ def test_the_number_of_messages_counts_too(lmtp: Bench) -> None:
     session = ready(lmtp)
     assert session.ask(b"MAIL FROM:<s@example.org>").startswith(b"250 ")
     assert session.ask(b"RCPT TO:<alice@example.org>").startswith(b"452 4.2.2 ")
+
+
+def test_the_command_line_obeys_too(small: Bench) -> None:
+    """sysexits(3): try again later, or give up where the settings say so."""
+    desk = Desk(small)
+    assert desk(MESSAGE * 3, user="alice") == os.EX_TEMPFAIL
+    desk.settings = replace(desk.settings, quota_full="bounce")
+    assert desk(MESSAGE * 3, user="alice") == os.EX_CANTCREAT
+    assert desk(MESSAGE, user="alice") == os.EX_OK
+    assert mailbox(small, "alice")[0].endswith(MESSAGE)
