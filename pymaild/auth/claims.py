@@ -60,6 +60,24 @@ class CertificateClaim:
     authorization: str
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose token it is: the value of the claim that the settings name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unaccepted:
+    """A token that is no good.
+
+    ``status`` is what the client is told (RFC 6750 §3.1), ``why`` what the log is.
+    """
+
+    status: str
+    why: str
+
+
 AnyClaim = Claim | KeyClaim | TokenClaim | CertificateClaim
 
 

@@ -34,21 +34,22 @@ from pymaild.auth.claims import (
     CertificateClaim,
     Claim,
     Exchange,
+    Holder,
     KeyClaim,
     Malformed,
     Prompt,
     Surroundings,
     TokenClaim,
+    Unaccepted,
 )
 from pymaild.auth.exchanges import MECHANISMS
 from pymaild.auth.failures import Reason
-from pymaild.auth.http import RequestFailed
 from pymaild.auth.judge import UNAVAILABLE, Attempt, Judge, Verdict
 from pymaild.auth.keyring import Keyring
 from pymaild.auth.names import prepare_login, prepare_name, prepare_password
+from pymaild.auth.oauth_settings import OAuthSettings
 from pymaild.auth.settings import AuthSettings
 from pymaild.auth.sources import open_directory
-from pymaild.auth.tokens import Holder, Tokens, Unaccepted
 from pymaild.auth.users import Entry, SourceUnavailable
 from pymaild.core.errors import Code
 
@@ -105,7 +106,7 @@ class Service:
         self._directory = open_directory(settings)
         self._cache = Cache(settings)
         self._keyring = Keyring(settings, self._directory)
-        self._tokens = Tokens(settings.oauth)
+        self._check_token = _checker(settings.oauth)
         self._judge = Judge(settings, key, self._directory)
         self._operations: dict[str, Callable[[dict[str, Any], Conversation], Reply | Check]] = {
             "begin": self._begin,
@@ -286,14 +287,7 @@ class Service:
             conversation.outcome = answer
             return Challenge(claim.refusal(self._told(found)))
 
-        return Check(REQUESTS, lambda: self._checked(claim.token), conclude)
-
-    def _checked(self, token: str) -> Holder | Unaccepted | None:
-        try:
-            return self._tokens.check(token)
-        except RequestFailed as error:
-            log.error("a token cannot be checked: %s", error)
-            return None
+        return Check(REQUESTS, lambda: self._check_token(claim.token), conclude)
 
     def _holder(self, found: Holder | Unaccepted) -> Entry | None:
         if isinstance(found, Unaccepted):
@@ -333,6 +327,15 @@ class Service:
         reason: Reason = Reason.MALFORMED,
     ) -> Rejected:
         return self._judge.fail(reason, Attempt(user, wanted, None, mechanism, facts))
+
+
+def _checker(settings: OAuthSettings) -> Callable[[str], Holder | Unaccepted | None]:
+    """Return what checks tokens: a library that is loaded where tokens are taken, not elsewhere."""
+    if not settings.possible:
+        return lambda token: None
+    from pymaild.auth.tokens import Tokens
+
+    return Tokens(settings).check
 
 
 def _context(conversation: Conversation) -> tuple[Facts, str]:

@@ -15,12 +15,12 @@ import time
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import jwt
 
+from pymaild.auth.claims import Holder, Unaccepted
 from pymaild.auth.http import Request, RequestFailed, fetch_json
 from pymaild.auth.oauth_settings import OAuthSettings
 
@@ -37,21 +37,6 @@ _MOST_KEYS = 64
 Claims = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Whose token it is: the value of the claim that the settings name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unaccepted:
-    """``status`` is what the client is told (RFC 6750 §3.1), ``why`` what the log is."""
-
-    status: str
-    why: str
-
-
 class _Invalid(Exception):
     """The token is not what it should be; the text says in which respect."""
 
@@ -65,8 +50,8 @@ class Tokens:
         self._keys = _KeySet(settings, self._context)
         self._known = _Known(settings)
 
-    def check(self, token: str) -> Holder | Unaccepted:
-        """Say whose token it is. Raises RequestFailed when that cannot be found out now."""
+    def check(self, token: str) -> Holder | Unaccepted | None:
+        """Say whose token it is, or None when that cannot be found out now."""
         if not token:
             return Unaccepted("invalid_token", "there is none")
         try:
@@ -77,6 +62,9 @@ class Tokens:
             return self._holder(claims)
         except _Invalid as error:
             return Unaccepted("invalid_token", str(error))
+        except RequestFailed as error:
+            log.error("a token cannot be checked: %s", error)
+            return None
 
     def _claims(self, token: str) -> Claims:
         settings = self._settings

@@ -52,7 +52,8 @@ class Contexts:
     """Contexts for each certificate and each way of asking for the client's.
 
     These have contexts of their own so that no session of TLS that began without a certificate
-    is resumed where one is required. The first certificate is the default.
+    is resumed where one is required; without authorities nobody is asked, and one will do. The
+    first certificate is the default.
     """
 
     def __init__(self, settings: TlsSettings) -> None:
@@ -67,7 +68,7 @@ class Contexts:
 
     def default(self, asking: str) -> SSL.Context:
         """Return the context to begin a handshake with; ``asking`` is a key of VERIFY."""
-        return self._default[asking]
+        return self._default.get(asking) or self._default["never"]
 
     def load(self, pairs: list[tuple[bytes, bytes]], client_ca: bytes) -> None:
         """Put new certificates in the place of the old: all, or none when one is bad.
@@ -80,7 +81,7 @@ class Contexts:
         default: dict[str, SSL.Context] = {}
         for cert, key in pairs:
             chain, private = _parse_chain(cert), _parse_key(key)
-            for asking in VERIFY:
+            for asking in VERIFY if authorities else ("never",):
                 context = self._context(chain, private, asking)
                 _ask_for_certificates(context, authorities, asking)
                 default.setdefault(asking, context)

@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymaild.auth.bearer import OAuthBearer, XOAuth2
-from pymaild.auth.claims import Malformed, Surroundings, TokenClaim
+from pymaild.auth.claims import Holder, Malformed, Surroundings, TokenClaim, Unaccepted
 from pymaild.auth.client import Accepted, Answer, AuthClient, Challenge, Rejected
 from pymaild.auth.http import LARGEST_ANSWER
 from pymaild.auth.oauth_settings import OAuthSettings
-from pymaild.auth.tokens import Holder, Tokens, Unaccepted
+from pymaild.auth.tokens import Tokens
 from pymaild.core.errors import Code, ConfigError
 from pymaild.core.session import TlsFacts
 from pymaild.core.settings import Duration, FilePath

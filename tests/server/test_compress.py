@@ -213,6 +213,25 @@ def test_a_process_that_dies_is_replaced() -> None:
             imap.ok("NOOP")
 
 
+def test_a_new_configuration_leaves_connections_alone() -> None:
+    """The old process stays for those it has; new ones go to the new one."""
+    with instance(dict(USERS)) as made:
+        made.start()
+        with made.client("alice") as imap, made.client("alice") as later:
+            compress(imap)
+            (before,) = made.workers("deflate")
+            made.settings["server"] |= {"deflate_level": 9}
+            made.configure()
+            made.control("reload")
+            eventually(lambda: len(made.workers("deflate")) == 2, "the new process")
+            compress(later)
+            imap.ok("NOOP")
+            later.ok("NOOP")
+            imap.ok("LOGOUT")
+            eventually(lambda: before not in made.workers("deflate"), "the old one's end")
+            later.ok("NOOP")
+
+
 def test_a_server_that_leaves_says_so_compressed() -> None:
     with instance(dict(USERS)) as made:
         made.start()
