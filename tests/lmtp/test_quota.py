@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -65,9 +66,9 @@ def test_the_number_of_messages_counts_too(lmtp: Bench) -> None:
 
 def test_the_command_line_obeys_too(small: Bench) -> None:
     """sysexits(3): try again later, or give up where the settings say so."""
-    desk = Desk(small)
-    assert desk(MESSAGE * 3, user="alice") == os.EX_TEMPFAIL
-    desk.settings = replace(desk.settings, quota_full="bounce")
-    assert desk(MESSAGE * 3, user="alice") == os.EX_CANTCREAT
-    assert desk(MESSAGE, user="alice") == os.EX_OK
+    with closing(Desk(small)) as desk:
+        assert desk(MESSAGE * 3, user="alice") == os.EX_TEMPFAIL
+        desk.settings = replace(desk.settings, quota_full="bounce")
+        assert desk(MESSAGE * 3, user="alice") == os.EX_CANTCREAT
+        assert desk(MESSAGE, user="alice") == os.EX_OK
     assert mailbox(small, "alice")[0].endswith(MESSAGE)
