@@ -21,8 +21,10 @@ from pymaild.mail.rights import (
     effective,
     kept,
     require,
+    without_list,
 )
 from pymaild.storage import atomic
+from pymaild.storage._watch import stamp
 from pymaild.storage.locks import FileLock
 
 NAME = "pymaild.acl"
@@ -63,8 +65,8 @@ class Access:
         self.directory = directory
         self.owner = owner
         self.actor = actor
-        self._path = os.path.join(directory, NAME)
-        self._read: tuple[Stamp | None, Rights] | None = None
+        self._path = os.fsencode(os.path.join(directory, NAME))
+        self._read: tuple[Stamp, Rights] | None = None
 
     @property
     def own(self) -> bool:
@@ -73,18 +75,12 @@ class Access:
 
     def rights(self) -> Rights:
         """Return the rights as they are now. Raises OSError."""
-        stamp = self._stamp()
-        if self._read is None or self._read[0] != stamp:
-            acl = load(self.directory) if stamp else None
-            self._read = stamp, effective(acl, self.actor, self.owner)
+        found = stamp(self._path)
+        if found is None:
+            return without_list(self.actor, self.owner)
+        if self._read is None or self._read[0] != found:
+            self._read = found, effective(load(self.directory), self.actor, self.owner)
         return self._read[1]
-
-    def _stamp(self) -> Stamp | None:
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            return None
-        return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 class Guard:

@@ -209,9 +209,9 @@ class Mailbox:
         """Return the mailbox's numbers, outside changes taken in; ``size`` only when asked."""
         self.refresh()
         messages, unseen, recent, deleted, uidnext, snapshot = self.index.counts()
-        total = self.total_size() if size else 0
+        total, doomed = (self.total_size(), self.index.usage()[2]) if size else (0, 0)
         counts = (messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot)
-        return Status(*counts, self.index.usage()[2])
+        return Status(*counts, doomed)
 
     @guarded
     def mailboxid(self) -> str:
@@ -220,8 +220,7 @@ class Mailbox:
         Raises StorageFailure where it must be made first and cannot be kept.
         """
         if not self._mailboxid:
-            held = control_file.load(self.directory)
-            self._mailboxid = (held.mailboxid if held else "") or self._new_mailboxid()
+            self._mailboxid = control_file.mailboxid(self.directory) or self._new_mailboxid()
         return self._mailboxid
 
     def _new_mailboxid(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pymaild.auth.names import prepare_name
 from pymaild.core.errors import Code, Refused
@@ -86,6 +87,12 @@ def effective(acl: Acl | None, actor: Actor, owner: str) -> Rights:
     ``owner`` is "" for mailboxes that belong to nobody.
     """
     return _granted(complete(acl, owner), actor) | kept(actor.name, owner, actor.admin)
+
+
+@lru_cache(maxsize=256)
+def without_list(actor: Actor, owner: str) -> Rights:
+    """Return what a user may do where no list has been made."""
+    return effective(None, actor, owner)
 
 
 def _granted(acl: Mapping[str, Rights], actor: Actor) -> Rights:

@@ -4,7 +4,7 @@ import logging
 import os
 import struct
 
-from libc.errno cimport ENOENT, errno
+from libc.errno cimport ENOENT, ENOTDIR, errno
 
 cdef extern from "sys/inotify.h":
     int inotify_init1(int flags)
@@ -23,6 +23,8 @@ cdef extern from "sys/stat.h":
         long tv_nsec
     struct stat:
         timespec st_mtim
+        unsigned long long st_ino
+        long long st_size
     int c_stat "stat"(const char* path, stat* result)
 
 POLL = 0.04     # seconds between looks where inotify has no more to give
@@ -42,6 +44,20 @@ def stamps(bytes new, bytes cur):
         raise FileNotFoundError(cur)
     return (<long long>first.st_mtim.tv_sec * 1000000000 + first.st_mtim.tv_nsec,
             <long long>second.st_mtim.tv_sec * 1000000000 + second.st_mtim.tv_nsec)
+
+
+def stamp(bytes path):
+    """Return what is another value when a small file has been replaced, None without a file."""
+    cdef stat found
+    if c_stat(path, &found) != 0:
+        return None if errno == ENOENT or errno == ENOTDIR else _failed(path)
+    return (<long long>found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec,
+            found.st_ino, found.st_size)
+
+
+def _failed(bytes path):
+    os.stat(path)  # says by its exception what is wrong
+    return None
 
 
 cdef class Watch:

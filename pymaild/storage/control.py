@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from pymaild.storage import atomic
+from pymaild.storage._watch import stamp
 from pymaild.storage.locks import FileLock
 
 NAME = "pymaild.control"
@@ -89,6 +90,23 @@ def load(directory: str) -> Control | None:
         numbers.get("adopting", 0) == 1,
         _OBJECTID.sub("", dict(pairs).get("mailboxid", "")),
     )
+
+
+def mailboxid(directory: str) -> str:
+    """Return MAILBOXID alone, "" where there is none yet; SELECT asks for it each time."""
+    path = os.path.join(directory, NAME)
+    found = stamp(os.fsencode(path))
+    known = _ids.get(path)
+    if found is None or known is None or known[0] != found:
+        held = load(directory)
+        if len(_ids) >= _MOST_IDS:
+            _ids.clear()
+        known = _ids[path] = found, held.mailboxid if held else ""
+    return known[1]
+
+
+_ids: dict[str, tuple[tuple[int, int, int] | None, str]] = {}  # by path, with their stamps
+_MOST_IDS = 256
 
 
 def next_uidvalidity(root: str, timeout: float, durable: bool = True) -> int:

@@ -24,8 +24,14 @@ def capability(session: ImapSession, args: Arguments) -> None:
 
 
 def noop(session: ImapSession, args: Arguments) -> None:
-    """NOOP (RFC 3501 §6.1.2), and CHECK (§6.4.1): all there is to say is said by the loop."""
+    """NOOP (RFC 3501 §6.1.2), and CHECK (§6.4.1): all there is to say is said by the loop.
+
+    What NOTIFY asks for is told here, so that a client need not wait for it.
+    """
     args.end()
+    if session.notifier is not None:
+        session.notifier.look()
+        session.notifier.tell(expunge=True)
 
 
 def logout(session: ImapSession, args: Arguments) -> None:

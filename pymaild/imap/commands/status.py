@@ -79,7 +79,8 @@ def planned(name: str, items: Collection[bytes], utf8: bool) -> Plan:
     values = b" ".join([item + _FORMS.get(item, b" %d") for item in items])
     reply = b"* STATUS %b (%b)\r\n" % (shown, values)
     values_of = tuple(ITEMS[item] for item in items)
-    return Plan(name, values_of, b"SIZE" in items, b"MAILBOXID" in items, reply)
+    dear = b"SIZE" in items or b"DELETED-STORAGE" in items
+    return Plan(name, values_of, dear, b"MAILBOXID" in items, reply)
 
 
 def read_items(args: Arguments) -> dict[bytes, None]:
