@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
+from pymaild.core.errors import Refused
+from pymaild.imap import search
+from pymaild.imap.limits import Limit
 from tests.imap.conftest import Answer, Client, ImapBench
 
 BODY = b"Subject: filler\r\n\r\nbody\r\n"
@@ -182,3 +187,21 @@ def test_they_name_one_uid(box: ImapBench) -> None:
     for argument in ("0", "*", "1:2", "x", "4294967296"):
         client.bad(f"UID SEARCH UIDAFTER {argument}")
         client.bad(f"UID SEARCH UIDBEFORE {argument}")
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed"),
+    [
+        (search.All(), False),
+        (search.Numbers([(1, 4)], by_uid=False), True),
+        (search.Numbers([(1, 5)], by_uid=True), False),
+    ],
+)
+def test_what_is_sorted_is_sorted_as_a_whole(
+    box: ImapBench, key: search.Key, allowed: bool
+) -> None:
+    """RFC 9738 §3.3: a part that is sorted would be no part of the whole that is sorted."""
+    session = box.select().running.session
+    scope = search.Scope(session.current, session.progress.beat)
+    with nullcontext() if allowed else pytest.raises(Refused, match="At most 4"):
+        Limit(session).whole(key, scope)
