@@ -21,6 +21,10 @@ class Grants:
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
+    def used(self) -> bool:
+        """Say whether anybody has opened anything."""
+        return os.path.isdir(self._directory)
+
     def owners(self, identifiers: Iterable[str]) -> set[str]:
         """Return the users who grant one of these identifiers something."""
         found: set[str] = set()

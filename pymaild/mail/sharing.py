@@ -256,7 +256,7 @@ class SharingAccount(Account):
         """Return the names of others' mailboxes that the user may be told of."""
         names: set[str] = set()
         places = [self.shared_prefix] if self.shared_prefix else []
-        if self.others_prefix and self.grants is not None:
+        if self.others_prefix and self.grants is not None and self.grants.used():
             owners = self.grants.owners(self._actor.identifiers()) - {self.user.name}
             places += [self.others_prefix + self._word(owner) for owner in owners]
         for place in places:
