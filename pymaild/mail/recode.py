@@ -6,6 +6,7 @@ binary and has a line end of its own kind, becomes base64; all the rest stays as
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,7 +19,6 @@ from pymaild.mime.octets import Octets
 from pymaild.mime.parts import Part, scan
 
 _PIECE = 57 * 1024  # octets that make whole lines of base64
-_FIELD = b"Content-Transfer-Encoding: "
 
 
 class _Change(NamedTuple):
@@ -71,10 +71,8 @@ def _below(root: Part) -> Iterator[Part]:
 
 def _declared(data: Octets, part: Part) -> bytes:
     """The encoding that a part's header names, whatever the part is."""
-    place = _field(data, part)
-    if place is None:
-        return b""
-    return bytes(data[place[0] + len(_FIELD) - 1 : place[1]]).strip().lower()
+    found = _FIELD_LINES.search(bytes(data[part.header_start : part.header_end]))
+    return found[1].strip().lower() if found else b""
 
 
 def _must_be_encoded(data: Octets, part: Part) -> bool:
@@ -109,23 +107,17 @@ def _refuse_nul(data: Octets, start: int, end: int) -> None:
 
 def _label(data: Octets, part: Part, name: bytes) -> _Change:
     """Change the part's field, or put one at the beginning of its header."""
-    start, end = _field(data, part) or (part.header_start, part.header_start)
-    return _Change(start, end, _FIELD + name + b"\r\n")
+    found = _FIELD_LINES.search(bytes(data[part.header_start : part.header_end]))
+    start, end = found.span() if found else (0, 0)
+    at = part.header_start
+    return _Change(at + start, at + end, b"Content-Transfer-Encoding: %b\r\n" % name)
 
 
-def _field(data: Octets, part: Part) -> tuple[int, int] | None:
-    """Where the part's Content-Transfer-Encoding begins and ends, folded lines included."""
-    header = bytes(data[part.header_start : part.header_end])
-    wanted = _FIELD.rstrip(b" ").lower()
-    at = start = 0
-    found = False
-    for line in header.splitlines(keepends=True):
-        if line[:1] not in (b" ", b"\t"):
-            if found:
-                break
-            found, start = line.lower().startswith(wanted), at
-        at += len(line)
-    return (part.header_start + start, part.header_start + at) if found else None
+#: The field with its folded lines (RFC 5322 §2.2.3).
+_FIELD_LINES = re.compile(
+    rb"^content-transfer-encoding[ \t]*:([^\n]*\n?(?:[ \t][^\n]*\n?)*)",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def _written(data: Octets, changes: list[_Change]) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from pymaild.core.errors import Refused
 from pymaild.mail import cache, objectid
 from pymaild.mail.binary import Decoded, encoding
 from pymaild.mail.message import Source
+from pymaild.mail.recode import storable
 from pymaild.mime import bodystructure, envelope, headers, parts, preview, text
 from pymaild.mime._crlf import crlf_size
 
@@ -45,6 +46,9 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "tags": lambda n: b"Content-Type: text/html\n\n" + b'<a b=">">' * n,
     "open-tags": lambda n: b"Content-Type: text/html\n\n" + b"<a " * n,
     "comments": lambda n: b"Content-Type: text/html\n\n" + b"<!-- -" * n,
+    "binary": lambda n: (
+        b"a: b\r\n" * n + b"Content-Transfer-Encoding: binary\r\n\r\n" + b"\0\n" * (10 * n)
+    ),
     "nul": lambda n: b"Subject: \0\n\n" + b"\0\n" * (10 * n),
     "returns": lambda n: b"Subject: x\r\n\r\n" + b"\r\r\n\r" * (5 * n),
 }
@@ -64,6 +68,14 @@ def decoded(data: bytes, part: parts.Part) -> None:
             continue
 
 
+def stored(data: bytes, part: parts.Part) -> int:
+    """APPEND of a literal8."""
+    try:
+        return sum(map(len, storable(data)))
+    except Refused:
+        return 0
+
+
 def header(data: bytes, part: parts.Part) -> bytes:
     return data[part.header_start : part.header_end]
 
@@ -80,6 +92,7 @@ WORKS: dict[str, Callable[[bytes, parts.Part], object]] = {
     "fields": lambda data, part: headers.select(header(data, part), frozenset((b"X-A",)), True),
     "header-texts": lambda data, part: sum(map(len, text.header_texts(header(data, part), None))),
     "body-texts": lambda data, part: sum(map(len, text.body_texts(data, part))),
+    "APPEND": stored,
     "cache": lambda data, part: cache.encode(cache.build(data, part)),
 }
 
