@@ -193,7 +193,8 @@ class Fetch:
             if place < len(seqs) and len(octets) < _CHUNK:
                 self._one(seqs[place], self._plan.items)
                 place += 1
-            self._session.progress.beat(place, len(seqs))
+            if place < len(seqs):
+                self._session.progress.beat(place, len(seqs))
 
     def _marked(self, seqs: Sequence[int]) -> None:
         """Send bodies, and mark their messages as seen, which their responses tell."""

@@ -34,7 +34,7 @@ class Limit:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         """What was left out is told where the command is refused in the end, too."""
         if isinstance(error, Refused):
-            self.ok(b"", b"")
+            self.tell()
 
     def cut(self, seqs: array[int]) -> array[int]:
         """Return the messages that the command may go through, in the order to do so."""
@@ -75,8 +75,15 @@ class Limit:
             return answer
         if answer is None:
             return b"%b %b went through the last messages" % (self._code, name)
-        self._session.write(b"* NO %b Only the last messages were gone through\r\n" % self._code)
+        self.tell()
         return answer
+
+    def tell(self) -> None:
+        """Say in an untagged NO that some messages are left, if there are any."""
+        if self._code:
+            self._session.write(
+                b"* NO %b Only the last messages were gone through\r\n" % self._code
+            )
 
     def _exceeded(self, seqs: Sequence[int]) -> bool:
         return 0 < self.most < len(seqs)

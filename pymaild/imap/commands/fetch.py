@@ -11,7 +11,7 @@ from pymaild.imap import items
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.fetch import Fetch
 from pymaild.imap.limits import Limit, check
-from pymaild.imap.modifiers import Modifiers
+from pymaild.imap.modifiers import NONE, Modifiers
 from pymaild.imap.sets import Named, named
 from pymaild.imap.sync import tell_vanished
 from pymaild.index import History
@@ -29,27 +29,29 @@ def fetch(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     wanted = named(session, args, by_uid)
     args.sp()
     plan = items.plan(args, by_uid and not session.modes.uidonly)
-    _check(session, plan.modifiers, by_uid)
+    if plan.modifiers is not NONE:
+        _check(session, plan.modifiers, by_uid)
     if plan.modseq:
         session.aware()
-    seqs = _chosen(session, wanted, plan.modifiers)
-    with Limit(session) as limit:
-        if plan.modifiers.partial is not None:
-            check(plan.modifiers.partial.places, limit.most)
-        failure = Fetch(session, plan).run(limit.cut(seqs))
-        if failure is not None and not (by_uid and failure.code == Code.EXPUNGEISSUED):
-            raise failure
+    limit = Limit(session)
+    seqs = limit.cut(_chosen(session, wanted, plan.modifiers))
+    failure = Fetch(session, plan).run(seqs)
+    if failure is not None and not (by_uid and failure.code == Code.EXPUNGEISSUED):
+        limit.tell()
+        raise failure
     return limit.ok(b"FETCH")
 
 
 def _check(session: ImapSession, modifiers: Modifiers, by_uid: bool) -> None:
-    """RFC 7162 §3.2.6, RFC 9394 §3.3."""
+    """RFC 7162 §3.2.6, RFC 9394 §3.3, RFC 9738 §3.1. Raises BadSyntax, Refused."""
     if modifiers.partial and not by_uid:
         raise BadSyntax("PARTIAL is possible with UID FETCH only")
     if modifiers.vanished and not (by_uid and modifiers.since is not None):
         raise BadSyntax("VANISHED is possible with UID FETCH and CHANGEDSINCE only")
     if modifiers.vanished and not session.modes.qresync:
         raise BadSyntax("VANISHED needs ENABLE QRESYNC")
+    if modifiers.partial is not None:
+        check(modifiers.partial.places, session.settings.message_limit)
 
 
 def _chosen(session: ImapSession, wanted: Named, modifiers: Modifiers) -> array[int]:
@@ -57,6 +59,8 @@ def _chosen(session: ImapSession, wanted: Named, modifiers: Modifiers) -> array[
 
     PARTIAL takes its part of all that are named, whether they changed or not (RFC 9394 §3.4).
     """
+    if modifiers is NONE:
+        return wanted.all()
     if modifiers.since is None:
         seqs = wanted.all()
     else:
