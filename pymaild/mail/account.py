@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import shutil
@@ -31,8 +30,6 @@ from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
 from pymaild.storage.locks import FileLock
 from pymaild.storage.maildir import Maildir
-
-log = logging.getLogger("pymaild.mail")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -447,11 +444,12 @@ class Account:
             raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
         # Every new name is checked before the first directory moves.
         pairs = [(self._directory(a), self._new_directory(b)) for a, b in moves]
-        self._with_special(self.special.copied(moves), lambda: self._move_all(pairs))
-        self.special.store(self.special.without(name for name, _ in moves))
+        self._with_special(self.special.copied(moves), lambda: self._move_all(moves, pairs))
         self.journal.renamed(sorted(moves))
 
-    def _move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def _move_all(
+        self, moves: Iterable[tuple[str, str]], pairs: Iterable[tuple[str, str]]
+    ) -> None:
         done: list[tuple[str, str]] = []
         try:
             for source, target in pairs:
@@ -460,6 +458,7 @@ class Account:
                 self.quota.renamed(os.path.basename(source), os.path.basename(target))
             if self.settings.fsync:
                 atomic.sync_directory(self.root)
+            self.special.store(self.special.without(name for name, _ in moves))
         except OSError:
             for source, target in reversed(done):
                 atomic.rename(target, source)

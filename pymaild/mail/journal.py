@@ -8,12 +8,15 @@ that what other programs did to the folders is found by comparing, and becomes e
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from pymaild.storage import atomic
 from pymaild.storage.locks import FileLock
+
+log = logging.getLogger("pymaild.mail")
 
 FILE = "pymaild.journal"
 MOST = 500  # events that are kept
@@ -114,8 +117,15 @@ class Journal:
         self._save(held)
 
     def _save(self, held: dict[str, Any]) -> None:
-        """Not synced: who misses an event because of a power failure is told that it did."""
-        atomic.replace(self._path, json.dumps(held).encode(), durable=False)
+        """Not synced: who misses an event because of a power failure is told that it did.
+
+        What an event is about stands, so a disk that takes no more is only logged: names and
+        subscriptions are compared again next time.
+        """
+        try:
+            atomic.replace(self._path, json.dumps(held).encode(), durable=False)
+        except OSError as error:
+            log.warning("%s is not written: %s", self._path, error)
 
     def _load(self) -> dict[str, Any] | None:
         try:
