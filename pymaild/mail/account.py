@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -30,6 +31,8 @@ from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
 from pymaild.storage.locks import FileLock
 from pymaild.storage.maildir import Maildir
+
+log = logging.getLogger("pymaild.mail")
 
 P = ParamSpec("P")
 R = TypeVar("R")
