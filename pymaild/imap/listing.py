@@ -84,6 +84,8 @@ def attributes(entry: Entry, extended: bool = False, subscribed: bool = False) -
     A client that asked in the extended syntax knows \\NonExistent (RFC 5258 §3), which says
     \\Noselect too; grammar has room for one of them.
     """
+    if not entry.name:
+        return [b"\\Noselect"]  # the root of all names
     found = []
     if not entry.selectable:
         found.append(b"\\NonExistent" if extended and not entry.exists else b"\\Noselect")
@@ -123,3 +125,15 @@ def mailbox_line(session: ImapSession, name: str, old: str = "", gone: bool = Fa
     told = [b"\\NonExistent"] if gone or entry is None else attributes(entry, True, True)
     more = b' ("OLDNAME" (%b))' % session.mailbox_name(old) if old and old != name else b""
     return line(session, name, told, more)
+
+
+def correct(session: ImapSession, name: str, old: str = "", gone: bool = False) -> None:
+    """Tell the name of a mailbox for which the client wrote another one.
+
+    RFC 9051 §6.3.9.7. ``old``: the name it had before RENAME.
+    """
+    account = session.account
+    name = name.removesuffix(account.separator)
+    canonical = account.canonical(name)
+    if session.modes.rev2 and (name != canonical or old != account.canonical(old)):
+        session.write(mailbox_line(session, canonical, old or name, gone))

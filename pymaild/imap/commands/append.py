@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pymaild._parser import ANNOUNCED, BadSyntax
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.listing import correct
 from pymaild.imap.responses import sequence_set
 from pymaild.imap.upload import Upload
 
@@ -35,7 +37,19 @@ def append(session: ImapSession, args: Arguments) -> bytes:
     with open_target(session, name) as mailbox, Upload(session, args, mailbox) as upload:
         uids = mailbox.commit(upload.receive())
         session.brought(mailbox, uids)
-    return b"[APPENDUID %d %b] APPEND completed" % (mailbox.uidvalidity, sequence_set(uids))
+        code = _code(mailbox, mailbox.uidvalidity, uids)
+    correct(session, name)
+    return b"%bAPPEND completed" % code
+
+
+def _code(mailbox: Mailbox, uidvalidity: int, uids: Sequence[int]) -> bytes:
+    """The APPENDUID response code (RFC 4315 §3) and a space.
+
+    b"" where the user may not read: UIDs say how much mail has come (§5).
+    """
+    if "r" not in mailbox.rights():
+        return b""
+    return b"[APPENDUID %d %b] " % (uidvalidity, sequence_set(uids))
 
 
 def open_target(session: ImapSession, name: str) -> Mailbox:
@@ -69,7 +83,8 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
         (message,) = upload.receive(1)
         uidvalidity, new = source.replace(uid, target, message)
         session.brought(target, [new])
-    session.write(b"* OK [APPENDUID %d %d] Replacement is ready\r\n" % (uidvalidity, new))
+        code = _code(target, uidvalidity, [new])
+    session.write(b"* OK %bReplacement is ready\r\n" % code)
 
 
 def _replaced(session: ImapSession, args: Arguments, by_uid: bool) -> int:

@@ -23,23 +23,27 @@ def copy(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     Copies are not \\Recent, as §6.4.7 recommends and RFC 9051 no longer does: they would lie
     in new/, where other programs announce them as mail that has just come (2026-11).
     """
-    code = _transfer(session, args, by_uid)
+    _, code = _transfer(session, args, by_uid)
     return b"%b COPY completed" % code if code else None
 
 
 def move(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """MOVE (RFC 6851 §3.1): the UIDs come before the loop tells what is expunged (§4.3)."""
     with Limit(session) as limit:
-        code = _transfer(session, args, by_uid, limit)
+        moved, code = _transfer(session, args, by_uid, limit)
     if code:
         session.write(b"* OK %b Moved\r\n" % code)
-    return limit.ok(b"MOVE", told(session, b"MOVE", bool(code)))
+    return limit.ok(b"MOVE", told(session, b"MOVE", moved))
 
 
 def _transfer(
     session: ImapSession, args: Arguments, by_uid: bool, limit: Limit | None = None
-) -> bytes:
-    """Copy, or move as far as the limit goes; returns the COPYUID code, b"" when there is none."""
+) -> tuple[bool, bytes]:
+    """Copy, or move as far as the limit goes.
+
+    Returns whether there was anything, and the COPYUID code: b"" when there was nothing, or when
+    the target may not be read (RFC 4315 §5).
+    """
     move = limit is not None
     args.sp()
     seqs = messages(session, args, by_uid)
@@ -54,9 +58,11 @@ def _transfer(
         seqs = array("I", sorted(limit.cut(seqs)))
     with open_target(session, name) as target:
         if not seqs:
-            return b""
+            return False, b""
         pairs = selection.mailbox.copy(selection.selected.view, seqs, target, move=move)
         session.brought(target, [new for _, new in pairs])
+        readable = "r" in target.rights()
     if not pairs and not by_uid:
         raise Refused(Code.EXPUNGEISSUED, "These messages are already expunged")
-    return selection.copyuid(target.uidvalidity, pairs) if pairs else b""
+    told_uids = pairs and readable
+    return bool(pairs), selection.copyuid(target.uidvalidity, pairs) if told_uids else b""

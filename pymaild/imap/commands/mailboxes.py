@@ -8,7 +8,7 @@ from pymaild._parser import BadSyntax
 from pymaild.core.errors import StorageFailure
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.listing import mailbox_line
+from pymaild.imap.listing import correct
 from pymaild.imap.resume import follow_rename
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def create(session: ImapSession, args: Arguments) -> bytes:
     name = grammar.new_mailbox(wire, args.utf8)
     session.account.create(name, uses)
     mailboxid = _new_mailboxid(session, name)
-    _correct(session, name)
+    correct(session, name)
     return b"[MAILBOXID (%b)] CREATE completed" % mailboxid
 
 
@@ -62,23 +62,11 @@ def _uses(args: Arguments) -> list[str]:
     return uses
 
 
-def _correct(session: ImapSession, name: str, old: str = "", gone: bool = False) -> None:
-    """Tell the name of a mailbox for which the client wrote another one.
-
-    RFC 9051 §6.3.9.7. ``old``: the name it had before RENAME.
-    """
-    account = session.account
-    name = name.removesuffix(account.separator)
-    canonical = account.canonical(name)
-    if session.modes.rev2 and (name != canonical or old != account.canonical(old)):
-        session.write(mailbox_line(session, canonical, old or name, gone))
-
-
 def delete(session: ImapSession, args: Arguments) -> None:
     """DELETE (RFC 3501 §6.3.4). A selected mailbox is left, which the client is told."""
     name = _one_name(args)
     session.account.delete(name)
-    _correct(session, name, gone=True)
+    correct(session, name, gone=True)
     if session.selection is not None and not session.account.exists(session.record.mailbox):
         session.deselect()
         session.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
@@ -94,7 +82,7 @@ def rename(session: ImapSession, args: Arguments) -> None:
     new = grammar.new_mailbox(wire, args.utf8)
     account = session.account
     account.rename(old, new)
-    _correct(session, new, old)
+    correct(session, new, old)
     selected = session.record.mailbox
     if session.selection is not None and not account.exists(selected):
         follow_rename(session, new.removesuffix(account.separator) + selected[len(old) :])
