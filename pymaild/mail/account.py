@@ -9,15 +9,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
-from typing import ParamSpec, TypeVar
 
-from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
+from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.core.session import User
 from pymaild.mail import acl
 from pymaild.mail.acl import Access, Controlled, Guard
 from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
+from pymaild.mail.guard import refusing
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Beat, Mailbox, Status
@@ -34,23 +33,9 @@ from pymaild.storage.maildir import Maildir
 
 log = logging.getLogger("pymaild.mail")
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 KEPT_OPEN = 8  # mailboxes
 SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
 GONE = "..pymaild-gone-"  # a deleted folder on its way out
-
-
-def _guarded(method: Callable[P, R]) -> Callable[P, R]:
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except OSError as error:
-            raise from_oserror(error) from error
-
-    return call
 
 
 class Account:
@@ -100,7 +85,7 @@ class Account:
         except Refused:
             return False
 
-    @_guarded
+    @refusing
     def open(self, name: str, rights: str = "") -> Mailbox:
         """Open a mailbox for which the user has these rights (letters of RFC 4314 §2.1).
 
@@ -137,7 +122,7 @@ class Account:
             raise Refused(Code.NONEXISTENT, "There is no such quota root")
         return self.quota
 
-    @_guarded
+    @refusing
     def controlled(self, name: str) -> Controlled:
         """Return the access control list of a mailbox. Raises NoSuchMailbox."""
         try:
@@ -227,7 +212,7 @@ class Account:
     def _existing(self) -> list[str]:
         return self._survey()[0]
 
-    @_guarded
+    @refusing
     def visible(self) -> list[str]:
         """Return the names of the mailboxes that the user may be told of."""
         return [
@@ -250,7 +235,7 @@ class Account:
                     whole = False
         return found, whole
 
-    @_guarded
+    @refusing
     def entries(self) -> Listing:
         """Return all mailboxes and the names above them, sorted, INBOX first.
 
@@ -284,7 +269,7 @@ class Account:
 
     # -- first sight ---------------------------------------------------------------------------
 
-    @_guarded
+    @refusing
     def prepare(self) -> None:
         """Make what a user's mail needs: INBOX, special-use folders, subscriptions.
 
@@ -309,7 +294,7 @@ class Account:
 
     # -- changing the tree ---------------------------------------------------------------------
 
-    @_guarded
+    @refusing
     def create(self, name: str, uses: Sequence[str] = ()) -> None:
         """Make a mailbox (RFC 9051 §6.3.4); a trailing separator is the client's hint only.
 
@@ -362,7 +347,7 @@ class Account:
         except NoSuchMailbox as error:
             raise Refused(Code.CANNOT, error.text) from None
 
-    @_guarded
+    @refusing
     def delete(self, name: str) -> None:
         """Remove a mailbox and its messages (RFC 9051 §6.3.5); names below it stay."""
         name = self._names.canonical(name)
@@ -394,7 +379,7 @@ class Account:
             atomic.sync_directory(self.root)
         shutil.rmtree(gone, ignore_errors=True)
 
-    @_guarded
+    @refusing
     def rename(self, old: str, new: str) -> None:
         """Rename a mailbox and all below it (RFC 9051 §6.3.6); INBOX gives its mail away."""
         old = self._names.canonical(old)
@@ -450,9 +435,7 @@ class Account:
         self._with_special(self.special.copied(moves), lambda: self._move_all(moves, pairs))
         self.journal.renamed(sorted(moves))
 
-    def _move_all(
-        self, moves: Iterable[tuple[str, str]], pairs: Iterable[tuple[str, str]]
-    ) -> None:
+    def _move_all(self, moves: Iterable[tuple[str, str]], pairs: Iterable[tuple[str, str]]) -> None:
         done: list[tuple[str, str]] = []
         try:
             for source, target in pairs:
@@ -470,7 +453,7 @@ class Account:
 
     # -- subscriptions -------------------------------------------------------------------------
 
-    @_guarded
+    @refusing
     def subscriptions(self) -> list[str]:
         """Return subscribed names, those without a mailbox included (RFC 9051 §6.3.9)."""
         return self._subscriptions.names()
@@ -487,7 +470,7 @@ class Account:
         name = self._names.canonical(name.removesuffix(self.separator))
         self._change_subscriptions(lambda names: [other for other in names if other != name])
 
-    @_guarded
+    @refusing
     def _change_subscriptions(self, change: Callable[[list[str]], Iterable[str]]) -> None:
         with self._lock:
             self._write_subscriptions(change(self.subscriptions()))
@@ -498,7 +481,7 @@ class Account:
 
     # -- administration ------------------------------------------------------------------------
 
-    @_guarded
+    @refusing
     def export_dovecot(self) -> list[str]:
         """Write every mailbox's files of Dovecot; returns the names written."""
         written = []
@@ -512,7 +495,7 @@ class Account:
         )
         return written
 
-    @_guarded
+    @refusing
     def sweep(self) -> None:
         """Remove what died on its way: old files in tmp/, folders half deleted."""
         for entry in os.listdir(self.root):

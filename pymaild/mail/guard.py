@@ -13,6 +13,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def refusing(method: Callable[P, R]) -> Callable[P, R]:
+    """Turn an OSError into its reply."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except OSError as error:
+            raise from_oserror(error) from error
+
+    return call
+
+
 def guarded(method: Callable[P, R]) -> Callable[P, R]:
     """Turn an OSError into its reply; after damage, repair the mailbox and try once more."""
 

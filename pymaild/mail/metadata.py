@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pymaild.core.errors import Code, Refused
+from pymaild.mail.guard import refusing
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
 from pymaild.storage.locks import FileLock
@@ -50,8 +51,9 @@ class Annotations:
     shared: bool = True  # whether clients may set shared entries
     note: Callable[[str], object] = lambda entry: None  # told of each entry that changes
 
+    @refusing
     def all(self) -> Entries:
-        """Return the entries that have a value, sorted by name."""
+        """Return the entries that have a value, sorted by name. Raises StorageFailure."""
         stored = load(self.path)
         found = stored.get("", {}) | stored.get(self.user, {})
         found |= {entry: value for entry, c in self.computed.items() if (value := c.read())}
@@ -74,6 +76,7 @@ class Annotations:
             return (0, 0)
         return (found.st_mtime_ns, found.st_ino)
 
+    @refusing
     def change(self, changes: Changes) -> None:
         """Set entries, all or none; None takes one away. Raises Refused (RFC 5464 §4.3)."""
         with self.lock:

@@ -154,8 +154,6 @@ def _criteria(request: Request) -> list[bytes]:
 
 
 def _line(session: ImapSession, request: Request, found: Found) -> bytes:
-    if found.entry is _ROOT:
-        return line(session, "", [b"\\Noselect"])
     subscribed = b"SUBSCRIBED" in request.returns or b"SUBSCRIBED" in request.selections
     told = attributes(found.entry, request.extended, subscribed)
     more = childinfo(_criteria(request)) if found.below else b""
