@@ -13,6 +13,7 @@ from tests.support import certs, corpus, maildir
 from tests.support.imap import Imap
 from tests.support.instance import Instance
 from tests.support.place import run, write
+from tests.support.rfc import rfc
 
 from .conftest import MESSAGES, messages, needs
 
@@ -37,6 +38,8 @@ def port(server: Instance, name: str) -> int:
     return address[1]
 
 
+@rfc("9051", "6.1.1", 3)
+@rfc("9051", "11.2", 2, 3, 4)
 def test_imaplib(server: Instance, trust: ssl.SSLContext) -> None:
     """IMAPS and STARTTLS, by name, with the certificate verified."""
     with imaplib.IMAP4_SSL("localhost", port(server, "imaps"), ssl_context=trust) as imap:

@@ -15,6 +15,7 @@ from pymaild.mail.flags import DELETED, FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.settings import MailSettings
+from tests.support.rfc import rfc
 
 from .disk import SmallDisk, small_disk
 
@@ -88,6 +89,8 @@ def test_append_till_the_disk_is_full(disk: SmallDisk, inbox: Mailbox) -> None:
     assert numbers(inbox) == [*accepted, 999]
 
 
+@rfc("9051", "6.4.7", 5)
+@rfc("3501", "6.4.7", 5)
 def test_copy_till_the_disk_is_full(disk: SmallDisk, account: Account, inbox: Mailbox) -> None:
     """COPY takes all messages or none, and the target never shows half of them."""
     with account.open("Archive") as target:

@@ -15,6 +15,7 @@ import pytest
 from tests.support import corpus
 from tests.support.imap import Address, Imap
 from tests.support.instance import Instance, instance
+from tests.support.rfc import rfc
 
 GROWTH = 24 << 20  # octets that a process may grow by under one client
 FLOOD = 20_000  # commands without reading a reply
@@ -195,6 +196,8 @@ def test_append_of_a_message_too_big_without_waiting(server: Instance) -> None:
 # --- floods -----------------------------------------------------------------------------------
 
 
+@rfc("9051", "5.3", 1, 2)
+@rfc("3501", "5.3", 1, 2)
 @pytest.mark.parametrize(
     "command", [b"NOOP", b"CAPABILITY", b"UID FETCH 1:* (FLAGS ENVELOPE)", b'LIST "" *']
 )

@@ -311,6 +311,8 @@ def test_close_expunges_with_that_right_and_succeeds_without(
 # -- what is told of the rights ------------------------------------------------------------------
 
 
+@rfc("9051", "6.3.2", 8)
+@rfc("3501", "6.3.1", 5)
 @rfc("4314", "5.2", 1, 2)
 @pytest.mark.parametrize(
     ("rights", "code"),

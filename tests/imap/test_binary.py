@@ -74,6 +74,7 @@ def test_announced(client: Client) -> None:
     assert "BINARY" in client.told(client.ok("CAPABILITY"))[0].split()
 
 
+@rfc("9051", "7.5.2", 4)
 @rfc("3516", "4.3", 3)
 @rfc("3516", "6", 1)
 @pytest.mark.parametrize("section", DECODED)
@@ -86,6 +87,7 @@ def test_each_encoding_is_undone(client: Client, section: str) -> None:
         assert found == octets[offset : offset + count]
 
 
+@rfc("9051", "7.5.2", 1)
 @rfc("3516", "4.3", 1)
 def test_literal8_only_where_a_nul_is(client: Client) -> None:
     assert b"BINARY[1] ~{10240}\r\n" in raw(client, "BINARY.PEEK[1]")
@@ -95,6 +97,7 @@ def test_literal8_only_where_a_nul_is(client: Client) -> None:
     assert b"BINARY[6] ~{16}\r\n" in raw(client, "BINARY.PEEK[6]")
 
 
+@rfc("9051", "7.5.2", 3, 5)
 @rfc("3516", "4.3", 2, 4)
 @pytest.mark.parametrize(
     "item", ["BINARY[5]", "BINARY.PEEK[5]", "BINARY.SIZE[5]", "BINARY[5]<0.1>"]
@@ -216,6 +219,10 @@ def wire(message: bytes) -> bytes:
     return message.replace(b"\n", b"\r\n")
 
 
+@rfc("9051", "7.5.2", 8)
+@rfc("9051", "4.3.1", 3)
+@rfc("3501", "7.4.2", 4)
+@rfc("3501", "4.3.1", 2)
 @rfc("3516", "4.4", 1)
 @rfc("3516", "6", 2, 3)
 @pytest.mark.parametrize("declared", ["binary", "8bit", "7bit", "", "BINARY"])

@@ -107,6 +107,7 @@ def test_who_is_aware_is_told_uid_and_modseq(mail: ImapBench) -> None:
     assert client.ok("NOOP").fetched()[1].keys() == {"UID", "FLAGS", "MODSEQ"}
 
 
+@rfc("3501", "7.2.1", 4)
 def test_others_are_told_nothing_new(mail: ImapBench) -> None:
     client = mail.select()
     assert client.ok("STORE 1 +FLAGS (\\Flagged)").fetched() == {1: {"FLAGS": ["\\Flagged", *REC]}}
@@ -173,6 +174,8 @@ def test_new_messages_have_the_highest(mail: ImapBench) -> None:
         assert after[new] > max(before.values())
 
 
+@rfc("9051", "9", 14)
+@rfc("3501", "9", 13)
 @rfc("7162", "7", 3)
 def test_no_flags_are_invented(mail: ImapBench) -> None:
     """A flag behind a backslash that no RFC knows is neither kept nor told."""

@@ -105,6 +105,7 @@ KEYS: list[tuple[str | bytes, list[int]]] = [
 ]
 
 
+@rfc("3501", "6.4.4", 1)
 @rfc("9051", "6.4.4", 9, 10, 12, 15)
 @rfc("3501", "6.4.4", 2, 3)
 @pytest.mark.parametrize(("keys", "numbers"), KEYS, ids=[repr(keys) for keys, _ in KEYS])

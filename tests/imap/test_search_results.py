@@ -277,6 +277,7 @@ def test_only_as_many_messages_are_looked_into_as_needed(
 # -- parts of it -------------------------------------------------------------------------------
 
 
+@rfc("9051", "7.3.4", 4)
 @rfc("5267", "3.2", 1, 2)
 @given(st.lists(st.integers(1, 30), max_size=40))
 def test_sets_keep_the_order_and_ascend(numbers: list[int]) -> None:

@@ -90,6 +90,7 @@ def test_what_is_saved_depends_on_what_is_told(
     assert saved(client) == kept
 
 
+@rfc("9051", "6.4.4.1", 1)
 @rfc("5182", "2.1", 2)
 @pytest.mark.parametrize(
     ("command", "status", "kept"),
@@ -124,6 +125,7 @@ def test_select_forgets(mail: ImapBench) -> None:
     assert saved(client) == []
 
 
+@rfc("9051", "6.4.4.1", 2)
 @rfc("5182", "2.1", 3)
 def test_expunged_messages_leave_and_new_ones_do_not_come_in(mail: ImapBench) -> None:
     client = mail.select()
@@ -143,6 +145,7 @@ def test_the_result_goes_on_in_another_process(mail: ImapBench) -> None:
     assert saved(client) == [1, 3]
 
 
+@rfc("9051", "6.4.4.2", 1)
 @rfc("5182", "2.3", 1)
 def test_commands_that_follow_at_once(mail: ImapBench) -> None:
     client = mail.select()
@@ -159,6 +162,7 @@ def test_commands_that_follow_at_once(mail: ImapBench) -> None:
     assert client.ok("SEARCH SEEN").one("SEARCH").values[1:] == ["1", "3"]
 
 
+@rfc("9051", "6.4.4.3", 1)
 @rfc("5182", "2.5", 1)
 @rfc("5182", "3", 1)
 def test_too_many_ranges_are_refused(mail: ImapBench) -> None:

@@ -18,6 +18,7 @@ from pymaild.mail.account import Account
 from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
+from tests.support.rfc import rfc
 
 STOPPED = 17
 KEPT = [b"Subject: kept %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(4)]
@@ -116,6 +117,8 @@ def contents(account: Account) -> dict[bytes, list[tuple[str, int]]]:
 WORKS = [append, copy, move, store, claim, rename, rebuild]
 
 
+@rfc("9051", "6.4.8", 3, 4)
+@rfc("6851", "3.3", 2, 3)
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 @pytest.mark.parametrize("keep_index", [True, False], ids=["with-index", "index-lost"])
 def test_no_stop_loses_doubles_or_renumbers(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pymaild.mime.bodystructure import bodystructure
 from pymaild.mime.parts import scan
 from tests.support import corpus
+from tests.support.rfc import rfc
 
 from .samples import well_formed
 from .shapes import read_structure
@@ -143,6 +144,10 @@ def plain(values: Any) -> Any:
     return values.encode() if isinstance(values, str) else values
 
 
+@rfc("9051", "9", 9)
+@rfc("9051", "7.5.2", 10, 11, 12, 15)
+@rfc("3501", "9", 9)
+@rfc("3501", "7.4.2", 6, 9)
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_structures(name: str) -> None:
     """BODYSTRUCTURE of each shape, however its lines end."""
@@ -153,6 +158,8 @@ def test_structures(name: str) -> None:
     assert plain(structure(corpus.crlf(data))) == plain(expected)
 
 
+@rfc("9051", "9", 7, 8)
+@rfc("3501", "9", 7, 8)
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_body_is_bodystructure_without_extension(name: str) -> None:
     """RFC 9051 §9: extension data MUST NOT be returned for BODY."""
@@ -224,6 +231,10 @@ def test_against_the_email_package() -> None:
         compare(read_structure(data, scan(data, max_depth=100)), message)
 
 
+@rfc("9051", "9", 6)
+@rfc("9051", "7.5.2", 14)
+@rfc("3501", "9", 6)
+@rfc("3501", "7.4.2", 8)
 def test_all_samples_are_lawful() -> None:
     """Every sample, the broken ones too, keeps to the grammar in both forms."""
     for data in (*corpus.mime_mail(), *corpus.list_mail(300), *corpus.ODD):

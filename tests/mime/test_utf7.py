@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymaild.mime import utf7
+from tests.support.rfc import rfc
 
 
+@rfc("9051", "A.1", 2)
+@rfc("3501", "5.1.3", 2)
 @pytest.mark.parametrize(
     ("name", "wire"),
     [
@@ -56,6 +59,8 @@ def test_malformed(wire: bytes, strict: bool) -> None:
         utf7.decode(wire, strict)
 
 
+@rfc("9051", "A.1", 1)
+@rfc("3501", "5.1.3", 1)
 @pytest.mark.parametrize(
     ("wire", "name"),
     [(b"&AGE-", "a"), (b"&AOk-&AOk-", "éé"), (b"&AOl-", "é"), (b"&ACY-", "&"), (b"&AOkAYQ-", "éa")],
@@ -80,6 +85,8 @@ def test_round_trip(name: str) -> None:
     assert utf7.decode(wire) == name
 
 
+@rfc("9051", "A.1", 1, 3)
+@rfc("3501", "5.1.3", 1, 3)
 @given(st.binary(max_size=40) | st.text("&-+,AOk/a9 ", max_size=20).map(str.encode))
 def test_anything(wire: bytes) -> None:
     """What is read in the strict form is written again as it was."""

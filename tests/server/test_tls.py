@@ -104,6 +104,8 @@ def test_starttls_without_tls_role_closes(server: Running) -> None:
     assert server.status()["totals"]["crashes"] == 0
 
 
+@rfc("9051", "11.1", 7)
+@rfc("3501", "11.1", 7)
 def test_garbage_instead_of_a_handshake(server: Running, tls: Tls) -> None:
     server.start()
     with server.raw("tls") as sock, suppress(ConnectionError):
