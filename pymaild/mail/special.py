@@ -66,11 +66,17 @@ class SpecialUses:
         atomic.replace(self._path, lines.encode(), self._durable)
 
     def assigned(self, name: str, uses: Sequence[str]) -> dict[str, Uses]:
-        """Return what is to be stored when ``name`` gets these uses and no others."""
+        """Return what is to be stored when ``name`` gets these uses and no others.
+
+        A mailbox that loses what the settings gave it has no line of its own: it gets that back
+        when the new one goes.
+        """
         stored, given = self.stored(), set(uses)
-        for other, its in self._complete(stored).items():
+        for other, its in list(stored.items()):
             if given & set(its):
                 stored[other] = tuple(use for use in its if use not in given)
+                if not stored[other] and given.issuperset(self.defaults.get(other, ())):
+                    del stored[other]
         return stored | {name: tuple(dict.fromkeys(uses))}
 
     def copied(self, moves: Iterable[tuple[str, str]]) -> dict[str, Uses]:
