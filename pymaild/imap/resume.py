@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pymaild.core.errors import Refused
 from pymaild.imap.contexts import Contexts
 from pymaild.imap.notifier import Notifier
+from pymaild.imap.selection import GONE
 from pymaild.imap.states import State
 from pymaild.mail.selected import Selected
 
@@ -51,7 +52,7 @@ def _reselect(session: ImapSession, mailbox: str) -> None:
         record.recent,
     )
     if selected is None:
-        raise Refused(None, "The selected mailbox was deleted or renumbered")
+        raise Refused(None, GONE)
     selection = session.select(selected)
     if record.contexts:
         selection.contexts = Contexts.restored(session, record.contexts)

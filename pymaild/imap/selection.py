@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Write = Callable[[bytes], None]
 
+GONE = "The selected mailbox was deleted or renumbered"
 _MOST_CACHED = 4096  # combinations of flags whose wire form is kept
 _SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 

@@ -1,36 +1,31 @@
-"""The loop of one IMAP session."""
+"""The loop of one IMAP session: its state, and what becomes of each command.
+
+What comes from the client is in intake.py, what a failed command is answered in outcomes.py.
+"""
 
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from pymaild._parser import COMMAND, LITERAL, NEED_MORE, REFUSED, BadSyntax, Tokenizer
-from pymaild.core.errors import (
-    Code,
-    Disconnected,
-    Leave,
-    Refused,
-    StorageFailure,
-    TimedOut,
-    from_oserror,
-)
+from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
+from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut, from_oserror
 from pymaild.core.session import Ending, Stream
-from pymaild.imap import capability, names
+from pymaild.imap import capability, names, outcomes
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
 from pymaild.imap.commands.compress import begin as begin_compression
 from pymaild.imap.events import Wishes
+from pymaild.imap.intake import Intake
 from pymaild.imap.modes import Modes
 from pymaild.imap.notifier import Notifier
 from pymaild.imap.progress import Progress
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, text
 from pymaild.imap.resume import resume
-from pymaild.imap.selection import Gone, Selection
+from pymaild.imap.selection import GONE, Gone, Selection
 from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
@@ -40,8 +35,6 @@ from pymaild.mail.selected import Selected
 from pymaild.mail.services import Services
 
 log = logging.getLogger("pymaild.imap")
-
-_NON_SYNC_LIMIT = 4096  # octets, RFC 7888 §5
 
 
 class ImapSession:
@@ -54,13 +47,12 @@ class ImapSession:
         self.stream = stream
         self.services: Services[ImapSettings] = services
         self.settings: ImapSettings = services.settings
-        self.tokens = Tokenizer(self.settings.command_size, self.settings.nesting)
-        self.args = Arguments(self.tokens)
         self.write = stream.write
         self.tag = b"*"
         self.command = ""  # the one under way
         self.selection: Selection | None = None
         self.progress = Progress(self)
+        self.intake = Intake(self)
         self._switch()
         self.ending: Ending | None = None
         self.last_words = ""  # of a BYE behind the tagged NO to come
@@ -81,7 +73,7 @@ class ImapSession:
         except Disconnected:
             self.ending = Ending.CLOSED
         except Gone:
-            self._leave("The selected mailbox was deleted or renumbered")
+            self._leave(GONE)
         except TimedOut:
             self._leave("Autologout, the connection was silent for too long")
         except Leave as leave:
@@ -93,15 +85,17 @@ class ImapSession:
     def _converse(self) -> None:
         """Obey commands until one of them, or the client, has ended that."""
         while self.ending is None:
-            met = self.tokens.next()
+            tokens = self.intake.tokens
+            met = tokens.next()
             if met == NEED_MORE:
-                self.tokens.feed(self.read(self.tokens.idle))
+                tokens.feed(self.read(tokens.idle))
             elif met == COMMAND:
                 self._command()
             elif met == LITERAL:
                 self._literal()
             else:
-                self._refused()
+                self._count()
+                outcomes.rejected(self)
 
     # -- the state ---------------------------------------------------------------------------
 
@@ -171,7 +165,7 @@ class ImapSession:
 
     def _switch(self) -> None:
         self.modes = Modes.of(self.record.enabled)
-        self.args.utf8 = self.modes.utf8
+        self.intake.args.utf8 = self.modes.utf8
         if self.selection is not None:
             self.selection.modes = self.modes
 
@@ -263,65 +257,26 @@ class ImapSession:
             notifier.wait(self.settings.idle_timeout)
         except (Refused, OSError) as error:
             failed = error if isinstance(error, Refused) else from_oserror(error)
-            self._log_refusal(failed)
+            outcomes.log_refusal(self, failed)
             self.overflow()
         except (Gone, Disconnected, TimedOut, Leave):
             raise
         except Exception:
-            self._log_bug()
+            outcomes.log_bug(self)
             self.overflow()
-
-    def read_line(self) -> bytes:
-        """Return a line that is no command, in the middle of one. Raises BadSyntax."""
-        while (line := self.tokens.line()) is None:
-            self.tokens.feed(self.read())
-        return line
-
-    def take_unread(self) -> bytes:
-        """Return what has come behind the command under way, and forget it."""
-        unread = self.tokens.unread()
-        self.tokens = Tokenizer(self.settings.command_size, self.settings.nesting)
-        self.args = Arguments(self.tokens)
-        return unread
-
-    def literal(self) -> Iterator[bytes]:
-        """Yield the octets of the announced literal as they come; asks for them first."""
-        self.tokens.stream()
-        self._continue()
-        if piece := self.tokens.take():
-            yield piece
-        while self.tokens.literal_left:
-            yield self.tokens.absorb(self.read())
-            self.services.board.beat()
-
-    def keep_literal(self) -> None:
-        """Take the announced literal into the command as an argument. Raises BadSyntax."""
-        if not self.tokens.keep():
-            raise BadSyntax(self.tokens.refusal or "Literal is too long")
-        self._continue()
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Read on behind a literal: to the next one or the end of the command. Raises BadSyntax."""
-        while (met := self.tokens.next()) == NEED_MORE:
-            self.tokens.feed(self.read())
-        if met == REFUSED:
-            raise BadSyntax(self.tokens.refusal or "Command was refused")
-        if met == LITERAL:
-            self._check_literal()
 
     # -- one command -------------------------------------------------------------------------
 
     def _command(self) -> None:
         self._count()
-        args = self.args
+        args = self.intake.args
         args.rewind()
         self.tag = b"*"
         try:
             self.tag = args.tag()
             row = self._row(args)
         except BadSyntax as error:
-            self._bad(str(error))
+            outcomes.bad(self, str(error))
         else:
             self._execute(row)
 
@@ -344,83 +299,57 @@ class ImapSession:
         """Run a command; what it raises has exactly one reply (RFC 3501 §7.1)."""
         self.command = row.name
         try:
-            answer = row.run(self, self.args)
+            answer = row.run(self, self.intake.args)
             if self.selection is not None:
                 self.tell(row.expunge)
         except BadSyntax as error:
-            self._settle()
-            self._bad(str(error))
+            self.intake.settle()
+            outcomes.bad(self, str(error))
         except (Refused, OSError) as error:
-            received = self._settle()
+            received = self.intake.settle()
             refused = error if isinstance(error, Refused) else from_oserror(error)
-            self._refuse(refused, row.expunge and received)
+            outcomes.refuse(self, refused, row.expunge and received)
         except Gone:
-            self.bye("The selected mailbox was deleted or renumbered")
+            self.bye(GONE)
         except (Disconnected, TimedOut, Leave):
             raise
         except Exception:
-            self._bug()
+            outcomes.bug(self)
         else:
             self.record.bad = 0
             self.write(self.tag + (row.ok if answer is None else b" OK %b\r\n" % answer))
 
     def _literal(self) -> None:
         """Decide about an announced literal before any of it is read."""
-        args = self.args
+        args = self.intake.args
         args.rewind()
         self.tag = b"*"
         try:
             self.tag = args.tag()
             row = self._row(args)
-            self._check_literal()
+            self.intake.check_literal()
             streams = row.announced is not None and row.announced(self, args)
         except BadSyntax as error:
             self._count()
-            self._settle()
-            self._bad(str(error))
+            self.intake.settle()
+            outcomes.bad(self, str(error))
         except Refused as error:
             self._count()
-            self._settle()
-            self._no(error)
+            self.intake.settle()
+            outcomes.no(self, error)
         else:
             self._take_literal(row, streams)
 
     def _take_literal(self, row: Command, streams: bool) -> None:
         if streams:
             self._count()
-            self.args.rewind()
-            self.args.tag()
-            self._row(self.args)
+            args = self.intake.args
+            args.rewind()
+            args.tag()
+            self._row(args)
             self._execute(row)
-        elif self.tokens.keep():
-            self._continue()
-
-    def _check_literal(self) -> None:
-        """RFC 7888 §5: LITERAL- allows 4096 octets without waiting."""
-        tokens = self.tokens
-        if tokens.literal_waits or self.settings.literal == "plus":
-            return
-        if tokens.literal_size > _NON_SYNC_LIMIT:
-            raise BadSyntax("[TOOBIG] A literal this long needs to be synchronizing")
-
-    def _continue(self) -> None:
-        if self.tokens.literal_waits:
-            self.write(b"+ OK\r\n")
-
-    def _settle(self) -> bool:
-        """Throw away what is to come of a command that was answered before its end.
-
-        Returns whether it was received to its end: false where the client waits for a
-        continuation, and the command has never been in progress (RFC 3501 §7.4.1).
-        """
-        tokens = self.tokens
-        if tokens.complete:
-            return True
-        whole = not tokens.waiting
-        tokens.discard()
-        while tokens.next() == NEED_MORE:
-            tokens.feed(self.read())
-        return whole
+        elif self.intake.tokens.keep():
+            self.intake.ask()
 
     def _count(self) -> None:
         self.record.commands += 1
@@ -432,56 +361,6 @@ class ImapSession:
             self.current.tell(self.write, expunge)
         else:
             self.notifier.tell_selected(self.command, expunge)
-
-    # -- outcomes ----------------------------------------------------------------------------
-
-    def _refused(self) -> None:
-        """The tokenizer threw a command away: it is too long or lexically wrong."""
-        self._count()
-        self.tag = self.tokens.refused_tag
-        code = "[TOOBIG] " if self.tokens.too_long else ""
-        self._bad(code + (self.tokens.refusal or "Command was refused"))
-
-    def _bad(self, reason: str) -> None:
-        self.record.bad += 1
-        self.write(b"%b BAD %b\r\n" % (self.tag, text(reason)))
-        if self.record.bad >= self.settings.max_bad:
-            self.bye("Too many faulty commands")
-
-    def _refuse(self, error: Refused, expunge: bool) -> None:
-        """Answer NO behind what there is to tell: a refusal may be due to an expunge."""
-        try:
-            if self.selection is not None:
-                self.tell(expunge)
-        except Gone:
-            self.bye("The selected mailbox was deleted or renumbered")
-            return
-        except Refused as second:
-            self._log_refusal(second)
-        self._no(error)
-
-    def _no(self, error: Refused) -> None:
-        self._log_refusal(error)
-        self.record.bad = 0
-        self.write(b"%b NO %b\r\n" % (self.tag, refusal(error)))
-        if self.last_words:
-            self.bye(self.last_words)
-
-    def _log_refusal(self, error: Refused) -> None:
-        if isinstance(error, StorageFailure):
-            log.error("session=%s user=%r: %s", self.record.id, self._user(), error.detail)
-
-    def _bug(self) -> None:
-        reference = self._log_bug()
-        self._settle()
-        self._no(Refused(Code.SERVERBUG, f"Internal error, reference {reference}"))
-
-    def _log_bug(self) -> str:
-        """Log the exception that is being handled; returns what the client is told of it."""
-        reference = secrets.token_hex(4)
-        log.exception("internal error %s: session=%s", reference, self.record.id)
-        self.services.board.count("bugs")
-        return reference
 
     def bye(self, reason: str) -> None:
         """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""
@@ -500,13 +379,13 @@ class ImapSession:
     def _begin(self) -> None:
         record = self.record
         if record.unread:
-            self.tokens.feed(record.unread)
+            self.intake.tokens.feed(record.unread)
             record.unread = b""
         record.state = record.state or State.NOT_AUTHENTICATED
         try:
             resume(self)
         except Refused as error:
-            self._log_refusal(error)
+            outcomes.log_refusal(self, error)
             self.bye(refusal(error).decode("ascii"))
             return
         if not record.greeted:
@@ -521,14 +400,11 @@ class ImapSession:
         self._execute(IDLE_AGAIN)
 
     def _finish(self) -> None:
-        self.record.unread = self.tokens.unread()
+        self.record.unread = self.intake.tokens.unread()
         try:
             self.save()
             selection, self.selection = self.selection, None
             if selection is not None:
                 selection.selected.close()
         except Refused as error:
-            self._log_refusal(error)
-
-    def _user(self) -> str:
-        return self.record.user.name if self.record.user else ""
+            outcomes.log_refusal(self, error)

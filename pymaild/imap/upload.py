@@ -77,9 +77,9 @@ class Upload:
         if args.ahead(b"UTF8"):
             return self._binary(self._utf8(self._largest))
         self._check(self._largest)
-        if self._session.tokens.literal_size == 0:
+        if self._session.intake.tokens.literal_size == 0:
             raise Refused(None, "An empty message cannot be stored")
-        if self._session.tokens.literal_binary:
+        if self._session.intake.tokens.literal_binary:
             return self._binary(self._literal())
         return self._text(self._literal())
 
@@ -104,7 +104,7 @@ class Upload:
 
     def _check(self, room: int, binary: bool | None = None) -> int:
         """Look at what is announced; returns its size (RFC 7889 §4, RFC 4469 §4.2)."""
-        tokens = self._session.tokens
+        tokens = self._session.intake.tokens
         if self._args.peek() != ANNOUNCED or not self._args.glued():
             raise BadSyntax("Expected a message as a literal")
         if binary is not None and tokens.literal_binary != binary:
@@ -117,8 +117,8 @@ class Upload:
         return tokens.literal_size
 
     def _literal(self) -> Iterator[bytes]:
-        yield from self._session.literal()
-        self._session.go_on()
+        yield from self._session.intake.literal()
+        self._session.intake.go_on()
         self._args.message()
 
     def _utf8(self, room: int) -> Iterator[bytes]:
@@ -162,7 +162,7 @@ class Upload:
 
     def _url(self, room: int) -> Iterator[bytes]:
         if self._args.peek() == ANNOUNCED and self._args.glued():
-            self._session.keep_literal()
+            self._session.intake.keep_literal()
         share = self._urls.resolve(self._args.astring())
         if share.size > room:
             raise Refused(Code.TOOBIG, "The message is larger than this server accepts")

@@ -71,7 +71,7 @@ def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Ac
 
     def ask(challenge: bytes) -> bytes:
         session.write(b"+ %b\r\n" % challenge)
-        return session.read_line()
+        return session.intake.line()
 
     try:
         return dialogue.relay(session.services.auth, session.record, mechanism, initial, ask)

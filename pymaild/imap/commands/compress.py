@@ -31,6 +31,6 @@ def begin(session: ImapSession) -> None:
     """Go on compressed: what came behind the command is so already. Raises Disconnected."""
     assert session.services.deflate is not None, "the command has asked for it"
     session.stream.flush()
-    session.services.deflate(session.take_unread())
+    session.services.deflate(session.intake.take_unread())
     session.record.compressed = True
     session.ending = None

@@ -96,13 +96,13 @@ def again(session: ImapSession, args: Arguments) -> None:
 def _until_line(session: ImapSession, source: Source) -> bytes:
     """Return the client's next line; what was pipelined behind it stays in the tokenizer."""
     due = time.monotonic() + session.settings.keep_alive
-    while (line := session.tokens.line()) is None:
+    while (line := session.intake.tokens.line()) is None:
         source.tell()
         watched, patience = source.descriptor()
         left = max(due - time.monotonic(), 0.0)
         event = session.stream.wait(min(left, patience), watched)
         if event is Event.CLIENT:
-            session.tokens.feed(session.read())
+            session.intake.tokens.feed(session.read())
         elif event is Event.WATCH or time.monotonic() < due:
             source.look()
         else:

@@ -23,6 +23,6 @@ def starttls(session: ImapSession, args: Arguments) -> bytes:
         raise BadSyntax("TLS is active already")
     if not session.starttls_possible:
         raise BadSyntax("STARTTLS is not offered here")
-    session.take_unread()
+    session.intake.take_unread()
     session.ending = Ending.TLS
     return b"Begin TLS negotiation now"
