@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
@@ -15,6 +16,7 @@ from pymaild.storage.locks import FileLock
 
 _ANY_OF = frozenset("rswip")  # beside "l"
 _SETS_SHARED = "w"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Shelf:
@@ -40,7 +42,7 @@ class Shelf:
         """Return those of the server: what is shared stands in the settings."""
         found = self._file("", os.path.join(self._root, OF_ACCOUNT), shared=False)
         found.computed["/shared/comment"] = _fixed(self._settings.server_comment)
-        found.computed["/shared/admin"] = _fixed(self._settings.server_admin)
+        found.computed["/shared/admin"] = _fixed(_uri(self._settings.server_admin))
         return found
 
     def mailbox(self, name: str, directory: str) -> Annotations:
@@ -76,6 +78,11 @@ class Shelf:
             self._special.store(self._special.assigned(name, uses(value)))
 
         return Computed(now, uses, assign)
+
+
+def _uri(address: str) -> str:
+    """Return what is a URI already, or the one of an e-mail address (RFC 5464 §3.2.1.1)."""
+    return address if not address or _SCHEME.match(address) else f"mailto:{address}"
 
 
 def _fixed(text: str) -> Computed:

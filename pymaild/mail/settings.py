@@ -44,8 +44,8 @@ class MailSettings:
     )
     server_admin: str = setting(
         "",
-        "Where users reach the administrator, told to clients that ask: an address such as "
-        '"mailto:postmaster@example.org".',
+        "Where users reach the administrator, told to clients that ask: an e-mail address, or "
+        "a URI.",
     )
     others: str = setting(
         "Users",
