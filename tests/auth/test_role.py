@@ -223,6 +223,8 @@ class TestLookup:
 
 
 class TestFailures:
+    @rfc("3501", "11.2", 4)
+    @rfc("9051", "11.7", 4)
     def test_delays_double_by_address(self, start: Start) -> None:
         role = start(users(bob="{PLAIN}x"), failure_delay=1.0, failure_delay_max=5.0)
         client = role.client()

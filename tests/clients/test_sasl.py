@@ -75,6 +75,8 @@ class TestBound:
     @rfc("9266", "4.1", 1, 2)
     @rfc("5802", "6.1", 3)
     @rfc("7677", "4", 1)
+    @rfc("3501", "6.2.2", 6)
+    @rfc("9051", "6.2.2", 11)
     @pytest.mark.parametrize("implicit", [True, False])
     def test_once_on_a_connection(self, server: Instance, implicit: bool) -> None:
         """Offered under TLS 1.3, also behind STARTTLS, and for one exchange."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import imaplib
 import poplib
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import certs, corpus, maildir
 from tests.support.imap import Imap
-from tests.support.instance import Instance
+from tests.support.instance import Instance, instance
 from tests.support.place import run, write
 from tests.support.rfc import rfc
 
@@ -128,3 +129,38 @@ def test_nothing_is_taken_from_behind_starttls(server: Instance) -> None:
             assert imap.ok("NOOP").untagged == []
         else:
             assert answer.status == "BAD"
+
+
+@pytest.fixture
+def with_rsa() -> Iterator[Instance]:
+    """A server whose certificate has an RSA key, as many still have."""
+    with instance({"alice": "secret"}) as made:
+        made.certificate, made.key = certs.make(made.base / "tls", "localhost", rsa_key=True)
+        made.start()
+        yield made
+
+
+@rfc("9051", "11.1", 1, 2, 3, 4)
+@pytest.mark.parametrize(
+    ("version", "cipher"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "TLS_AES_256_GCM_SHA384"),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-GCM-SHA256"),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES256-GCM-SHA384"),
+    ],
+)
+def test_versions_and_ciphers(with_rsa: Instance, version: ssl.TLSVersion, cipher: str) -> None:
+    """TLS 1.3, and TLS 1.2 with the cipher that every server has (RFC 9051 §11.1)."""
+    trust = certs.context(with_rsa.certificate)
+    trust.minimum_version = trust.maximum_version = version
+    if version is ssl.TLSVersion.TLSv1_2:
+        trust.set_ciphers(cipher)
+    for listener in ("imaps", "imap"):
+        with Imap(
+            ("localhost", port(with_rsa, listener)), tls=trust if listener == "imaps" else None
+        ) as imap:
+            if listener == "imap":
+                imap.starttls(trust)
+            assert isinstance(imap.socket, ssl.SSLSocket)
+            assert (imap.socket.cipher() or ("",))[0] == cipher
+            imap.login("alice", "secret")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 
+from pymaild.core.config_file import BadConfig, parse_config
 from pymaild.core.errors import Code, Refused, StorageFailure
 from pymaild.core.session import Ending, User
 from pymaild.imap.record import ImapRecord
+from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
 from tests.imap.conftest import ImapBench
@@ -154,6 +157,23 @@ def test_literal_minus(imap: ImapBench) -> None:
     assert (reply.name, reply.code) == ("BAD", ["TOOBIG"])
     client.ok(b"APPEND INBOX {4096+}\r\n" + b"x" * 4096)
     client.appended("INBOX", b"x" * 5000)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A configuration with one section."""
+
+    imap: ImapSettings
+
+
+@rfc("3501", "5.4", 1)
+@rfc("9051", "5.4", 1)
+def test_half_an_hour_of_silence_is_the_least() -> None:
+    """RFC 3501 §5.4: a file that asks for less is refused."""
+    assert ImapSettings().idle_timeout >= 1800
+    File(**parse_config('[imap]\nidle_timeout = "30m"\n', "pymaild.toml", File))
+    with pytest.raises(BadConfig, match="idle_timeout"):
+        parse_config('[imap]\nidle_timeout = "29m"\n', "pymaild.toml", File)
 
 
 def test_silence_before_login_ends_with_bye(imap: ImapBench) -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from .place import write
 
+CURVE = ec.SECP256R1()
 
-def make(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
+
+def make(folder: Path, name: str = "localhost", rsa_key: bool = False) -> tuple[Path, Path]:
     """Write ``name``.pem and ``name``.key; returns both paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, 2048) if rsa_key else ec.generate_private_key(CURVE)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     certificate = (
