@@ -218,3 +218,14 @@ def test_examine_tells_what_select_tells(imap: ImapBench) -> None:
     assert {"FLAGS", "EXISTS", "LIST"} <= {reply.name for reply in answer.untagged}
     assert {"PERMANENTFLAGS", "UIDNEXT", "UIDVALIDITY"} <= set(answer.codes())
     assert answer.code == "READ-ONLY"
+
+
+@rfc("3501", "6.3.10", 1)
+def test_status_leaves_new_mail_new(mail: ImapBench) -> None:
+    client = mail.login()
+    for _ in range(2):
+        line = client.told(client.ok("STATUS INBOX (RECENT UNSEEN MESSAGES)"))[0]
+        assert line.endswith("(RECENT 3 UNSEEN 3 MESSAGES 3)")
+    answer = client.ok("SELECT INBOX")
+    assert answer.one("RECENT").number == 3
+    assert answer.codes()["UNSEEN"] == ["1"]

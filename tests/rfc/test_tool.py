@@ -181,3 +181,7 @@ def test_our_own_markers_point_somewhere(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_public_table_is_up_to_date() -> None:
     assert (ROOT / PAGE).read_text() == Report(load_all(), markers.find()).page()
+
+
+def test_every_register_says_what_is_supported() -> None:
+    assert [number for number, register in load_all().items() if not register.supports] == []
