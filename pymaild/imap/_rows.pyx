@@ -10,9 +10,12 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, strlen
 
-from pymaild.index._index cimport Index
-from pymaild.index._layout cimport Record, pm_check
+from pymaild.index._layout cimport Record
 from pymaild.index._view cimport View
+from pymaild.mail._entry cimport (
+    PART_BODY, PART_DIGEST, PART_ENVELOPE, PART_FIELDS, PART_PREVIEW, PART_STRUCTURE,
+    checked_entry, part_length, part_start,
+)
 
 cdef enum:
     OP_UID = 1
@@ -29,11 +32,7 @@ cdef enum:
     OP_THREADID = 12
     OP_SAVEDATE = 13
     FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
-    PART_PREVIEW = 6       # places in pymaild.mail.cache.Entry
-    PART_DIGEST = 7
     OBJECTID = 44          # octets of an EMAILID, and of a THREADID
-    ENTRY_PARTS = 8        # fields of pymaild.mail.cache.Entry
-    ENTRY_HEAD = 8 + 4 * ENTRY_PARTS  # check, length, the parts' lengths
 
 UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
 ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ
@@ -178,20 +177,6 @@ cdef inline bint _is_recent(list spans, uint32_t uid) except -1:
     return False
 
 
-cdef const unsigned char* _entry(Index index, Record* record) except? NULL:
-    """The row's cache entry, checked; NULL when there is none to use."""
-    cdef const unsigned char* octets
-    cdef uint32_t length = record.cache_length
-    if record.cache_offset == 0 or length < ENTRY_HEAD or length % 8:
-        return NULL
-    if not index._reach_cache(record.cache_offset, length):
-        return NULL
-    octets = &index._cache_octets[record.cache_offset]
-    if (<const uint32_t*>octets)[0] != pm_check(octets + 8, (length - 8) // 8):
-        return NULL
-    return octets
-
-
 cdef inline bint _same_name(const unsigned char* text, bytes name, Py_ssize_t length) noexcept:
     """Compare a field's name with one in upper case (RFC 5322 §1.2.2: case does not matter)."""
     cdef const unsigned char* wanted = <const unsigned char*>PyBytes_AS_STRING(name)
@@ -240,46 +225,36 @@ cdef int _select(Out* out, const unsigned char* blob, Py_ssize_t size, tuple nam
     return 0
 
 
-cdef uint32_t _part(const unsigned char* entry, int part) noexcept nogil:
-    """Return where a part of an entry begins."""
-    cdef const uint32_t* lengths = <const uint32_t*>(entry + 8)
-    cdef uint32_t start = ENTRY_HEAD
-    cdef int place
-    for place in range(part):
-        start += lengths[place]
-    return start
-
-
 cdef int _cached(_Writer writer, const char* label, const unsigned char* entry,
                  int part) except -1:
     """Append a label and a part of the entry, which is in wire form."""
-    cdef uint32_t length = (<const uint32_t*>(entry + 8))[part]
+    cdef uint32_t length = part_length(entry, part)
     writer.reserve(length + FIXED_ROOM)
     _put(&writer.out, label, strlen(label))
-    _put(&writer.out, <const char*>entry + _part(entry, part), length)
+    _put(&writer.out, <const char*>entry + part_start(entry, part), length)
     return 0
 
 
 cdef void _object_id(Out* out, const char* label, const unsigned char* entry, int which) noexcept:
     """Append EMAILID or THREADID (RFC 8474 §5.3), which stand in one part."""
     _put(out, label, strlen(label))
-    _put(out, <const char*>entry + _part(entry, PART_DIGEST) + which * OBJECTID, OBJECTID)
+    _put(out, <const char*>entry + part_start(entry, PART_DIGEST) + which * OBJECTID, OBJECTID)
     _put(out, ")", 1)
 
 
 cdef int _fields(_Writer writer, const unsigned char* entry, tuple field) except -1:
     """Append label, size and lines; the size is known when the lines have been written."""
-    cdef const uint32_t* lengths = <const uint32_t*>(entry + 8)
-    cdef uint32_t start = _part(entry, 4)
+    cdef uint64_t start = part_start(entry, PART_FIELDS)
+    cdef uint32_t length = part_length(entry, PART_FIELDS)
     cdef Out* out = &writer.out
     cdef Out lines
     cdef bytes label = field[0]
-    writer.reserve(2 * lengths[4] + len(label) + FIXED_ROOM)
+    writer.reserve(2 * length + len(label) + FIXED_ROOM)
     _put(out, PyBytes_AS_STRING(label), len(label))
     _put(out, " {", 2)
-    lines.data = out.data + out.used + 32 + lengths[4]
-    lines.used, lines.room = 0, lengths[4]
-    _select(&lines, entry + start, lengths[4], field[1])
+    lines.data = out.data + out.used + 32 + length
+    lines.used, lines.room = 0, length
+    _select(&lines, entry + start, length, field[1])
     _number(out, lines.used)
     _put(out, "}\r\n", 3)
     _put(out, lines.data, lines.used)
@@ -318,11 +293,11 @@ cdef int _other(_Writer writer, int op, Record* record, const unsigned char* ent
         _put(out, "SAVEDATE ", 9)
         _date(out, record.save_date)
     elif op == OP_ENVELOPE:
-        _cached(writer, "ENVELOPE ", entry, 0)
+        _cached(writer, "ENVELOPE ", entry, PART_ENVELOPE)
     elif op == OP_BODYSTRUCTURE:
-        _cached(writer, "BODYSTRUCTURE ", entry, 1)
+        _cached(writer, "BODYSTRUCTURE ", entry, PART_STRUCTURE)
     elif op == OP_BODY:
-        _cached(writer, "BODY ", entry, 2)
+        _cached(writer, "BODY ", entry, PART_BODY)
     elif op == OP_PREVIEW:
         _cached(writer, "PREVIEW ", entry, PART_PREVIEW)
     elif op == OP_EMAILID:
@@ -360,7 +335,7 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
             break
         record = view.index.row(row)
         if from_cache:
-            entry = _entry(view.index, record)
+            entry = checked_entry(view.index, record)
         if record.expunged or (from_cache and entry == NULL):
             break
         is_recent = bool(spans) and _is_recent(spans, record.uid)

@@ -2,8 +2,8 @@
 
 Layout, numbers of 32 bits, little-endian: a check over all behind the second number, the length
 of the whole, the length of each part, then the parts, and zeros up to a multiple of eight
-octets. The FETCH writer reads the same form. An entry never changes; one that does not check is
-made anew.
+octets. Cython reads the same form (_entry.pxd). An entry never changes; one that does not check
+is made anew. ``sort`` and ``thread`` are read without the rest: each has its own seal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pymaild.index import checksum
 from pymaild.mail.objectid import object_ids
-from pymaild.mime import bodystructure, envelope, headers, parts, preview
+from pymaild.mime import bodystructure, envelope, headers, order, parts, preview
 from pymaild.mime._wire import string
 from pymaild.mime.octets import Octets
 from pymaild.mime.text import fold, header_texts
@@ -39,6 +39,8 @@ class Entry(NamedTuple):
     ``parts``: the packed part tree; ``fields``: header lines of FIELDS in CRLF form with the
     empty line; ``keys``: folded UTF-8 texts of KEYS, NUL between them. ``preview`` (RFC 8970) is
     a string in wire form; ``digest``: EMAILID and THREADID (RFC 8474), one behind the other.
+    ``sort`` and ``thread``: the keys of :mod:`pymaild.mime.order`, each sealed: a check of 32
+    bits and the length in front.
     """
 
     envelope: bytes
@@ -49,6 +51,8 @@ class Entry(NamedTuple):
     keys: bytes
     preview: bytes
     digest: bytes
+    sort: bytes
+    thread: bytes
 
 
 _LENGTHS = struct.Struct(f"<{len(Entry._fields)}I")
@@ -67,7 +71,14 @@ def build(data: Octets, tree: parts.Part) -> Entry:
         b"\0".join(_key(header, name) for name in KEYS),
         string(preview.preview(data, tree).encode("utf-8", "replace")),
         object_ids(data, header),
+        sealed(order.sort_keys(header)),
+        sealed(order.thread_keys(header)),
     )
+
+
+def sealed(keys: bytes) -> bytes:
+    """Return keys with their seal. Their length is a multiple of eight octets."""
+    return struct.pack("<2I", checksum(keys), len(keys)) + keys
 
 
 def _key(header: bytes, name: bytes) -> bytes:
@@ -97,4 +108,4 @@ def decode(octets: bytes) -> Entry | None:
     return Entry(*pieces)
 
 
-__all__ = ["FIELDS", "KEYS", "LARGEST", "Entry", "build", "decode", "encode"]
+__all__ = ["FIELDS", "KEYS", "LARGEST", "Entry", "build", "decode", "encode", "sealed"]

@@ -113,23 +113,48 @@ def decode(value: bytes) -> str:
     value = unfold(value)
     if b"=?" not in value:
         return guess(value)
-    return "".join(_decoded_runs(value))
+    return "".join(
+        guess(octets) if charset is None else decode_charset(octets, charset)
+        for octets, charset in _runs(value)
+    )
 
 
-def _decoded_runs(value: bytes) -> Iterator[str]:
-    """The text in pieces: each what stands between words, or words of one charset."""
+def decode_exactly(value: bytes) -> str | bytes:
+    """Return a field's value as text, or its octets where they are none (RFC 5255 §4.6).
+
+    That is so when a charset is unknown, or octets are not what theirs allows. The octets are
+    those that encoded words stand for.
+    """
+    runs = list(_runs(unfold(value)))
+    try:
+        return "".join(octets.decode(_exact_codec(charset)) for octets, charset in runs)
+    except (LookupError, UnicodeDecodeError):
+        return b"".join(octets for octets, _ in runs)
+
+
+def _exact_codec(charset: str | None) -> str:
+    """Return the codec of a charset, for no charset that of RFC 6532. Raises LookupError."""
+    name = "utf_8" if charset is None else codec(charset)
+    if name is None:
+        raise LookupError(charset)
+    return "utf_8" if name == "ascii" else name
+
+
+def _runs(value: bytes) -> Iterator[tuple[bytes, str | None]]:
+    """Octets and their charset: of words of one charset, or None for what stands between."""
     charset, octets, done = b"", bytearray(), 0
     for start, word in _words(value):
         between = value[done:start]
         if octets and (between.strip() or word.charset != charset):
-            yield _decoded(octets, charset)
+            yield bytes(octets), charset.decode("ascii", "replace")
             octets = bytearray()
         if between.strip() or done == 0:
-            yield guess(between)
+            yield between, None
         charset, done = word.charset, word.end
         octets += word.octets
-    yield _decoded(octets, charset)
-    yield guess(value[done:])
+    if octets:
+        yield bytes(octets), charset.decode("ascii", "replace")
+    yield value[done:], None
 
 
 def _words(value: bytes) -> Iterator[tuple[int, _Word]]:

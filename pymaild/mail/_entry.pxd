@@ -1,0 +1,53 @@
+"""The cache entry of a message (pymaild/mail/cache.py) as Cython reads it, in place."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from pymaild.index._index cimport Index
+from pymaild.index._layout cimport Record, pm_check
+
+cdef enum:
+    PART_ENVELOPE = 0      # places in pymaild.mail.cache.Entry
+    PART_STRUCTURE = 1
+    PART_BODY = 2
+    PART_FIELDS = 4
+    PART_PREVIEW = 6
+    PART_DIGEST = 7
+    PART_SORT = 8
+    PART_THREAD = 9
+    ENTRY_PARTS = 10       # fields of Entry
+    ENTRY_HEAD = 8 + 4 * ENTRY_PARTS  # check, length, the parts' lengths
+    SEAL = 8               # octets of check and length in front of a sealed part
+
+
+cdef inline const unsigned char* reach_entry(Index index, Record* record) except? NULL:
+    """The row's entry, nothing of it checked; NULL where there is none."""
+    cdef uint32_t length = record.cache_length
+    if record.cache_offset == 0 or length < ENTRY_HEAD or length % 8:
+        return NULL
+    if not index._reach_cache(record.cache_offset, length):
+        return NULL
+    return &index._cache_octets[record.cache_offset]
+
+
+cdef inline const unsigned char* checked_entry(Index index, Record* record) except? NULL:
+    """The row's entry, checked; NULL where there is none to use."""
+    cdef const unsigned char* octets = reach_entry(index, record)
+    if octets == NULL:
+        return NULL
+    if (<const uint32_t*>octets)[0] != pm_check(octets + 8, (record.cache_length - 8) // 8):
+        return NULL
+    return octets
+
+
+cdef inline uint32_t part_length(const unsigned char* entry, int part) noexcept nogil:
+    return (<const uint32_t*>(entry + 8))[part]
+
+
+cdef inline uint64_t part_start(const unsigned char* entry, int part) noexcept nogil:
+    """Where a part of an entry begins. Of one that is not checked this can lie anywhere."""
+    cdef const uint32_t* lengths = <const uint32_t*>(entry + 8)
+    cdef uint64_t start = ENTRY_HEAD
+    cdef int place
+    for place in range(part):
+        start += lengths[place]
+    return start
