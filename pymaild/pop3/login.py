@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def user(session: Pop3Session, arguments: list[bytes]) -> None:
     """Every name is accepted here: whether it exists is PASS's secret (RFC 1939 §13)."""
-    _require_plaintext(session)
+    _require_plaintext(session, None)  # [AUTH] here would speak of the user (RFC 3206 §5)
     session.record.name = dialogue.user_name(arguments[0])
     session.ok("Send the password")
 
 
 def password(session: Pop3Session, arguments: list[bytes]) -> None:
     """The password is the rest of the line, spaces and all (RFC 1939 §7, PASS)."""
-    _require_plaintext(session)
+    _require_plaintext(session, Code.PRIVACYREQUIRED)
     name, session.record.name = session.record.name, ""
     if not name:
         raise Refused(None, "USER comes before PASS")
@@ -37,6 +37,8 @@ def auth(session: Pop3Session, arguments: list[bytes]) -> None:
     """AUTH with a mechanism. Without one it lists them, which Outlook still asks for."""
     mechanisms = session.services.auth.mechanisms(session.record.tls)
     if not arguments:
+        if not session.services.quirks.pop3_bare_auth:
+            raise Refused(None, "Which mechanism?")
         session.ok("Mechanisms follow")
         session.listing(mechanisms)
         return
@@ -47,9 +49,9 @@ def auth(session: Pop3Session, arguments: list[bytes]) -> None:
     settle(session, _exchange(session, mechanism, initial))
 
 
-def _require_plaintext(session: Pop3Session) -> None:
+def _require_plaintext(session: Pop3Session, code: Code | None) -> None:
     if not session.services.auth.plaintext_allowed(session.tls):
-        raise Refused(Code.PRIVACYREQUIRED, "Passwords are accepted under TLS only")
+        raise Refused(code, "Passwords are accepted under TLS only")
 
 
 def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Accepted | Rejected:

@@ -39,7 +39,11 @@ class Maildrop:
         account.prepare()
         selected = Selected.open(account, INBOX, read_only)
         drop = cls._locked(selected, record)
-        selected.changes(expunge=True)  # what the last session removed before it let go
+        try:
+            selected.changes(expunge=True)  # what the last session removed before it let go
+        except BaseException:
+            drop.close()  # before the refusal is said (RFC 1939 §4)
+            raise
         _, record.uidvalidity, record.snapshot, record.recent = selected.state()
         return drop
 

@@ -9,6 +9,7 @@ import pytest
 from pymaild.pop3.capabilities import CAPABILITIES
 from pymaild.pop3.commands import COMMANDS
 from tests.pop3.conftest import MESSAGES, login
+from tests.support.rfc import rfc
 from tests.support.sessions import Bench, Running
 
 #: One valid use of each command, and where the RFCs allow it: Authorization, Transaction.
@@ -46,6 +47,9 @@ def test_the_grid_is_the_table() -> None:
     assert set(GRID) == set(COMMANDS)
 
 
+@rfc("1939", "15", 1)
+@rfc("1939", "7", 1)
+@rfc("1939", "3", 1, 4)
 @pytest.mark.parametrize("state", "AT")
 @pytest.mark.parametrize("name", GRID)
 def test_grid(pop3: Bench, name: bytes, state: str) -> None:
@@ -60,6 +64,7 @@ def test_grid(pop3: Bench, name: bytes, state: str) -> None:
         break
 
 
+@rfc("1939", "3", 3)
 @pytest.mark.parametrize("state", "AT")
 @pytest.mark.parametrize("command", UNKNOWN)
 def test_unknown_commands(pop3: Bench, command: bytes, state: str) -> None:
@@ -67,6 +72,7 @@ def test_unknown_commands(pop3: Bench, command: bytes, state: str) -> None:
     assert in_state(pop3, state).ask(command) == b"-ERR Unknown command"
 
 
+@rfc("1939", "3", 3)
 @pytest.mark.parametrize("name", [n for n, (use, _) in GRID.items() if n not in (b"PASS", b"USER")])
 def test_too_many_arguments(pop3: Bench, name: bytes) -> None:
     use, states = GRID[name]
@@ -74,6 +80,8 @@ def test_too_many_arguments(pop3: Bench, name: bytes) -> None:
     assert session.ask(use + b" 1 2 3").startswith(b"-ERR")
 
 
+@rfc("1939", "3", 3)
+@rfc("1939", "7", 7, 9)
 @pytest.mark.parametrize("name", [b"RETR", b"TOP", b"DELE", b"USER", b"PASS"])
 def test_too_few_arguments(pop3: Bench, name: bytes) -> None:
     session = in_state(pop3, GRID[name][1][0])
@@ -86,6 +94,9 @@ def capabilities(session: Running) -> list[bytes]:
     return session.listing()
 
 
+@rfc("3206", "5", 1)
+@rfc("2595", "4", 1)
+@rfc("2449", "5", 2, 5)
 def test_capa_in_both_states(pop3: Bench) -> None:
     """RFC 2449 §5: what is announced before the login is announced after it as well.
 

@@ -6,6 +6,7 @@ import pytest
 
 from pymaild.core.errors import Code, Refused
 from pymaild.pop3 import replies
+from tests.support.rfc import rfc
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ def test_refusals(code: Code | None, expected: bytes) -> None:
     assert replies.refusal(Refused(code, "no", "the log's")) == expected
 
 
+@rfc("2449", "3", 1)
 def test_a_status_line_is_one_line_of_512_octets_at_most() -> None:
     """RFC 2449 §4."""
     line = replies.err("a\r\nb\u00e9" + "x" * 1000)

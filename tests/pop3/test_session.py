@@ -43,6 +43,7 @@ def unstuffed(lines: list[bytes]) -> bytes:
 # -- AUTHORIZATION ------------------------------------------------------------------------
 
 
+@rfc("1939", "15", 2)
 def test_greeting_and_quit(pop3: Bench) -> None:
     """RFC 1939 §4; no timestamp in it, for APOP is not offered."""
     session = pop3.start()
@@ -54,6 +55,7 @@ def test_greeting_and_quit(pop3: Bench) -> None:
     assert session.wait() is Ending.CLOSED
 
 
+@rfc("1939", "7", 10)
 def test_wrong_password_says_auth_and_nothing_of_the_user(pop3: Bench) -> None:
     """RFC 3206 §5, RFC 1939 §13: unknown user and wrong password look the same."""
     session = pop3.start()
@@ -71,6 +73,8 @@ def test_wrong_password_says_auth_and_nothing_of_the_user(pop3: Bench) -> None:
     assert pop3.board.counts["logins"] == 1
 
 
+@rfc("1939", "7", 10)
+@rfc("1939", "4", 2)
 def test_password_is_all_that_follows(pop3: Bench) -> None:
     """RFC 1939 §7, PASS: spaces belong to the password."""
     with pop3.auth.users.open("a") as file:
@@ -93,8 +97,12 @@ def test_too_many_failures_end_the_connection(pop3: Bench) -> None:
     assert session.rest() == b""
 
 
+@rfc("3206", "5", 2)
 def test_passwords_need_tls_where_that_is_the_rule(tmp_path: Path, pop3: Bench) -> None:
-    """RFC 2595 §2.3: neither USER nor PASS nor PLAIN is possible or announced without TLS."""
+    """RFC 2595 §2.3: neither USER nor PASS nor PLAIN is possible or announced without TLS.
+
+    What USER is told has no [AUTH]: clients take that as a word about the user.
+    """
     pop3.auth.settings = type(pop3.auth.settings)(
         passwd_file=pop3.auth.settings.passwd_file,
         mail_path=pop3.auth.settings.mail_path,
@@ -102,7 +110,8 @@ def test_passwords_need_tls_where_that_is_the_rule(tmp_path: Path, pop3: Bench) 
     )
     session = pop3.start()
     session.line()
-    assert session.ask(b"USER alice").startswith(b"-ERR [AUTH]")
+    assert session.ask(b"USER alice") == b"-ERR Passwords are accepted under TLS only"
+    assert session.ask(b"PASS secret").startswith(b"-ERR [AUTH] ")
     assert session.ask(b"AUTH PLAIN AGFsaWNlAHNlY3JldA==").startswith(b"-ERR")
     session.ask(b"CAPA")
     tags = [line.split()[0] for line in session.listing()]
@@ -159,6 +168,7 @@ def test_cancelled_and_malformed_responses(pop3: Bench, response: bytes) -> None
     assert session.ask(b"AUTH PLAIN " + PLAIN).startswith(b"+OK Logged in")
 
 
+@rfc("2449", "4", 2)
 @rfc("5034", "4", 13, 14)
 def test_a_token_may_come_with_the_command(pop3: Bench) -> None:
     """RFC 5034 §4 has 255 octets for it; tokens are longer, and clients send them like that."""
@@ -262,6 +272,8 @@ def test_nothing_may_be_pipelined_behind_stls(pop3: Bench) -> None:
 # -- TRANSACTION --------------------------------------------------------------------------
 
 
+@rfc("1939", "11", 1)
+@rfc("1939", "5", 1, 2, 3, 4)
 def test_listings_count_what_retr_sends(pop3: Bench) -> None:
     """RFC 1939 §11: octets are those of the CRLF form, before byte-stuffing."""
     pop3.put("alice", *MESSAGES)
@@ -289,6 +301,8 @@ def test_no_such_message(pop3: Bench, name: bytes, number: bytes) -> None:
     assert session.ask(b"NOOP").startswith(b"+OK")
 
 
+@rfc("1939", "7", 2)
+@rfc("1939", "5", 5, 6)
 def test_dele_rset_and_the_numbers_that_stay(pop3: Bench) -> None:
     """RFC 1939 §5: deleted messages are out of every listing, numbers do not move."""
     pop3.put("alice", *MESSAGES)
@@ -305,6 +319,7 @@ def test_dele_rset_and_the_numbers_that_stay(pop3: Bench) -> None:
     assert session.ask(b"STAT").startswith(b"+OK 3 ")
 
 
+@rfc("1939", "6", 1)
 def test_deletions_happen_at_quit_only(pop3: Bench) -> None:
     """RFC 1939 §3, §6: a connection that breaks deletes nothing."""
     pop3.put("alice", *MESSAGES)
@@ -374,6 +389,7 @@ def test_top_ends_the_header_even_when_there_is_no_body(
     assert session.listing() == [b"Subject: x", b""]
 
 
+@rfc("1939", "7", 2)
 @pytest.mark.parametrize("arguments", [b"", b" 1", b" 1 -1", b" 1 x", b" 1 0 0"])
 def test_top_needs_two_numbers(pop3: Bench, arguments: bytes) -> None:
     pop3.put("alice", TOP_MESSAGE)
@@ -396,6 +412,7 @@ def remove_index(maildir: Path) -> list[Path]:
     return found
 
 
+@rfc("1939", "7", 4)
 def test_unique_ids_stay(pop3: Bench) -> None:
     """RFC 1939 §7: across sessions, deletions and a lost index."""
     pop3.put("alice", *MESSAGES)
@@ -430,6 +447,7 @@ def test_unique_ids_in_another_form(pop3: Bench, text: str) -> None:
 # -- the lock -----------------------------------------------------------------------------
 
 
+@rfc("1939", "4", 3)
 def test_the_maildrop_has_one_session(pop3: Bench) -> None:
     """RFC 1939 §4, RFC 2449 §8.1.2: the second is told IN-USE, until the first has gone."""
     first = login(pop3)
@@ -451,6 +469,7 @@ def test_quit_has_let_go_before_it_is_answered(pop3: Bench) -> None:
 # -- mail that others touch ---------------------------------------------------------------
 
 
+@rfc("1939", "4", 3)
 def test_numbers_stay_while_others_deliver_and_remove(pop3: Bench) -> None:
     """RFC 1939 §3: the session's view does not change."""
     pop3.put("alice", *MESSAGES)
@@ -484,6 +503,7 @@ def test_a_bug_is_answered_with_its_id_and_the_session_goes_on(
 # -- the loop -----------------------------------------------------------------------------
 
 
+@rfc("2449", "6.6", 1)
 def test_pipelining(pop3: Bench) -> None:
     """RFC 2449 §6.6: all commands at once, all replies in order."""
     pop3.put("alice", *MESSAGES)
@@ -515,6 +535,7 @@ def test_long_lines_and_wrong_commands_are_counted(pop3: Bench) -> None:
     assert session.rest() == b""
 
 
+@rfc("2449", "4", 1)
 def test_commands_of_255_octets_are_understood(pop3: Bench) -> None:
     """RFC 2449 §4."""
     session = pop3.start()
@@ -522,6 +543,8 @@ def test_commands_of_255_octets_are_understood(pop3: Bench) -> None:
     assert session.ask(b"USER " + b"x" * 248).startswith(b"+OK")
 
 
+@rfc("1939", "6", 1)
+@rfc("1939", "3", 7)
 def test_autologout_without_a_word(pop3: Bench) -> None:
     """RFC 1939 §3: no UPDATE, no reply; before and after the login."""
     pop3.put("alice", *MESSAGES)
@@ -620,6 +643,7 @@ def test_poplib(pop3: Bench) -> None:
     assert seen(pop3) == [True, True]
 
 
+@rfc("1939", "11", 1)
 def test_big_message(pop3: Bench) -> None:
     """Pieces are stuffed across their ends; every line of this one begins with dots."""
     message = b"Subject: big\r\n\r\n" + b"".join(
