@@ -10,6 +10,7 @@ cdef class Arguments:
     cdef uint32_t index         # next token
     cdef uint32_t last          # octet behind what was read
     cdef public bint utf8       # quoted strings must be UTF-8 (RFC 6855 §3, RFC 9051 §9)
+    cdef public object quirks   # core.quirks.Quirks: what is let through for clients
     cdef bint opened            # what was read last is a list's parenthesis
 
     cdef const uint8_t *octets(self) noexcept nogil

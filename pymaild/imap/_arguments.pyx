@@ -24,10 +24,14 @@ from pymaild._parser cimport (
 from pymaild.imap._dates cimport DATE_TIME_SIZE, NO_DAY, parse_date_time, parse_day
 
 from pymaild._parser import BadSyntax
+from pymaild.core.quirks import Quirks
 
 cdef enum:
     NUMBER_MAX = 4294967295
     LONGEST_NUMBER = 19        # digits of a mod-sequence (RFC 7162 §7); they fit into 64 bits
+
+
+cdef object QUIRKS = Quirks()
 
 
 cdef object check_utf8(bytes value):
@@ -45,8 +49,9 @@ cdef class Arguments:
     (RFC 3501 §9, note 2), which the caller reads with :meth:`sp`.
     """
 
-    def __init__(self, Tokenizer source):
+    def __init__(self, Tokenizer source, quirks=QUIRKS):
         self.source = source
+        self.quirks = quirks
 
     cpdef void rewind(self):
         """Start at the tag of the command the tokenizer has met."""

@@ -56,7 +56,7 @@ class Program:
     def read(cls, session: ImapSession, context: Context) -> Self:
         """Read the text of a context once more. Raises BadSyntax and Refused."""
         reader = Reader.of(
-            session, reread(context.origin.text, session.settings, session.modes.utf8)
+            session, reread(context.origin.text, session)
         )
         reader.facts = Facts(given=iter(context.facts))
         reader.charset_given()

@@ -51,7 +51,7 @@ class Filters:
     def arguments(self, program: str) -> Arguments:
         """Return a cursor over a program. Raises BadSyntax."""
         text = program.encode("latin-1")
-        return reread(text, self.session.settings, self.session.modes.utf8)
+        return reread(text, self.session)
 
 
 def undefined(name: str) -> Refused:

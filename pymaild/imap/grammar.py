@@ -10,7 +10,12 @@ from pymaild.imap._arguments import Arguments
 
 def mailbox(args: Arguments) -> str:
     """mailbox (RFC 3501 §9): the name as a client means it, INBOX in any case."""
-    return _canonical(names.decode(args.astring(), args.utf8))
+    return _canonical(name(args, args.astring()))
+
+
+def name(args: Arguments, wire: bytes) -> str:
+    """Return the name, or the pattern, that a client means (RFC 3501 §5.1.3)."""
+    return names.decode(wire, args.utf8, args.quirks.raw_names)
 
 
 def new_name(args: Arguments) -> bytes:
@@ -78,11 +83,11 @@ def names_list(args: Arguments) -> list[bytes]:
 def patterns(args: Arguments) -> list[str]:
     """One list-mailbox, or several in parentheses (RFC 5258 §6, mbox-or-pat)."""
     if args.peek() != LIST_BEGIN:
-        return [names.decode(args.list_mailbox(), args.utf8)]
+        return [name(args, args.list_mailbox())]
     found = []
     args.open()
     while args.item():
-        found.append(names.decode(args.list_mailbox(), args.utf8))
+        found.append(name(args, args.list_mailbox()))
     if not found:
         raise BadSyntax("Expected a mailbox pattern")
     return found

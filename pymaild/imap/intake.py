@@ -27,7 +27,7 @@ class Intake:
     def _begin(self) -> None:
         settings = self._session.settings
         self.tokens = Tokenizer(settings.command_size, settings.nesting)
-        self.args = Arguments(self.tokens)
+        self.args = Arguments(self.tokens, self._session.quirks)
 
     def line(self) -> bytes:
         """Return a line that is no command, in the middle of one. Raises BadSyntax."""

@@ -14,9 +14,15 @@ LARGEST_MODSEQ = (1 << 63) - 1  # RFC 7162 §7
 
 
 def modseq(args: Arguments) -> int:
-    """Read a mod-sequence behind a space. 0 is let through where RFC 7162 §7 has it positive,
-    since clients that know nothing yet ask for all that changed since then (2026-11).
-    """
+    """Read mod-sequence-value (RFC 7162 §7) behind a space."""
+    value = modseq_or_zero(args)
+    if not value and not args.quirks.zero_modseq:
+        raise BadSyntax("Expected a mod-sequence above 0")
+    return value
+
+
+def modseq_or_zero(args: Arguments) -> int:
+    """Read mod-sequence-valzer (RFC 7162 §7) behind a space."""
     args.sp()
     return args.number(LARGEST_MODSEQ)
 
@@ -33,7 +39,7 @@ FETCH: _Table = {
     b"VANISHED": lambda args: True,  # RFC 7162 §3.2.6
     b"PARTIAL": _partial,  # RFC 9394 §3.3
 }
-STORE: _Table = {b"UNCHANGEDSINCE": modseq}  # RFC 7162 §3.1.3
+STORE: _Table = {b"UNCHANGEDSINCE": modseq_or_zero}  # RFC 7162 §3.1.3
 
 
 def read(args: Arguments, table: _Table) -> dict[bytes, Any]:

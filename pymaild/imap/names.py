@@ -7,12 +7,14 @@ from pymaild.core.errors import Code, Refused
 from pymaild.mime import utf7
 
 
-def decode(wire: bytes, utf8: bool = False) -> str:
+def decode(wire: bytes, utf8: bool = False, raw: bool = True) -> str:
     """Return the name a client means; ``utf8``: it has switched to UTF-8, where "&" is itself.
 
-    Other clients get "&" wrong: what is not modified UTF-7 is taken as it stands, and raw
-    UTF-8 is what it looks like (RFC 6855 §3). Octets that are neither raise BadSyntax.
+    Other clients get "&" wrong: with ``raw``, what is not modified UTF-7 is taken as it stands,
+    and raw UTF-8 is what it looks like (RFC 6855 §3). Octets that are neither raise BadSyntax.
     """
+    if not (utf8 or raw):
+        return _modified(wire)
     if wire.isascii():
         if b"&" in wire and not utf8:
             try:
@@ -24,6 +26,13 @@ def decode(wire: bytes, utf8: bool = False) -> str:
         return wire.decode("utf-8")
     except UnicodeDecodeError:
         raise BadSyntax("Mailbox name is neither modified UTF-7 nor UTF-8") from None
+
+
+def _modified(wire: bytes) -> str:
+    try:
+        return utf7.decode(wire, strict=False)
+    except ValueError:
+        raise BadSyntax("Mailbox name is not modified UTF-7") from None
 
 
 def decode_new(wire: bytes, utf8: bool = False) -> str:

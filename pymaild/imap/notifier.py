@@ -55,7 +55,7 @@ class Notifier:
         group = self.wishes.selected
         self._plan = None
         if group is not None and group.fetch:
-            args = reread(group.fetch.encode("latin-1"), session.settings, session.modes.utf8)
+            args = reread(group.fetch.encode("latin-1"), session)
             self._plan = items.plan(args, by_uid=False)
 
     # -- setting up ------------------------------------------------------------------------

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pymaild._parser import COMMAND, LITERAL, BadSyntax, Tokenizer
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.settings import ImapSettings
+
+if TYPE_CHECKING:
+    from pymaild.imap.session import ImapSession
 
 
-def reread(text: bytes, settings: ImapSettings, utf8: bool) -> Arguments:
+def reread(text: bytes, session: ImapSession) -> Arguments:
     """Return a cursor before ``text``: arguments of a command, literals in their place.
 
     Raises BadSyntax where that is no such thing.
     """
-    tokens = Tokenizer(settings.command_size, settings.nesting)
+    tokens = Tokenizer(session.settings.command_size, session.settings.nesting)
     tokens.feed(b"a " + text + b"\r\n")
     while (met := tokens.next()) == LITERAL:
         tokens.keep()
     if met != COMMAND or not tokens.idle:
         raise BadSyntax("These are not arguments")
-    args = Arguments(tokens)
-    args.utf8 = utf8
+    args = Arguments(tokens, session.quirks)
+    args.utf8 = session.modes.utf8
     args.rewind()
     args.tag()
     args.sp()

@@ -62,7 +62,7 @@ class Reader:
         """A reader of keys for the selected mailbox."""
         reader = cls.elsewhere(session, args, session.current)
         reader.saved = [(low, high) for low, high in session.record.saved]
-        reader.strict = not session.settings.absent_numbers
+        reader.strict = not session.quirks.absent_numbers
         return reader
 
     @classmethod
@@ -168,7 +168,7 @@ class Reader:
 
     def _guess(self, octets: bytes) -> str:
         """Without CHARSET strings are ASCII; clients send what they like."""
-        if not self.settings.raw_search:
+        if not self.args.quirks.raw_search:
             return octets.decode("ascii")
         try:
             return octets.decode()

@@ -23,7 +23,7 @@ from pymaild.imap.modes import Modes
 from pymaild.imap.notifier import Notifier
 from pymaild.imap.progress import Progress
 from pymaild.imap.record import ImapRecord
-from pymaild.imap.responses import refusal, text
+from pymaild.imap.responses import refusal, speech, text
 from pymaild.imap.resume import resume
 from pymaild.imap.selection import GONE, Gone, Selection
 from pymaild.imap.sets import UIDREQUIRED
@@ -47,6 +47,7 @@ class ImapSession:
         self.stream = stream
         self.services: Services[ImapSettings] = services
         self.settings: ImapSettings = services.settings
+        self.quirks = services.quirks
         self.write = stream.write
         self.tag = b"*"
         self.command = ""  # the one under way
@@ -136,7 +137,7 @@ class ImapSession:
 
     def select(self, selected: Selected) -> Selection:
         """Go to the selected state."""
-        self.selection = Selection(selected, self.modes)
+        self.selection = Selection(selected, self.modes, self.say)
         self.added.clear()
         if self.notifier is not None:
             self.notifier.selected(selected.mailbox.name)
@@ -166,8 +167,14 @@ class ImapSession:
     def _switch(self) -> None:
         self.modes = Modes.of(self.record.enabled)
         self.intake.args.utf8 = self.modes.utf8
+        self.say = speech(self.record.language)
         if self.selection is not None:
-            self.selection.modes = self.modes
+            self.selection.modes, self.selection.say = self.modes, self.say
+
+    def speak(self, language: str) -> None:
+        """Say texts in this language from now on (RFC 5255 §3.2)."""
+        self.record.language = language
+        self._switch()
 
     def mailbox_name(self, name: str) -> bytes:
         """Return a mailbox's name as this client reads it (RFC 9051 §5.1, RFC 6855 §3)."""
@@ -221,7 +228,8 @@ class ImapSession:
 
     def overflow(self) -> None:
         """Give up telling events, and say so (RFC 5465 §5.8)."""
-        self.write(b"* OK [NOTIFICATIONOVERFLOW] Events are no longer told\r\n")
+        told = self.say("Events are no longer told")
+        self.write(b"* OK [NOTIFICATIONOVERFLOW] %b\r\n" % told)
         self.notify(Wishes([]))
 
     def note(self, doing: str = "") -> None:
@@ -317,7 +325,11 @@ class ImapSession:
             outcomes.bug(self)
         else:
             self.record.bad = 0
-            self.write(self.tag + (row.ok if answer is None else b" OK %b\r\n" % answer))
+            self.write(self.tag + (self._ok(row) if answer is None else b" OK %b\r\n" % answer))
+
+    def _ok(self, row: Command) -> bytes:
+        """The usual OK: made beforehand where it is English."""
+        return row.ok if self.say is text else b" OK %b\r\n" % self.say(f"{row.name} completed")
 
     def _literal(self) -> None:
         """Decide about an announced literal before any of it is read."""
@@ -364,7 +376,10 @@ class ImapSession:
 
     def bye(self, reason: str) -> None:
         """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""
-        self.write(b"* BYE %b\r\n" % text(reason))
+        self._bye(self.say(reason))
+
+    def _bye(self, reason: bytes) -> None:
+        self.write(b"* BYE %b\r\n" % reason)
         self.ending = Ending.CLOSED
 
     def _leave(self, reason: str) -> None:
@@ -386,7 +401,7 @@ class ImapSession:
             resume(self)
         except Refused as error:
             outcomes.log_refusal(self, error)
-            self.bye(refusal(error).decode("ascii"))
+            self._bye(refusal(error, self.say))
             return
         if not record.greeted:
             record.greeted = True

@@ -39,7 +39,7 @@ class ImapSettings:
         Duration(1800.0),
         "How long a client that has logged in may say nothing. RFC 3501 asks for 30 minutes "
         "at least. IDLE does not count as silence.",
-        low=1,
+        low=1800,
     )
     keep_alive: Duration = setting(
         Duration(120.0),
@@ -49,22 +49,6 @@ class ImapSettings:
     )
     max_bad: int = setting(20, "Faulty commands in a row before the connection is closed.", low=1)
     max_auth_failures: int = setting(10, "Failed logins before the connection is closed.", low=1)
-    absent_numbers: bool = setting(
-        True,
-        "SEARCH for the numbers of messages that do not exist finds nothing. RFC 3501 §9 "
-        "(seq-number) would have an error, but clients search in ranges they remember (2026-11).",
-    )
-    raw_search: bool = setting(
-        True,
-        "Search strings beyond ASCII without CHARSET are read as UTF-8, and where they are not, "
-        "as Latin-1. RFC 3501 §6.4.4 knows ASCII only, but clients leave CHARSET out (2026-11).",
-    )
-    append_8bit_headers: bool = setting(
-        True,
-        "APPEND takes messages with octets beyond ASCII in their header from any client. RFC 6855 "
-        "§4 has them refused before ENABLE UTF8=ACCEPT or IMAP4rev2, but old mail has such "
-        "headers, and programs that copy mailboxes stop at it (2026-11).",
-    )
     progress_interval: Duration = setting(
         Duration(10.0),
         "How often a client is told that its command is still under way (INPROGRESS), when that "

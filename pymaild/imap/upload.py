@@ -85,7 +85,7 @@ class Upload:
 
     def _text(self, pieces: Iterable[bytes]) -> Draft:
         """Store octets that may have any line ends."""
-        if not self._session.modes.utf8 and not self._session.settings.append_8bit_headers:
+        if not self._session.modes.utf8 and not self._session.quirks.append_8bit_headers:
             pieces = _without_8bit_header(pieces)
         draft = self._mailbox.write(pieces)
         if draft.size == 0:

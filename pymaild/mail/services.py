@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from pymaild.core.quirks import Quirks
 from pymaild.core.session import Board, SessionRecord, Stream, User
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ class Services(Generic[Settings]):
     spool: str
     become: Callable[[SessionRecord], Stream] | None = None  # runs a session as its system user
     deflate: Callable[[bytes], None] | None = None
+    quirks: Quirks = field(default_factory=Quirks)
     starttls: bool = True  # a tls role stands by: STARTTLS and STLS may be offered

@@ -10,7 +10,7 @@ from pymaild.core.errors import Refused
 from pymaild.core.session import Ending
 from pymaild.pop3 import login
 from pymaild.pop3.capabilities import announced
-from pymaild.pop3.framing import first_lines, framed, with_empty_line
+from pymaild.pop3.framing import first_lines, framed, with_empty_line, with_end_of_header
 from pymaild.pop3.record import State
 from pymaild.pop3.uidl import UidlFormat
 
@@ -120,7 +120,10 @@ def retr(session: Pop3Session, arguments: Arguments) -> None:
     if source is None:
         raise Refused(None, "No such message")
     session.ok(f"{source.size} octets")
-    session.body(framed(source.pieces()))
+    pieces = source.pieces()
+    if session.services.quirks.pop3_end_of_header:
+        pieces = with_end_of_header(pieces)
+    session.body(framed(pieces))
     session.record.retrieved += 1
     session.record.octets += source.size
     if session.services.settings.mark_seen:
@@ -172,14 +175,16 @@ class Command:
         """Split what follows the keyword. Raises Invalid when there are too many or too few."""
         found = [rest] if self.raw and rest else rest.split()
         if not self.least <= len(found) <= self.most:
-            raise Invalid(f"{self.name.decode()} takes {_amount(self.least, self.most)}")
+            raise Invalid(_takes(self.name.decode(), self.least, self.most))
         return found
 
 
-def _amount(least: int, most: int) -> str:
+def _takes(name: str, least: int, most: int) -> str:
     if most == 0:
-        return "no argument"
-    return f"{least} arguments" if least == most else f"{least} to {most} arguments"
+        return f"{name} takes no argument"
+    if least == most:
+        return f"{name} takes {least} arguments"
+    return f"{name} takes {least} to {most} arguments"
 
 
 _BEFORE = frozenset({State.AUTHORIZATION})

@@ -33,6 +33,17 @@ def with_empty_line(header: bytes) -> bytes:
     return header + (b"\r\n" if not header or header.endswith(b"\r\n") else b"\r\n\r\n")
 
 
+def with_end_of_header(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Add the empty line behind a message that is nothing but a header."""
+    tail, ended = b"\r\n", False  # a message that begins with the empty line has no header
+    for piece in pieces:
+        ended = ended or b"\r\n\r\n" in tail + piece
+        tail = (tail + piece[-3:])[-3:]
+        yield piece
+    if not ended:
+        yield b"\r\n" if tail.endswith(b"\r\n") else b"\r\n\r\n"
+
+
 def first_lines(pieces: Iterable[bytes], count: int) -> Iterator[bytes]:
     """Cut pieces of text behind their ``count``-th line."""
     if count <= 0:

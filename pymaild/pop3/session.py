@@ -256,7 +256,8 @@ class Pop3Session:
         """RFC 5034 §4 keeps commands short; clients put tokens into them all the same."""
         settings = self.services.settings
         before = self.record.state == State.AUTHORIZATION
-        return max(settings.command_size, settings.sasl_size if before else 0)
+        longer = before and self.services.quirks.pop3_long_auth
+        return max(settings.command_size, settings.sasl_size if longer else 0)
 
     def _timeout(self) -> float:
         if self.record.user is None:

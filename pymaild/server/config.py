@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.config_file import read_config
+from pymaild.core.quirks import Quirks
 from pymaild.imap.settings import ImapSettings
 from pymaild.lmtp.settings import LmtpSettings
 from pymaild.mail.settings import MailSettings
@@ -32,6 +33,7 @@ class Config:
     imap: ImapSettings
     pop3: Pop3Settings
     lmtp: LmtpSettings
+    quirks: Quirks
     path: str = ""
 
 

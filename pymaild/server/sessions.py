@@ -130,6 +130,7 @@ class Sessions:
             spool=config.server.spool,
             become=self._become,
             deflate=partial(self._deflate, stream) if config.server.deflate_processes else None,
+            quirks=config.quirks,
             starttls=bool(config.tls.certificates),
         )
 

@@ -369,7 +369,7 @@ UTF8 = "Subject: Grüße\r\nFrom: jörg@example.org\r\n\r\nbody\r\n".encode()
     ],
 )
 def test_an_8bit_header_needs_enable(imap: ImapBench, message: bytes) -> None:
-    imap.configure(append_8bit_headers=False)
+    imap.switch(append_8bit_headers=False)
     client = imap.login()
     plain = b"APPEND INBOX {%d+}\r\n%b" % (len(message), message)
     catenated = b"APPEND INBOX CATENATE (TEXT {%d+}\r\n%b)" % (len(message), message)
@@ -401,7 +401,7 @@ def test_utf8_headers_are_told_back(imap: ImapBench, name: str) -> None:
 
 
 def test_where_old_mail_has_to_come_in(imap: ImapBench) -> None:
-    imap.configure(append_8bit_headers=True)
+    imap.switch(append_8bit_headers=True)
     imap.login().appended("INBOX", UTF8)
 
 

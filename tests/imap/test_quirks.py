@@ -93,7 +93,7 @@ SWITCHES = [
 def test_switch(mail: ImapBench, switch: str, command: str) -> None:
     """RFC 3501 §9 (seq-number), §6.4.4: each leniency can be turned off by its name."""
     mail.select().ok(command)
-    mail.configure(**{switch: False})
+    mail.switch(**{switch: False})
     client = mail.select()
     assert client.command(command).status in ("BAD", "NO")
     client.ok("SEARCH 1:3 FROM ann UID 1:500")

@@ -95,7 +95,7 @@ def test_the_selected_mailbox_is_searched_as_the_client_knows_it(
 @rfc("7377", "2", 1, 2)
 @pytest.mark.parametrize("absent", [True, False])
 def test_numbers_beyond_the_end_are_no_error(mail: ImapBench, tree: Client, absent: bool) -> None:
-    mail.configure(absent_numbers=absent)
+    mail.switch(absent_numbers=absent)
     client = mail.select()
     assert found(client, "IN (personal) 2:3") == {"INBOX": "ALL 2:3"}
     assert found(client, "3:9") == {"INBOX": "ALL 3"}

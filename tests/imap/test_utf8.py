@@ -97,7 +97,7 @@ def test_search_with_a_charset_is_bad(mail: ImapBench) -> None:
 
 @rfc("6855", "4", 2)
 def test_a_header_in_utf8_is_refused_before_enable(imap: ImapBench) -> None:
-    imap.configure(append_8bit_headers=False)
+    imap.switch(append_8bit_headers=False)
     message = "Subject: Größe\r\n\r\nbody\r\n".encode()
     client = imap.login()
     client.send(b"x APPEND INBOX {%d+}\r\n%b\r\n" % (len(message), message))

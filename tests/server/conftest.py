@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from pymaild.auth.settings import AuthSettings
+from pymaild.core.quirks import Quirks
 from pymaild.imap.settings import ImapSettings
 from pymaild.lmtp.settings import LmtpSettings
 from pymaild.mail.settings import MailSettings
@@ -274,6 +275,7 @@ def make_config(base: Path) -> Config:
         mail=MailSettings(),
         imap=ImapSettings(),
         pop3=Pop3Settings(),
+        quirks=Quirks(),
         lmtp=LmtpSettings(),
     )
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 from pymaild.auth.client import AuthClient
 from pymaild.auth.server import serve
 from pymaild.auth.settings import AuthSettings
+from pymaild.core.quirks import Quirks
 from pymaild.core.session import Ending, SessionRecord, TlsFacts, User
 from pymaild.mail.account import Account
 from pymaild.mail.grants import Grants
@@ -195,6 +196,7 @@ class Bench:
         self.board = Board()
         self.mail = MailSettings(fsync=False)
         self.settings = settings
+        self.quirks = Quirks()
         self.auth = Auth(folder, **auth)
         self.spool = folder / "spool"
         self.spool.mkdir()
@@ -219,6 +221,10 @@ class Bench:
     def configure(self, **changes: Any) -> None:
         """Change settings of the protocol for the sessions to come."""
         self.settings = replace(self.settings, **changes)
+
+    def switch(self, **changes: bool) -> None:
+        """Change quirks for the sessions to come."""
+        self.quirks = replace(self.quirks, **changes)
 
     def user(self, name: str) -> User:
         mail = self.folder / "mail" / name / "Maildir"
@@ -264,6 +270,7 @@ class Bench:
             open_account=self.open_account,
             hostname=HOSTNAME,
             spool=str(self.spool),
+            quirks=self.quirks,
         )
 
     def record(self, **fields: Any) -> Any:

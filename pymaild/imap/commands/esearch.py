@@ -63,7 +63,7 @@ def _search(session: ImapSession, name: str, text: bytes, returns: Returns) -> N
         return
     try:
         with _opened(session, name) as selection:
-            args = reread(text, session.settings, session.modes.utf8)
+            args = reread(text, session)
             _find(session, selection, Reader.elsewhere(session, args, selection), returns)
     except Refused as refused:
         if refused.code not in _PASSED_OVER:
@@ -75,13 +75,13 @@ def _opened(session: ImapSession, name: str) -> Iterator[Selection]:
     """Open a mailbox as EXAMINE does, for the time of a search."""
     selected = Selected.open(session.account, name, read_only=True)
     try:
-        yield Selection(selected, session.modes)
+        yield Selection(selected, session.modes, session.say)
     finally:
         selected.close()
 
 
 def _search_selected(session: ImapSession, text: bytes, returns: Returns) -> None:
-    reader = Reader.of(session, reread(text, session.settings, session.modes.utf8))
+    reader = Reader.of(session, reread(text, session))
     reader.strict = False  # RFC 7377 §2
     reader.facts = Facts() if returns.update else None
     found = _find(session, session.current, reader, returns)

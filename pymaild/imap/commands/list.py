@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.core.errors import Refused, StorageFailure
-from pymaild.imap import grammar, names
+from pymaild.core.quirks import Quirks
+from pymaild.core.texts import CATALOGUES
+from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.acl import rights_of
 from pymaild.imap.commands.metadata import read_entries, response
@@ -238,12 +240,25 @@ def lsub(session: ImapSession, args: Arguments) -> None:
     found = _subscribed(subscribed, match, separator if pattern.endswith("%") else "")
     for name in sorted(found, key=lambda name: (name != "INBOX", name)):
         entry = tree.by_name.get(name)
-        told = attributes(entry) if entry and found[name] else [b"\\Noselect"]
+        told = [b"\\Noselect"]
+        if found[name]:
+            told = _of_subscribed(entry, session.quirks)
         session.write(line(session, name, told, label=b"LSUB"))
+
+
+def _of_subscribed(entry: Entry | None, quirks: Quirks) -> list[bytes]:
+    """What LSUB tells of a name that is subscribed."""
+    told = attributes(entry) if entry is not None else [b"\\Noselect"]
+    uses = entry.special.encode("ascii").split() if entry is not None else []
+    left_out = [] if quirks.lsub_special_use else uses
+    left_out += [] if quirks.lsub_noselect else [b"\\Noselect"]
+    return [attribute for attribute in told if attribute not in left_out]
 
 
 def xlist(session: ImapSession, args: Arguments) -> None:
     """XLIST: what Gmail had before RFC 6154, and some clients still ask for."""
+    if not session.quirks.xlist:
+        raise BadSyntax("Unknown command")
     reference, pattern = _one_pattern(args)
     request = Request(reference, [pattern])
     for found in _names(session, request, session.account.entries()):
@@ -258,7 +273,7 @@ def _one_pattern(args: Arguments) -> tuple[str, str]:
     args.sp()
     reference = grammar.mailbox(args)
     args.sp()
-    pattern = names.decode(args.list_mailbox(), args.utf8)
+    pattern = grammar.name(args, args.list_mailbox())
     args.end()
     return reference, pattern
 
@@ -266,11 +281,23 @@ def _one_pattern(args: Arguments) -> tuple[str, str]:
 def namespace(session: ImapSession, args: Arguments) -> None:
     """NAMESPACE (RFC 2342 §5): one's own mailboxes, those of other users, and shared ones."""
     args.end()
+    tell_namespaces(session)
+
+
+def tell_namespaces(session: ImapSession) -> None:
+    """NAMESPACE, with what prefixes are called in the client's language (RFC 5255 §3.4)."""
     account = session.account
     separator = string(account.separator.encode())
+    catalogue = CATALOGUES.get(session.record.language)
+
+    def translation(prefix: str) -> bytes:
+        name = catalogue.names.get(prefix.removesuffix(account.separator)) if catalogue else None
+        if name is None:
+            return b""
+        return b' "TRANSLATION" (%b)' % session.mailbox_name(name + account.separator)
 
     def told(prefix: str) -> bytes:
-        return b"((%b %b))" % (session.mailbox_name(prefix), separator)
+        return b"((%b %b%b))" % (session.mailbox_name(prefix), separator, translation(prefix))
 
     others, shared = (p and told(p) for p in (account.others_prefix, account.shared_prefix))
     kinds = (told(account.prefix), others or b"NIL", shared or b"NIL")

@@ -53,14 +53,14 @@ class Plan:
 
 
 #: Clients ask for the same few mailboxes again and again: their plans are kept by their text.
-_PLANS: dict[tuple[bytes, bool], Plan] = {}
+_PLANS: dict[tuple[bytes, bool, bool], Plan] = {}
 _MOST_PLANS = 256
 _LONGEST_KEPT = 256  # octets
 
 
 def status(session: ImapSession, args: Arguments) -> None:
     """STATUS (RFC 3501 §6.3.10)."""
-    session.write(answer(session, _plan(args, session.modes.utf8)))
+    session.write(answer(session, _plan(args)))
 
 
 def answer(session: ImapSession, plan: Plan) -> bytes:
@@ -91,27 +91,28 @@ def read_items(args: Arguments) -> dict[bytes, None]:
     return items
 
 
-def _plan(args: Arguments, utf8: bool) -> Plan:
+def _plan(args: Arguments) -> Plan:
     text = args.rest()
-    plan = _PLANS.get((text, utf8))
+    key = text, args.utf8, args.quirks.raw_names
+    plan = _PLANS.get(key)
     if plan is not None:
         args.finish()
         return plan
-    plan = _read(args, utf8)
+    plan = _read(args)
     if len(text) <= _LONGEST_KEPT:
         if len(_PLANS) >= _MOST_PLANS:
             _PLANS.clear()
-        _PLANS[text, utf8] = plan
+        _PLANS[key] = plan
     return plan
 
 
-def _read(args: Arguments, utf8: bool) -> Plan:
+def _read(args: Arguments) -> Plan:
     args.sp()
     name = grammar.mailbox(args)
     args.sp()
     items = read_items(args)
     args.end()
-    return planned(name, items, utf8)
+    return planned(name, items, args.utf8)
 
 
 def _claimed(session: ImapSession) -> int:
