@@ -244,6 +244,19 @@ def test_more_replies_than_are_kept(imap: ImapBench) -> None:
             assert told(client, f'"" m{number}') == {f"m{number}": LEAF}
 
 
+@rfc("5258", "4", 3, 4)
+@rfc("5258", "8", 1)
+@rfc("3348", "3", 1, 2, 6, 7)
+def test_children_that_are_hidden_are_not_hinted_at(imap: ImapBench) -> None:
+    alice, bob = imap.login(), imap.login("bob")
+    alice.ok("CREATE a/b")
+    alice.ok("CREATE a")
+    alice.ok("SETACL a bob lr")
+    assert told(bob, '"" Users/alice/%') == {"Users/alice/a": LEAF}
+    alice.ok("SETACL a/b bob l")
+    assert told(bob, '"" Users/alice/a') == {"Users/alice/a": INNER}
+
+
 # -- STATUS, METADATA (RFC 5819, RFC 9590) -------------------------------------------------------
 
 

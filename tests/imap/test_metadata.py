@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pymaild.core.session import Ending
+from pymaild.core.settings import Size
 from tests.imap.conftest import Client, ImapBench
 from tests.support.rfc import rfc
 
@@ -150,7 +151,7 @@ def test_maxsize(alice: Client) -> None:
 @pytest.mark.parametrize("place", ["a", '""'])
 def test_limits(imap: ImapBench, alice: Client, place: str) -> None:
     """What is refused changes nothing, not even the entries that would have fitted."""
-    imap.mail = replace(imap.mail, metadata_size=1024, metadata_entries=10)
+    imap.mail = replace(imap.mail, metadata_size=Size(1024), metadata_entries=10)
     client = imap.login()
     for number in range(9):
         client.ok(f'SETMETADATA {place} (/private/vendor/x/{number} "{"v" * 1024}")')

@@ -166,6 +166,7 @@ def test_a_new_mailbox_of_a_subtree_is_watched(mail: ImapBench) -> None:
 
 @rfc("5465", "5.6", 1, 2, 3)
 @rfc("5465", "5.7", 1, 2, 3)
+@rfc("5464", "4.4", 2)
 def test_metadata(mail: ImapBench) -> None:
     client = watching(mail, "(personal (MailboxMetadataChange ServerMetadataChange))")
     other = mail.login(id="2")
