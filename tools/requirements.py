@@ -5,7 +5,5 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
-wanted = (
-    project["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else project["dependencies"]
-)
+wanted = project["optional-dependencies"][sys.argv[1]] if sys.argv[1:] else project["dependencies"]
 print("\n".join(wanted))

@@ -69,6 +69,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("UTF8=ACCEPT", AUTH, "RFC 6855 §3", enable=True),
     Capability("INPROGRESS", AUTH, "RFC 9585 §3"),
     Capability("ENABLE", ANY, "RFC 5161 §3.1"),
+    Capability("LANGUAGE", ANY, "RFC 5255 §3.1"),
     Capability("SASL-IR", NONAUTH, "RFC 4959 §3"),
     Capability("STARTTLS", NONAUTH, "RFC 3501 §6.2.1", lambda s: s.starttls_possible),
     Capability("LOGINDISABLED", NONAUTH, "RFC 3501 §6.2.3", _login_disabled),

@@ -55,9 +55,7 @@ class Program:
     @classmethod
     def read(cls, session: ImapSession, context: Context) -> Self:
         """Read the text of a context once more. Raises BadSyntax and Refused."""
-        reader = Reader.of(
-            session, reread(context.origin.text, session)
-        )
+        reader = Reader.of(session, reread(context.origin.text, session))
         reader.facts = Facts(given=iter(context.facts))
         reader.charset_given()
         key = reader.program()

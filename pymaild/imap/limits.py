@@ -66,7 +66,7 @@ class Limit:
         if self._exceeded(range(len(scope.view))):
             check(len(_candidates(key, scope)), self.most)
 
-    def ok(self, name: bytes, answer: bytes | None = None) -> bytes | None:
+    def ok(self, name: str, answer: bytes | None = None) -> bytes | None:
         """Return the text of the OK: ``answer``, or that some messages are left.
 
         An OK has one response code: where it has its own, an untagged NO says it.
@@ -74,16 +74,18 @@ class Limit:
         if not self._code:
             return answer
         if answer is None:
-            return b"%b %b went through the last messages" % (self._code, name)
+            return b"%b %b" % (
+                self._code,
+                self._session.say(f"{name} went through the last messages"),
+            )
         self.tell()
         return answer
 
     def tell(self) -> None:
         """Say in an untagged NO that some messages are left, if there are any."""
         if self._code:
-            self._session.write(
-                b"* NO %b Only the last messages were gone through\r\n" % self._code
-            )
+            told = self._session.say("Only the last messages were gone through")
+            self._session.write(b"* NO %b %b\r\n" % (self._code, told))
 
     def _exceeded(self, seqs: Sequence[int]) -> bool:
         return 0 < self.most < len(seqs)

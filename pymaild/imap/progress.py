@@ -33,11 +33,12 @@ class Progress:
         elif now < self._due:
             return
         else:
-            session.stream.offer(_notice(session.tag, done, goal))
+            session.stream.offer(_notice(session, done, goal))
         self._due = now + session.settings.progress_interval
 
 
-def _notice(tag: bytes, done: int, goal: int) -> bytes:
+def _notice(session: ImapSession, done: int, goal: int) -> bytes:
     """RFC 9585 §4: what is done is less than the goal, which is not 0."""
     numbers = b"%d %d" % (done, goal) if done < goal else b"NIL NIL"
-    return b'* OK [INPROGRESS ("%b" %b)] Still at work\r\n' % (tag, numbers)
+    told = session.say("Still at work")
+    return b'* OK [INPROGRESS ("%b" %b)] %b\r\n' % (session.tag, numbers, told)

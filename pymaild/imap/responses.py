@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from pymaild.core.errors import Refused
+from pymaild.core.texts import CATALOGUES
 
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}")
 _UNPRINTABLE = re.compile(r"[^ -~]+")
+_UNPRINTABLE_UTF8 = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
 _PIECE = 4096  # ranges of a set that are put together before they are written
 
 
@@ -30,10 +32,27 @@ def text(line: str) -> bytes:
     return _UNPRINTABLE.sub("?", line).encode("ascii") or b"-"
 
 
-def refusal(error: Refused) -> bytes:
+#: Makes a resp-text of a text in the language of a session.
+Say = Callable[[str], bytes]
+
+
+def speech(language: str) -> Say:
+    """Return what says texts in a language, "" for English: :func:`text`, which has no detour."""
+    catalogue = CATALOGUES.get(language)
+    if catalogue is None:
+        return text
+
+    def say(line: str) -> bytes:
+        """resp-text (RFC 5255 §3.5): UTF-8 without control characters."""
+        return _UNPRINTABLE_UTF8.sub("?", catalogue(line)).encode() or b"-"
+
+    return say
+
+
+def refusal(error: Refused, say: Say = text) -> bytes:
     """Code and text of a NO (RFC 5530)."""
     code = " ".join(filter(None, (error.code, error.argument))).encode("ascii")
-    return (b"[%b] " % code if code else b"") + text(error.text)
+    return (b"[%b] " % code if code else b"") + say(error.text)
 
 
 def sequence_set(numbers: Iterable[int]) -> bytes:

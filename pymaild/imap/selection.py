@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
 from pymaild.imap.modes import Modes
-from pymaild.imap.responses import runs, sequence_set, vanished
+from pymaild.imap.responses import Say, runs, sequence_set, text, vanished
 from pymaild.mail.flags import NAMES, Flags
 from pymaild.mail.rights import Rights
 
@@ -30,13 +30,14 @@ class Selection:
     """What stands between the mail layer's :class:`Selected` and the wire.
 
     Nothing in here outlives a command but caches: the record holds what makes a Selection.
-    ``modes`` are those of the session; ``numbered`` says that the command under way named
-    messages by sequence numbers, where its row in the table does not say so.
+    ``modes`` are those of the session, ``say`` its language; ``numbered`` says that the command
+    under way named messages by sequence numbers, where its row in the table does not say so.
     """
 
-    def __init__(self, selected: Selected, modes: Modes) -> None:
+    def __init__(self, selected: Selected, modes: Modes, say: Say = text) -> None:
         self.selected = selected
         self.modes = modes
+        self.say = say
         self.numbered = False
         self.quiet = False  # NOTIFY does not ask for changes of flags (RFC 5465 §5.1)
         self.mailbox = selected.mailbox
@@ -108,7 +109,8 @@ class Selection:
 
     def _tell_flags(self, write: Write) -> None:
         write(b"* FLAGS %b\r\n" % self.flag_list())
-        write(b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % self.permanent_flags())
+        kept = self.say("Flags kept")
+        write(b"* OK [PERMANENTFLAGS %b] %b\r\n" % (self.permanent_flags(), kept))
 
     def _foreign_rights(self) -> Rights | None:
         """The user's rights where the mailbox is another's, else None."""
@@ -174,7 +176,7 @@ class Selection:
 
     def highest(self, text: str = "Highest") -> bytes:
         """An untagged OK with HIGHESTMODSEQ: all up to it has been told (RFC 7162 §3.1.2.1)."""
-        return b"* OK [HIGHESTMODSEQ %d] %b\r\n" % (self.modseq, text.encode())
+        return b"* OK [HIGHESTMODSEQ %d] %b\r\n" % (self.modseq, self.say(text))
 
     @property
     def modseq(self) -> int:

@@ -30,6 +30,7 @@ FIELDS = frozenset(
 #: The fields whose decoded text is kept for SEARCH, in the order of ``keys``.
 KEYS = (b"SUBJECT", b"FROM", b"TO", b"CC", b"BCC")
 
+SEAL = 8  # octets of check and length in front of a sealed part
 LARGEST = 1 << 20  # octets of an entry; a message whose entry is larger is not cached
 
 
@@ -108,4 +109,4 @@ def decode(octets: bytes) -> Entry | None:
     return Entry(*pieces)
 
 
-__all__ = ["FIELDS", "KEYS", "LARGEST", "Entry", "build", "decode", "encode", "sealed"]
+__all__ = ["FIELDS", "KEYS", "LARGEST", "SEAL", "Entry", "build", "decode", "encode", "sealed"]

@@ -70,6 +70,11 @@ class MailSettings:
     )
     quota_messages: int = setting(0, "How many messages each user may have. 0: no limit.")
     quota_mailboxes: int = setting(0, "How many mailboxes each user may have. 0: no limit.")
+    language: Literal["i-default", "en", "de"] = setting(
+        "i-default",
+        "The language for clients that leave the choice to the administrator (LANGUAGE default "
+        "of IMAP, LANG * of POP3). Others get the one they ask for, and English before that.",
+    )
     lock_timeout: Duration = setting(
         Duration(30.0),
         "How long a command waits for a mailbox that another process is changing.",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.place import become, environment, write
 from tests.support.served import Served
 
-from .conftest import needs
+from .conftest import MESSAGES, needs
 
 pytestmark = needs("mutt")
 
@@ -39,12 +42,26 @@ set sleep_time = 0
 """
 
 
-def mutt(server: Served, home: Path, keys: str) -> str:
-    """Open the INBOX, press ``keys`` and let mutt end by itself; returns its screen's octets."""
-    config = write(home / "muttrc", CONFIG.format(port=server.imap[1]))
+#: Every extension that mutt can make use of, and a cache in which it remembers what it has seen.
+EXTENSIONS = """
+set header_cache = "cache"
+set imap_condstore = yes
+set imap_qresync = yes
+set imap_deflate = {deflate}
+set imap_idle = yes
+set imap_fetch_chunk_size = 5
+"""
+
+
+def mutt(server: Served, home: Path, keys: str, more: str = "") -> str:
+    """Open the INBOX, press ``keys`` and let mutt end by itself; returns its screen's octets.
+
+    What it says to the server is in muttdebug0 of its home.
+    """
+    config = write(home / "muttrc", CONFIG.format(port=server.imap[1]) + more)
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        ["mutt", "-n", "-F", str(config), "-e", f"push {keys}"],
+        ["mutt", "-n", "-d", "3", "-F", str(config), "-e", f"push {keys}"],
         cwd=home,
         env=environment(home, LINES="50", COLUMNS="150", TERM="vt100"),
         stdin=terminal,
@@ -94,3 +111,48 @@ def test_read(server: Served, home: Path) -> None:
     with server.client("alice") as imap:
         imap.ok("SELECT INBOX")
         assert imap.ok("SEARCH SEEN").one("SEARCH").values[1:] == ["1"]
+
+
+def said(home: Path) -> str:
+    """What mutt and the server said to each other in the last session."""
+    return (home / ".muttdebug0").read_text(errors="replace")
+
+
+@pytest.mark.parametrize("deflate", ["no", "yes"])
+def test_coming_back_by_qresync(server: Served, home: Path, deflate: str) -> None:
+    """It enables QRESYNC, and the second session asks for what has changed since the first.
+
+    Meanwhile another client has flagged, removed and added messages.
+    """
+    more = EXTENSIONS.format(deflate=deflate)
+    mutt(server, home, "<first-entry><flag-message><quit>", more)
+    assert "ENABLE QRESYNC" in said(home)
+    with server.client("alice") as imap:
+        imap.ok("SELECT INBOX")
+        imap.ok("UID STORE 3 +FLAGS.SILENT (\\Deleted)")
+        imap.ok("EXPUNGE")
+        imap.ok("UID STORE 5 +FLAGS.SILENT (\\Answered)")
+        imap.appended("INBOX", b"Subject: from another\r\n\r\nbody\r\n")
+    keys = "<last-entry><flag-message><first-entry><next-entry><next-entry><flag-message><quit>"
+    mutt(server, home, keys, more)
+    told = said(home)
+    assert re.search(r"SELECT \"?INBOX\"? \(QRESYNC \(\d+ \d+", told)
+    assert "* VANISHED (EARLIER) 3" in told
+    assert ("COMPRESS DEFLATE" in told) == (deflate == "yes")
+    with server.client("alice") as imap:
+        imap.ok("SELECT INBOX")
+        flagged = imap.ok("UID SEARCH FLAGGED").one("SEARCH").values[1:]
+        assert flagged == ["1", "4", str(MESSAGES + 1)]
+
+
+def test_changes_by_condstore(server: Served, home: Path) -> None:
+    """Without QRESYNC it asks for the flags that have changed since the last time."""
+    more = EXTENSIONS.format(deflate="no").replace("imap_qresync = yes", "imap_qresync = no")
+    mutt(server, home, "<first-entry><quit>", more)
+    with server.client("alice") as imap:
+        imap.ok("SELECT INBOX")
+        imap.ok("UID STORE 5 +FLAGS.SILENT (\\Flagged)")
+    screen = mutt(server, home, "<first-entry><quit>", more)
+    assert "(CONDSTORE)" in said(home)
+    assert "CHANGEDSINCE" in said(home)
+    assert "!" in screen

@@ -17,6 +17,7 @@ ARGUMENTS = {
     "NOOP": "",
     "UIDBATCHES": " 500",
     "LOGOUT": "",
+    "LANGUAGE": " de",
     "ID": " NIL",
     "STARTTLS": "",
     "AUTHENTICATE": " PLAIN AGFsaWNlAHNlY3JldA==",
@@ -69,6 +70,9 @@ ARGUMENTS = {
     "MOVE": " 1 Archive",
     "UID MOVE": " 1 Archive",
 }
+
+#: What means something without arguments too.
+ALSO_BARE = {"LANGUAGE"}
 
 #: Where a command leads; all others stay where they are.
 LEADS = {
@@ -152,7 +156,8 @@ def test_command_with_wrong_arguments_is_bad(mail: ImapBench, name: str) -> None
         f"{name} {{1+}}\r\n\0",
     ]
     good = ARGUMENTS[name].removesuffix("\r\nDONE")
-    wrong += [name, f"{name}{good} x y (z)"] if good else [f"{name} x"]
+    wrong += [f"{name}{good} x y (z)"] if good else [f"{name} x"]
+    wrong += [name] if good and name not in ALSO_BARE else []
     for text in wrong:
         assert client.command(text).status == "BAD", text
         client.ok("NOOP")

@@ -12,9 +12,7 @@ from pymaild.index import History, Index, View
 from tests.index.test_view import fresh
 
 STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["add", "seen", "flagged", "word", "expunge"]), st.integers(0, 30)
-    ),
+    st.tuples(st.sampled_from(["add", "seen", "flagged", "word", "expunge"]), st.integers(0, 30)),
     min_size=1,
     max_size=40,
 )

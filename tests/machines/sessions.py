@@ -20,7 +20,7 @@ from .world import RECENT, Flags, Message, Picture, World, numbers
 NAMES = ("\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "\\Draft", "Work", "$Label1")
 LETTERS = {"S": "\\Seen", "F": "\\Flagged", "T": "\\Deleted", "D": "\\Draft", "R": "\\Answered"}
 #: What each of the sessions enables: they share the mailbox, not the dialect.
-DIALECTS = ("", "CONDSTORE", "QRESYNC")
+DIALECTS = ("", "CONDSTORE", "QRESYNC", "UIDONLY")
 
 who = st.integers(0, len(DIALECTS) - 1)
 picks = st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True)
@@ -30,7 +30,7 @@ yes_or_no = st.booleans()
 
 
 class Sessions(RuleBasedStateMachine):
-    """Three sessions of one user. ``server`` is set by the test."""
+    """Sessions of one user. ``server`` is set by the test."""
 
     server: ClassVar[Instance]
     users: ClassVar[int] = 0
@@ -127,6 +127,7 @@ class Sessions(RuleBasedStateMachine):
         self, index: int, which: list[int], sign: str, flags: Flags, by_uid: bool, quiet: bool
     ) -> None:
         session = self.sessions[index]
+        by_uid |= session.uidonly
         uids, target = self.target(session, which, by_uid)
         if uids:
             item = f"{sign}FLAGS{'.SILENT' * quiet} ({' '.join(sorted(flags))})"
@@ -213,6 +214,7 @@ class Sessions(RuleBasedStateMachine):
     @rule(index=who, which=picks, by_uid=yes_or_no, moves=yes_or_no)
     def copy_or_move(self, index: int, which: list[int], by_uid: bool, moves: bool) -> None:
         session = self.sessions[index]
+        by_uid |= session.uidonly
         uids, target = self.target(session, which, by_uid)
         if not uids:
             return
@@ -279,13 +281,16 @@ class Sessions(RuleBasedStateMachine):
     @rule(index=who, by_uid=yes_or_no)
     def fetch(self, index: int, by_uid: bool) -> None:
         session = self.sessions[index]
+        by_uid |= session.uidonly
         if session.uids:
-            items = "(UID FLAGS MODSEQ)" if session.enable else "(UID FLAGS)"
+            modseq = session.enable in ("CONDSTORE", "QRESYNC")
+            items = "(UID FLAGS MODSEQ)" if modseq else "(UID FLAGS)"
             session.run(f"{'UID ' * by_uid}FETCH 1:* {items}")
 
     @rule(index=who, by_uid=yes_or_no)
     def search(self, index: int, by_uid: bool) -> None:
         session = self.sessions[index]
+        by_uid |= session.uidonly
         known = self.world.ever if by_uid else set(range(1, len(session.uids) + 1))
         answer = session.run(f"{'UID ' * by_uid}SEARCH UNDELETED")
         assert {int(one) for one in answer.one("SEARCH").values[1:]} <= known

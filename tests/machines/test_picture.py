@@ -15,6 +15,7 @@ class Told(Picture):
 
     def __init__(self) -> None:
         self.uids, self.flags, self.modseqs, self.told = [2, 4, 0], {}, {}, {}
+        self.uidonly = False
 
     def hear(self, command: str, *replies: str) -> None:
         found = [parse(b"* " + reply.encode() + b"\r\n") for reply in replies]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.support.imap import Answer, Imap, Reply, pairs
 
@@ -59,13 +60,16 @@ QUIET = ("FETCH", "STORE", "SEARCH")
 
 
 class Picture:
-    """A session, and what its client believes: a UID for each message (0: not told yet),
-    and the flags and mod-sequences it was told, by UID.
+    """A session, and what its client believes.
+
+    ``uids``: a UID for each message, 0 where it was not told yet; those stand last where no
+    sequence numbers are told (UIDONLY). Flags and mod-sequences as they were told, by UID.
     """
 
     def __init__(self, client: Imap, enable: str = "") -> None:
         self.client = client
         self.enable = enable
+        self.uidonly = enable == "UIDONLY"
         self.uids: list[int] = []
         self.flags: dict[int, Flags] = {}
         self.modseqs: dict[int, int] = {}
@@ -103,6 +107,7 @@ class Picture:
             "VANISHED": self._vanished,
             "EXISTS": self._exists,
             "FETCH": self._fetch,
+            "UIDFETCH": self._uidfetch,
         }.get(reply.name)
         if believe:
             believe(reply)
@@ -116,16 +121,12 @@ class Picture:
         for uid in numbers(str(reply.values[-1])):
             if earlier(reply) and uid not in self.uids:
                 continue
-            if uid in self.uids:
-                self.uids.remove(uid)
-            else:
-                below = sum(one < uid for one in self.uids if one)
-                self.uids.pop(self.uids.index(0, self._behind(below)))
+            self.uids.pop(self.uids.index(uid) if uid in self.uids else self._unknown(uid))
 
-    def _behind(self, known: int) -> int:
-        """The place behind that many messages whose UIDs are known."""
-        places = [place for place, uid in enumerate(self.uids) if uid]
-        return places[known - 1] + 1 if known else 0
+    def _unknown(self, uid: int) -> int:
+        """The place of a message with this UID, among those whose UIDs were not told yet."""
+        below = [place for place, one in enumerate(self.uids) if 0 < one < uid]
+        return self.uids.index(0, below[-1] + 1 if below else 0)
 
     def _exists(self, reply: Reply) -> None:
         assert reply.number >= len(self.uids), "EXISTS got smaller without EXPUNGE"
@@ -134,9 +135,21 @@ class Picture:
     def _fetch(self, reply: Reply) -> None:
         values = pairs(reply.values[2])
         assert 1 <= reply.number <= len(self.uids), reply.raw
+        assert not self.uidonly, reply.raw
         uid = self._place(reply.number, values)
-        if not uid:
-            return
+        if uid:
+            self._learn(uid, values)
+
+    def _uidfetch(self, reply: Reply) -> None:
+        """RFC 9586 §3.3: the number is a UID, and nothing says where in the mailbox it stands."""
+        uid = reply.number
+        assert self.uidonly, reply.raw
+        if uid not in self.uids:
+            self.uids[self.uids.index(0)] = uid
+            self.uids.sort(key=lambda one: one or 1 << 32)
+        self._learn(uid, pairs(reply.values[2]))
+
+    def _learn(self, uid: int, values: dict[str, Any]) -> None:
         if "FLAGS" in values:
             flags = frozenset(map(str, values["FLAGS"])) - {RECENT}
             self.flags[uid] = self.told[uid] = flags
@@ -145,7 +158,7 @@ class Picture:
             assert modseq >= self.modseqs.get(uid, 1), f"MODSEQ of {uid} fell to {modseq}"
             self.modseqs[uid] = modseq
 
-    def _place(self, number: int, values: dict[str, object]) -> int:
+    def _place(self, number: int, values: dict[str, Any]) -> int:
         """The UID of a message by its number, learnt or known; a number never changes it."""
         known = self.uids[number - 1]
         uid = int(str(values.get("UID", known)))
@@ -159,7 +172,7 @@ class Picture:
         """Know of all there is, UIDs too."""
         assert self.run("NOOP").status == "OK"
         if 0 in self.uids:
-            before = self.uids[: self.uids.index(0)]
+            before = [0] if self.uidonly else self.uids[: self.uids.index(0)]
             self.run(f"UID FETCH {max(before, default=0) + 1}:* (UID FLAGS)")
         assert 0 not in self.uids, self.uids
 
@@ -168,8 +181,11 @@ class Picture:
         if len(self.uids) != len(world.inbox):
             return False
         sure = world.flags()
-        right = (uid in (0, true) for uid, true in zip(self.uids, sure, strict=True))
-        return all(right) and all(self.flags[uid] == sure[uid] for uid in sure if uid in self.flags)
+        if self.uidonly:
+            right = {uid for uid in self.uids if uid} <= set(sure)
+        else:
+            right = all(uid in (0, true) for uid, true in zip(self.uids, sure, strict=True))
+        return right and all(self.flags[uid] == sure[uid] for uid in sure if uid in self.flags)
 
 
 def earlier(reply: Reply) -> bool:

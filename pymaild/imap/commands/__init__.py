@@ -23,6 +23,7 @@ from pymaild.imap.commands.esearch import esearch
 from pymaild.imap.commands.expunge import expunge, uid_expunge
 from pymaild.imap.commands.fetch import fetch
 from pymaild.imap.commands.idle import again, idle
+from pymaild.imap.commands.language import language
 from pymaild.imap.commands.list import list_mailboxes, lsub, namespace, xlist
 from pymaild.imap.commands.mailboxes import create, delete, rename, subscribe, unsubscribe
 from pymaild.imap.commands.metadata import getmetadata, setmetadata
@@ -41,6 +42,7 @@ _TABLE: tuple[Command, ...] = (
     Command("NOOP", ANY, noop, "RFC 3501 §6.1.2"),
     Command("LOGOUT", ANY, logout, "RFC 3501 §6.1.3"),
     Command("ID", ANY, identify, "RFC 2971 §3.1", capability="ID"),
+    Command("LANGUAGE", ANY, language, "RFC 5255 §3.2", capability="LANGUAGE"),
     Command("STARTTLS", NONAUTH, starttls, "RFC 3501 §6.2.1", capability="STARTTLS"),
     Command("AUTHENTICATE", NONAUTH, authenticate, "RFC 3501 §6.2.2", capability="AUTH="),
     Command("LOGIN", NONAUTH, login, "RFC 3501 §6.2.3", announced=login_literal),

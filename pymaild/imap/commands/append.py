@@ -39,7 +39,7 @@ def append(session: ImapSession, args: Arguments) -> bytes:
         session.brought(mailbox, uids)
         code = _code(mailbox, mailbox.uidvalidity, uids)
     correct(session, name)
-    return b"%bAPPEND completed" % code
+    return code + session.say("APPEND completed")
 
 
 def _code(mailbox: Mailbox, uidvalidity: int, uids: Sequence[int]) -> bytes:
@@ -84,7 +84,7 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
         uidvalidity, new = source.replace(uid, target, message)
         session.brought(target, [new])
         code = _code(target, uidvalidity, [new])
-    session.write(b"* OK %bReplacement is ready\r\n" % code)
+    session.write(b"* OK %b%b\r\n" % (code, session.say("Replacement is ready")))
 
 
 def _replaced(session: ImapSession, args: Arguments, by_uid: bool) -> int:

@@ -112,7 +112,7 @@ def _accept(session: ImapSession, answer: Accepted) -> bytes:
         raise
     session.services.board.count("logins")
     log.info("login: %s", dialogue.who(record))
-    return b"[%b] Logged in" % announced(session)
+    return b"[%b] %b" % (announced(session), session.say("Logged in"))
 
 
 def _enter(session: ImapSession, user: User) -> None:

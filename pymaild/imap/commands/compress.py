@@ -24,7 +24,7 @@ def compress(session: ImapSession, args: Arguments) -> bytes:
     if not session.compress_possible:
         raise BadSyntax("COMPRESS is not offered here")
     session.ending = Ending.DEFLATE
-    return b"DEFLATE active"
+    return session.say("DEFLATE active")
 
 
 def begin(session: ImapSession) -> None:

@@ -24,7 +24,7 @@ def copy(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     in new/, where other programs announce them as mail that has just come (2026-11).
     """
     _, code = _transfer(session, args, by_uid)
-    return b"%b COPY completed" % code if code else None
+    return b"%b %b" % (code, session.say("COPY completed")) if code else None
 
 
 def move(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
@@ -32,8 +32,8 @@ def move(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     with Limit(session) as limit:
         moved, code = _transfer(session, args, by_uid, limit)
     if code:
-        session.write(b"* OK %b Moved\r\n" % code)
-    return limit.ok(b"MOVE", told(session, b"MOVE", moved))
+        session.write(b"* OK %b %b\r\n" % (code, session.say("Moved")))
+    return limit.ok("MOVE", told(session, "MOVE", moved))
 
 
 def _transfer(

@@ -19,7 +19,7 @@ def expunge(session: ImapSession, args: Arguments) -> bytes | None:
     """EXPUNGE (RFC 3501 §6.4.3); the loop tells what is gone."""
     args.end()
     session.current.require_writable("e")
-    return told(session, b"EXPUNGE", remove_deleted(session.current))
+    return told(session, "EXPUNGE", remove_deleted(session.current))
 
 
 def uid_expunge(session: ImapSession, args: Arguments) -> bytes | None:
@@ -30,17 +30,17 @@ def uid_expunge(session: ImapSession, args: Arguments) -> bytes | None:
     session.current.require_writable("e")
     with Limit(session) as limit:
         removed = remove_deleted(session.current, named, limit)
-    return limit.ok(b"UID EXPUNGE", told(session, b"UID EXPUNGE", removed))
+    return limit.ok("UID EXPUNGE", told(session, "UID EXPUNGE", removed))
 
 
-def told(session: ImapSession, name: bytes, removed: bool) -> bytes | None:
+def told(session: ImapSession, name: str, removed: bool) -> bytes | None:
     """Tell of the messages removed, and return the text of an OK with the mod-sequence that the
     mailbox has thereby (RFC 7162 §3.2.7); None for the usual one.
     """
     if not removed or not session.modes.qresync:
         return None
     session.tell(expunge=True)
-    return b"[HIGHESTMODSEQ %d] %b completed" % (session.current.modseq, name)
+    return b"[HIGHESTMODSEQ %d] %b" % (session.current.modseq, session.say(f"{name} completed"))
 
 
 def remove_deleted(

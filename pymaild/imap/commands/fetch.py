@@ -39,7 +39,7 @@ def fetch(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     if failure is not None and not (by_uid and failure.code == Code.EXPUNGEISSUED):
         limit.tell()
         raise failure
-    return limit.ok(b"FETCH")
+    return limit.ok("FETCH")
 
 
 def _check(session: ImapSession, modifiers: Modifiers, by_uid: bool) -> None:

@@ -73,7 +73,7 @@ class _Notified:
 def idle(session: ImapSession, args: Arguments) -> None:
     """IDLE (RFC 2177 §3): tell what happens until the client says DONE."""
     args.end()
-    session.write(b"+ idling\r\n")
+    session.write(b"+ %b\r\n" % session.say("idling"))
     again(session, args)
 
 
@@ -106,6 +106,6 @@ def _until_line(session: ImapSession, source: Source) -> bytes:
         elif event is Event.WATCH or time.monotonic() < due:
             source.look()
         else:
-            session.write(b"* OK Still here\r\n")
+            session.write(b"* OK %b\r\n" % session.say("Still here"))
             due = time.monotonic() + session.settings.keep_alive
     return line

@@ -35,7 +35,7 @@ def create(session: ImapSession, args: Arguments) -> bytes:
     session.account.create(name, uses)
     mailboxid = _new_mailboxid(session, name)
     correct(session, name)
-    return b"[MAILBOXID (%b)] CREATE completed" % mailboxid
+    return b"[MAILBOXID (%b)] %b" % (mailboxid, session.say("CREATE completed"))
 
 
 def _new_mailboxid(session: ImapSession, name: str) -> bytes:
@@ -69,7 +69,7 @@ def delete(session: ImapSession, args: Arguments) -> None:
     correct(session, name, gone=True)
     if session.selection is not None and not session.account.exists(session.record.mailbox):
         session.deselect()
-        session.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
+        session.write(b"* OK [CLOSED] %b\r\n" % session.say("The selected mailbox was deleted"))
 
 
 def rename(session: ImapSession, args: Arguments) -> None:

@@ -105,7 +105,8 @@ def _tell(
     fitting = {entry: v for entry, v in found.items() if v is None or len(v) <= largest}
     if fitting:
         session.write(response(session, name, fitting))
-    return b"[METADATA LONGENTRIES %d] GETMETADATA completed" % max(long) if long else None
+    told = session.say("GETMETADATA completed")
+    return b"[METADATA LONGENTRIES %d] %b" % (max(long), told) if long else None
 
 
 def _found(entries: Entries, wanted: Mapping[str, str], depth: int) -> dict[str, bytes | None]:

@@ -34,7 +34,7 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
             Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
     if reader.facts is not None:
         contexts.begin(session, contexts.Origin(text, by_uid), reader.facts, found)
-    return limit.ok(b"SEARCH")
+    return limit.ok("SEARCH")
 
 
 def cancel_update(session: ImapSession, args: Arguments) -> None:

@@ -32,15 +32,16 @@ def select(session: ImapSession, args: Arguments, read_only: bool = False) -> by
     args.end()
     if session.selection is not None:
         session.deselect()
-        session.write(b"* OK [CLOSED] Previous mailbox is closed\r\n")
+        session.write(b"* OK [CLOSED] %b\r\n" % session.say("Previous mailbox is closed"))
     if parameters:
         session.aware()
     selection = session.select(Selected.open(session.account, name, read_only))
     _introduce(session, selection, name)
     if b"QRESYNC" in parameters:
         resynchronize(session, parameters[b"QRESYNC"])
-    verb = b"EXAMINE" if read_only else b"SELECT"
-    return b"[%b] %b completed" % (b"READ-ONLY" if selection.read_only else b"READ-WRITE", verb)
+    code = b"READ-ONLY" if selection.read_only else b"READ-WRITE"
+    verb = "EXAMINE" if read_only else "SELECT"
+    return b"[%b] %b" % (code, session.say(f"{verb} completed"))
 
 
 def _parameters(session: ImapSession, args: Arguments) -> dict[bytes, Any]:
@@ -71,27 +72,27 @@ _PARAMETERS: dict[bytes, Callable[[Arguments], Any]] = {
 
 
 def _introduce(session: ImapSession, selection: Selection, asked: str) -> None:
-    selected = selection.selected
+    selected, say = selection.selected, session.say
     lines = [
         b"* FLAGS %b\r\n" % selection.flag_list(),
-        b"* OK [PERMANENTFLAGS %b] Flags kept\r\n" % selection.permanent_flags(),
+        b"* OK [PERMANENTFLAGS %b] %b\r\n" % (selection.permanent_flags(), say("Flags kept")),
         b"* %d EXISTS\r\n" % len(selected.view),
         *(_as_rev2(session, asked) if session.modes.rev2 else _as_rev1(session, selection)),
-        b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % selected.mailbox.uidvalidity,
-        b"* OK [UIDNEXT %d] Next UID\r\n" % selected.mailbox.status().uidnext,
-        _mailboxid(selection),
+        b"* OK [UIDVALIDITY %d] %b\r\n" % (selected.mailbox.uidvalidity, say("UIDs are valid")),
+        b"* OK [UIDNEXT %d] %b\r\n" % (selected.mailbox.status().uidnext, say("Next UID")),
+        _mailboxid(session, selection),
         selection.highest(),
     ]
     session.write(b"".join(lines))
 
 
-def _mailboxid(selection: Selection) -> bytes:
+def _mailboxid(session: ImapSession, selection: Selection) -> bytes:
     """RFC 8474 §4.2; what cannot be named for want of disk space can be read all the same."""
     try:
         name = selection.mailbox.mailboxid().encode("ascii")
     except StorageFailure:
         return b""
-    return b"* OK [MAILBOXID (%b)] Its name for good\r\n" % name
+    return b"* OK [MAILBOXID (%b)] %b\r\n" % (name, session.say("Its name for good"))
 
 
 def _as_rev1(session: ImapSession, selection: Selection) -> list[bytes]:
@@ -100,7 +101,7 @@ def _as_rev1(session: ImapSession, selection: Selection) -> list[bytes]:
     unseen = 0 if session.modes.uidonly else selected.view.first_unseen()
     return [
         b"* %d RECENT\r\n" % selected.recent,
-        b"* OK [UNSEEN %d] First unseen\r\n" % unseen if unseen else b"",
+        b"* OK [UNSEEN %d] %b\r\n" % (unseen, session.say("First unseen")) if unseen else b"",
     ]
 
 

@@ -25,4 +25,4 @@ def starttls(session: ImapSession, args: Arguments) -> bytes:
         raise BadSyntax("STARTTLS is not offered here")
     session.intake.take_unread()
     session.ending = Ending.TLS
-    return b"Begin TLS negotiation now"
+    return session.say("Begin TLS negotiation now")

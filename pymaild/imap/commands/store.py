@@ -46,7 +46,7 @@ def store(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     args.end()
     with Limit(session) as limit:
         answer = _store(session, limit.cut(seqs), Change(*action, names), condition, by_uid)
-    return limit.ok(b"STORE", answer)
+    return limit.ok("STORE", answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ def _store(
     modified = sequence_set(selection.uids(failed) if by_uid else failed)
     if lost and not by_uid:
         raise _expunged(modified)
-    return b"[MODIFIED %b] STORE was conditional" % modified if modified else None
+    told = session.say("STORE was conditional")
+    return b"[MODIFIED %b] %b" % (modified, told) if modified else None
 
 
 def _require_some(mailbox: Mailbox, names: Sequence[str]) -> None:

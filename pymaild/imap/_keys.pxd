@@ -1,0 +1,61 @@
+"""The keys of messages in the cache (pymaild/mime/order.py), checked, for SORT and THREAD."""
+
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from pymaild.index._layout cimport Record, pm_check
+from pymaild.index._view cimport View
+from pymaild.mail._entry cimport SEAL, part_length, part_start, reach_entry
+
+cdef enum:
+    ROOM = 8192            # octets of the longest keys with their seal
+    WORDS = 1024           # of eight octets in ROOM
+    STRINGS = 6            # keys that are texts
+    REPLY = 1              # flag: a reply or a forward
+
+cdef packed struct SortHead:
+    uint32_t flags
+    uint16_t[STRINGS] lengths
+    int64_t sent
+
+
+cdef inline uint32_t copy_keys(View view, Record* record, int part, unsigned char* room) except? 0:
+    """Copy a sealed part to ``room``, its keys to the start; returns their length, 0 for none.
+
+    ``room`` has ROOM octets and is aligned to eight.
+    """
+    cdef const unsigned char* entry = reach_entry(view.index, record)
+    cdef uint64_t start
+    cdef uint32_t length
+    cdef uint32_t[2] seal
+    if entry == NULL:
+        return 0
+    start, length = part_start(entry, part), part_length(entry, part)
+    if length <= SEAL or length > ROOM or start + length > record.cache_length:
+        return 0
+    memcpy(seal, entry + start, SEAL)
+    length -= SEAL
+    memcpy(room, entry + start + SEAL, length)
+    if seal[1] != length or length % 8 or seal[0] != pm_check(room, length // 8):
+        return 0
+    return length
+
+
+cdef inline uint32_t given_keys(bytes keys, unsigned char* room) except? 0:
+    """Take keys that were made just now."""
+    cdef uint32_t length = <uint32_t>min(len(keys), ROOM)
+    memcpy(room, <const unsigned char*>keys, length)
+    return length
+
+
+cdef inline const unsigned char* string_of(
+    const unsigned char* keys, uint32_t size, int which, uint32_t* length
+) noexcept nogil:
+    """One of the keys that are texts; empty where lengths do not fit in ``size``."""
+    cdef const SortHead* head = <const SortHead*>keys
+    cdef uint32_t start = sizeof(SortHead)
+    cdef int place
+    for place in range(which):
+        start += head.lengths[place]
+    length[0] = head.lengths[which] if start + head.lengths[which] <= size else 0
+    return keys + start

@@ -1,0 +1,19 @@
+from array import array
+from collections.abc import Callable, Iterable
+
+from pymaild.index import View
+
+ARRIVAL: int
+DATE: int
+SIZE: int
+STRING: int
+
+def order(
+    view: View,
+    seqs: array[int],
+    criteria: Iterable[tuple[int, bool]],
+    keys: Callable[[int], bytes],
+    size: Callable[[int], int],
+    beat: Callable[[], None],
+    cached: bool = True,
+) -> array[int]: ...
