@@ -103,9 +103,8 @@ def _bounded(key: bytes) -> bytes:
 # -- message identities ------------------------------------------------------------------------
 
 _ID = re.compile(rb'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*+")++)>', re.DOTALL)
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_BLANKS = re.compile(rb"[ \t\r\n]+")
+_QUOTED_OR_BLANKS = re.compile(rb'"((?:[^"\\]|\\.)*+)"|[ \t\r\n]+', re.DOTALL)
+_ESCAPED_OR_BLANKS = re.compile(rb"\\([^ \t\r\n])|\\?[ \t\r\n]+", re.DOTALL)
 
 
 def thread_keys(header: Octets) -> bytes:
@@ -134,17 +133,24 @@ def message_ids(value: bytes, most: int = 0) -> list[bytes]:
     """Return the valid identities (RFC 5322 §3.6.4, msg-id) of a value, without their brackets.
 
     The first ``most`` of them, or the last MOST_REFERENCES. Quoting is undone, so that two ways
-    to write an identity are one (RFC 5256 §3, THREAD); case counts.
+    to write an identity are one (RFC 5256 §3, THREAD); case counts. Each octet is looked at a
+    few times at most: quotes are undone while they still stand as they were matched.
     """
     found: deque[bytes] = deque(maxlen=MOST_REFERENCES)
     for match in _ID.finditer(value):
-        local, at, domain = _BLANKS.sub(b"", match[1]).rpartition(b"@")
-        if at and local and domain:
-            found.append(_QUOTED.sub(_unquoted, local) + at + domain)
+        identity = _QUOTED_OR_BLANKS.sub(_unquoted, match[1])
+        local, _, domain = identity.rpartition(b"@")
+        if local and domain:
+            found.append(identity)
             if len(found) == most:
                 break
     return list(found)
 
 
 def _unquoted(match: re.Match[bytes]) -> bytes:
-    return _ESCAPED.sub(rb"\1", match[1])
+    """Blanks are what folding left, in quotes too."""
+    return _ESCAPED_OR_BLANKS.sub(_character, match[1]) if match[1] else b""
+
+
+def _character(match: re.Match[bytes]) -> bytes:
+    return match[1] or b""
