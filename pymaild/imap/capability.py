@@ -96,6 +96,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("MULTISEARCH", AUTH, "RFC 7377 §2"),
     Capability("FILTERS", AUTH, "RFC 5466 §3"),
     Capability("WITHIN", AUTH, "RFC 5032 §2"),
+    Capability("I18NLEVEL=1", AUTH, "RFC 5255 §4.3"),  # for clients that know no other level
+    Capability("I18NLEVEL=2", AUTH, "RFC 5255 §4.4"),
     Capability("LIST-EXTENDED", AUTH, "RFC 5258 §1"),
     Capability("LIST-STATUS", AUTH, "RFC 5819 §2"),
     Capability("LIST-METADATA", AUTH, "RFC 9590 §1"),

@@ -30,6 +30,7 @@ from pymaild.imap.search import (
 )
 from pymaild.imap.search_keys import Reader
 from pymaild.imap.sets import uid_ranges
+from pymaild.mime.collation import comparator
 
 if TYPE_CHECKING:
     from pymaild.imap.selection import Selection
@@ -57,6 +58,7 @@ class Program:
         """Read the text of a context once more. Raises BadSyntax and Refused."""
         reader = Reader.of(session, reread(context.origin.text, session))
         reader.facts = Facts(given=iter(context.facts))
+        reader.comparator = comparator(context.comparator)
         reader.charset_given()
         key = reader.program()
         parts = list(leaves(key))
@@ -84,19 +86,21 @@ class Origin:
 
 @dataclass(slots=True)
 class Context:
-    """One search; ``facts`` are those of :class:`Reader`."""
+    """One search; ``facts`` are those of :class:`Reader`, ``comparator`` was active as it began."""
 
     tag: bytes
     origin: Origin
     facts: list[Any]
     known: Known
+    comparator: str = ""
     program: Program | None = None
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Self:
         """Make a context from what :meth:`state` returned."""
         origin = Origin(state["text"].encode("latin-1"), state["uid"], state["named"])
-        return cls(state["tag"].encode(), origin, state["facts"], InMailboxOrder(state["known"]))
+        known = InMailboxOrder(state["known"])
+        return cls(state["tag"].encode(), origin, state["facts"], known, state["comparator"])
 
     def state(self) -> dict[str, Any]:
         """Return what the record holds of it."""
@@ -107,6 +111,7 @@ class Context:
             "text": self.origin.text.decode("latin-1"),
             "facts": self.facts,
             "known": self.known.state(),
+            "comparator": self.comparator,
         }
 
 
@@ -278,7 +283,8 @@ def begin(session: ImapSession, origin: Origin, facts: Facts, found: Sequence[in
         refuse(session, session.tag, "This search is too long to be updated")
     else:
         known = InMailboxOrder.of(uid_ranges(selection.selected.view, found))
-        running.append(Context(session.tag, origin, facts.noted, known))
+        active = session.record.comparator
+        running.append(Context(session.tag, origin, facts.noted, known, active))
 
 
 def refuse(session: ImapSession, tag: bytes, why: str) -> None:

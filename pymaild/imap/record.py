@@ -25,7 +25,8 @@ class ImapRecord(SessionRecord):
     command under way. ``saved`` are ranges of the UIDs that "$" stands for (RFC 5182);
     ``contexts`` are those of :meth:`pymaild.imap.contexts.Contexts.state`.
     ``notify`` is None before the first NOTIFY (see notifier.py). ``compressed`` says that
-    COMPRESS is active. ``language`` is one of core.texts.LANGUAGES, "" for the default.
+    COMPRESS is active. ``language`` is one of core.texts.LANGUAGES, "" for the default;
+    ``comparator`` is what the client chose of mime.collation.COMPARATORS, likewise.
     """
 
     mailbox: str = ""
@@ -40,6 +41,7 @@ class ImapRecord(SessionRecord):
     notify: dict[str, Any] | None = None
     compressed: bool = False
     language: str = ""
+    comparator: str = ""
 
     def forget_user(self) -> None:
         """Be as on the day of the greeting (RFC 8437 §3): extensions to come are included."""

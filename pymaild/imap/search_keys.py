@@ -13,15 +13,15 @@ from pymaild.core.errors import Code, Refused
 from pymaild.imap import search, search_message
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.facts import Facts, fixed
-from pymaild.imap.filters import NAME, Filters, read_name, undefined
+from pymaild.imap.filters import Filters, read_name, undefined
 from pymaild.imap.modifiers import LARGEST_MODSEQ
 from pymaild.imap.search import Key
 from pymaild.imap.selection import Selection
 from pymaild.imap.sets import UIDREQUIRED, Ranges, beyond
 from pymaild.imap.settings import ImapSettings
 from pymaild.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from pymaild.mime.collation import Comparator, comparator
 from pymaild.mime.headers import codec
-from pymaild.mime.text import fold
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -42,13 +42,14 @@ class Reader:
     and is to be told the highest (RFC 7162 §3.1.5). ``facts`` is for programs that are read
     again later: see :class:`Facts`.
     ``selection`` is None where keys are only checked; ``strict``: numbers of messages that are
-    not there are an error.
+    not there are an error. ``comparator`` is the active one (RFC 5255 §4.2).
     """
 
     args: Arguments
     selection: Selection | None
     settings: ImapSettings
     filters: Filters
+    comparator: Comparator
     charset: str = ""
     saved: Ranges = field(default_factory=list)
     strict: bool = False
@@ -71,7 +72,8 @@ class Reader:
     ) -> Self:
         """A reader of keys for any mailbox, where "$" is empty; without one, just to check."""
         charset = "utf-8" if session.modes.rev2 else ""  # RFC 9051 §6.4.4
-        reader = cls(args, selection, session.settings, Filters(session), charset)
+        active = comparator(session.record.comparator)
+        reader = cls(args, selection, session.settings, Filters(session), active, charset)
         reader.utf8_only = "UTF8=ACCEPT" in session.record.enabled
         return reader
 
@@ -85,6 +87,19 @@ class Reader:
         self.args.sp()
         self.charset = charset(self.args.astring())
         self.args.sp()
+
+    def charset_first(self) -> None:
+        """Read the name of the character set that SORT and THREAD must have (RFC 5256 §3).
+
+        UTF8=ACCEPT forbids CHARSET in SEARCH alone (RFC 6855 §3). Raises Refused BADCHARSET.
+        """
+        self.charset = charset(self.args.astring())
+        self.args.sp()
+
+    def search(self) -> Key:
+        """Read what SEARCH has to the end of the command."""
+        self.charset_given()
+        return self.program()
 
     def program(self) -> Key:
         """Read all keys to the end of the command; they must all match."""
@@ -157,14 +172,14 @@ class Reader:
         return self.key()
 
     def text(self) -> str:
-        """Read a string behind a space; returns it decoded and folded."""
+        """Read a string behind a space; returns it decoded, as the comparator prepares it."""
         self.args.sp()
         octets = self.args.astring()
         try:
             text = octets.decode(self.charset) if self.charset else self._guess(octets)
         except (UnicodeDecodeError, ValueError):
             raise Refused(None, "A search string does not fit the character set") from None
-        return fold(text)
+        return self.comparator.prepare(text)
 
     def _guess(self, octets: bytes) -> str:
         """Without CHARSET strings are ASCII; clients send what they like."""
@@ -233,26 +248,16 @@ class Reader:
             raise BadSyntax("Expected an object identifier")
         return search_message.ObjectId(kind, value)
 
-    def field(self) -> Key:
-        """Read the name of a header field and a string."""
-        self.args.sp()
-        name = self.args.astring().upper()
-        return search_message.Header(name, self.text())
+    def field(self, name: bytes = b"") -> Key:
+        """Read a string to be found in a header field, whose name is read first if not given."""
+        if not name:
+            self.args.sp()
+            name = self.args.astring().upper()
+        return search_message.Header(name, self.text(), self.comparator)
 
-
-def check_filter(session: ImapSession, name: str, value: bytes) -> None:
-    """Refuse a filter that is not a whole search (RFC 5466 §3.2)."""
-    filters = Filters(session)
-    try:
-        value.decode()
-        reader = Reader.elsewhere(session, filters.arguments(value.decode("latin-1")))
-        reader.charset = "utf-8"
-        reader.program()
-        if not NAME.fullmatch(name):
-            raise BadSyntax("This cannot be the name of a filter")
-    except (BadSyntax, UnicodeDecodeError) as error:
-        reason = str(error) if isinstance(error, BadSyntax) else "A filter must be UTF-8"
-        raise Refused(Code.CANNOT, f"This is no filter: {reason}") from None
+    def words(self, header: bool) -> Key:
+        """Read a string to be found in the body, or in the header too."""
+        return search_message.Text(self.text(), header, self.comparator)
 
 
 _SET_BEGINS = frozenset(b"0123456789*$")
@@ -278,7 +283,7 @@ def _without(flags: int) -> _Read:
 
 
 def _field(name: bytes) -> _Read:
-    return lambda reader: search_message.Header(name, reader.text())
+    return lambda reader: reader.field(name)
 
 
 def _keyword(reader: Reader) -> Key:
@@ -350,7 +355,7 @@ KEYS: dict[bytes, _Read] = {
     b"ANSWERED": _with(ANSWERED),
     b"BCC": _field(b"BCC"),
     b"BEFORE": lambda reader: search.Between("date", high=reader.day() - 1),
-    b"BODY": lambda reader: search_message.Text(reader.text(), header=False),
+    b"BODY": lambda reader: reader.words(header=False),
     b"CC": _field(b"CC"),
     b"DELETED": _with(DELETED),
     b"DRAFT": _with(DRAFT),
@@ -380,7 +385,7 @@ KEYS: dict[bytes, _Read] = {
     b"SINCE": lambda reader: search.Between("date", low=reader.day()),
     b"SMALLER": lambda reader: search.Size(high=reader.size() - 1),
     b"SUBJECT": _field(b"SUBJECT"),
-    b"TEXT": lambda reader: search_message.Text(reader.text(), header=True),
+    b"TEXT": lambda reader: reader.words(header=True),
     b"THREADID": lambda reader: reader.object_id("threadid"),
     b"TO": _field(b"TO"),
     b"UID": _uid,

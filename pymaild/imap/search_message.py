@@ -11,7 +11,8 @@ from typing import Literal
 
 from pymaild.imap.search import BODY, CACHE, HEADER, Scope
 from pymaild.mail.cache import KEYS
-from pymaild.mime.text import fold, header_texts
+from pymaild.mime.collation import Comparator
+from pymaild.mime.text import header_texts
 
 _FOREVER = (1 << 62) - 1
 
@@ -57,36 +58,43 @@ class ObjectId(_NotOfRows):
 
 @dataclass(frozen=True)
 class Header(_NotOfRows):
-    """A header field: ``text`` is folded; "" asks whether the field is there at all."""
+    """A header field: ``text`` is as the comparator prepares it; "" asks for the field alone.
+
+    The cache has texts for the default comparator, and fields as they came for others.
+    """
 
     name: bytes
     text: str
+    comparator: Comparator
 
     @property
     def cost(self) -> int:
         return CACHE if self.text and self.name in KEYS else HEADER
 
     def test(self, scope: Scope, seq: int) -> bool:
-        message = scope.message(seq)
-        cached = message.key(self.name) if self.text else None
-        if cached is not None:
-            return self.text in cached
-        return any(self.text in fold(value) for value in header_texts(message.header(), self.name))
+        message, prepare = scope.message(seq), self.comparator.prepare
+        cached = self.cost == CACHE
+        if cached and self.comparator.folds:
+            return self.text in message.key(self.name)
+        header = message.entry().fields if cached else message.header()
+        return any(self.text in prepare(value) for value in header_texts(header, self.name))
 
 
 @dataclass(frozen=True)
 class Text(_NotOfRows):
-    """BODY and TEXT: ``text`` is folded."""
+    """BODY and TEXT: ``text`` is as the comparator prepares it."""
 
     text: str
     header: bool
+    comparator: Comparator
     cost: int = BODY
 
     def test(self, scope: Scope, seq: int) -> bool:
         if not self.text:
             return True
-        for piece in scope.message(seq).search_text(self.header, True):
-            if self.text in piece:
+        prepare = self.comparator.prepare
+        for piece in scope.message(seq).search_text(self.header):
+            if self.text in prepare(piece):
                 return True
             scope.beat()
         return False

@@ -291,17 +291,12 @@ class Message:
 
     # -- text for SEARCH -----------------------------------------------------------------------
 
-    def key(self, name: bytes) -> str | None:
-        """Return the folded text of one of cache.KEYS, None for another field."""
-        if name not in cache.KEYS:
-            return None
+    def key(self, name: bytes) -> str:
+        """Return the folded text of one of cache.KEYS."""
         return self.entry().keys.split(b"\0")[cache.KEYS.index(name)].decode("utf-8", "replace")
 
-    def search_text(self, header: bool, body: bool) -> Iterator[str]:
-        """Yield decoded, folded text of header or body in bounded pieces that overlap."""
+    def search_text(self, header: bool) -> Iterator[str]:
+        """Yield decoded text of the body, before it that of the header, in pieces that overlap."""
         if header:
-            for piece in text.header_texts(self.header(), None):
-                yield text.fold(piece)
-        if body:
-            for piece in text.body_texts(self.data(), self.structure()):
-                yield text.fold(piece)
+            yield from text.header_texts(self.header(), None)
+        yield from text.body_texts(self.data(), self.structure())

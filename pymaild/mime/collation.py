@@ -5,7 +5,10 @@ RFC 4790 §9 (i;octet, i;ascii-casemap), RFC 5051 (i;unicode-casemap), RFC 5255 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from unicodedata import normalize
 
 #: Returns the comparison form of a text. A substring's form is a substring of the text's form.
@@ -63,3 +66,46 @@ COMPARATORS: dict[str, Prepare] = {
     "i;ascii-casemap": ascii_casemap,
     "i;octet": octet,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparator:
+    """A comparator as a session uses it (RFC 4790 §3.3, collation-selected).
+
+    ``reverse`` turns its order around; what is equal and what contains what stay as they are.
+    """
+
+    name: str
+    prepare: Prepare
+    reverse: bool = False
+
+    @property
+    def folds(self) -> bool:
+        """Whether its forms are those of the default comparator, which caches hold."""
+        return self.prepare is unicode_casemap
+
+
+def comparator(selected: str) -> Comparator:
+    """Return what :func:`matching` has named, the default one for "" and for unknown names."""
+    prepare = COMPARATORS.get(selected.removeprefix("-"))
+    if prepare is None:
+        return Comparator(DEFAULT, unicode_casemap)
+    return Comparator(selected, prepare, selected.startswith("-"))
+
+
+_ORDER = re.compile(r"[+-]?(?:\*|[A-Za-z]\*?)(?:[A-Za-z0-9;=.-]\*?)*")
+_LONGEST = 254
+
+
+def matching(order: str) -> list[str]:
+    """Return the comparators that a client asks for, widely useful ones first.
+
+    ``order`` may have wildcards, and a direction in front; "default" is the default one (RFC
+    4790 §3.1 to §3.3). Raises ValueError for what is no collation-order.
+    """
+    wanted = order.lstrip("+-").lower()
+    if len(wanted) > _LONGEST or not _ORDER.fullmatch(order):
+        raise ValueError(order)
+    direction = "-" if order.startswith("-") else ""
+    pattern = DEFAULT if wanted == "default" else wanted
+    return [direction + name for name in COMPARATORS if fnmatchcase(name, pattern)]

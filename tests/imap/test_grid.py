@@ -24,6 +24,7 @@ ARGUMENTS = {
     "LOGIN": " alice secret",
     "COMPRESS": " DEFLATE",
     "ENABLE": " X-NOTHING",
+    "COMPARATOR": " i;octet",
     "UNAUTHENTICATE": "",
     "SELECT": " INBOX",
     "EXAMINE": " INBOX",
@@ -72,7 +73,7 @@ ARGUMENTS = {
 }
 
 #: What means something without arguments too.
-ALSO_BARE = {"LANGUAGE"}
+ALSO_BARE = {"LANGUAGE", "COMPARATOR"}
 
 #: Where a command leads; all others stay where they are.
 LEADS = {

@@ -16,6 +16,7 @@ from pymaild.imap.commands.anystate import (
 from pymaild.imap.commands.append import announced as append_announced
 from pymaild.imap.commands.append import append, replace, replace_announced
 from pymaild.imap.commands.authenticate import authenticate, login, login_literal
+from pymaild.imap.commands.comparator import comparator
 from pymaild.imap.commands.compress import compress
 from pymaild.imap.commands.copy import copy, move
 from pymaild.imap.commands.enable import enable
@@ -48,6 +49,7 @@ _TABLE: tuple[Command, ...] = (
     Command("LOGIN", NONAUTH, login, "RFC 3501 §6.2.3", announced=login_literal),
     Command("COMPRESS", AUTH, compress, "RFC 4978 §3", capability="COMPRESS=DEFLATE"),
     Command("ENABLE", AUTH, enable, "RFC 5161 §3.1", capability="ENABLE"),
+    Command("COMPARATOR", AUTH, comparator, "RFC 5255 §4.7", capability="I18NLEVEL=2"),
     Command("SELECT", AUTH, select, "RFC 3501 §6.3.1"),
     Command("EXAMINE", AUTH, partial(select, read_only=True), "RFC 3501 §6.3.2"),
     Command("CREATE", AUTH, create, "RFC 3501 §6.3.3"),

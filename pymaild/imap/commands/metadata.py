@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymaild._parser import LIST_BEGIN, BadSyntax
-from pymaild.core.errors import NoSuchMailbox
+from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.filters import filter_in
+from pymaild.imap.filters import NAME, Filters, filter_in
 from pymaild.imap.responses import nstring, string
-from pymaild.imap.search_keys import check_filter
+from pymaild.imap.search_keys import Reader
 from pymaild.mail.metadata import PRIVATE, SHARED, Entries
 
 if TYPE_CHECKING:
@@ -83,7 +83,22 @@ def _check_filters(session: ImapSession, changes: Mapping[str, bytes | None]) ->
     for entry, value in changes.items():
         name = filter_in(entry)
         if name is not None and value is not None:
-            check_filter(session, name, value)
+            _check_filter(session, name, value)
+
+
+def _check_filter(session: ImapSession, name: str, value: bytes) -> None:
+    """Refuse a filter that is not a whole search (RFC 5466 §3.2)."""
+    filters = Filters(session)
+    try:
+        value.decode()
+        reader = Reader.elsewhere(session, filters.arguments(value.decode("latin-1")))
+        reader.charset = "utf-8"
+        reader.program()
+        if not NAME.fullmatch(name):
+            raise BadSyntax("This cannot be the name of a filter")
+    except (BadSyntax, UnicodeDecodeError) as error:
+        reason = str(error) if isinstance(error, BadSyntax) else "A filter must be UTF-8"
+        raise Refused(Code.CANNOT, f"This is no filter: {reason}") from None
 
 
 def read_entries(args: Arguments) -> dict[str, str]:

@@ -1,0 +1,108 @@
+"""Comparators: i;unicode-casemap, i;ascii-casemap, i;octet, and how clients name them."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymaild.mime import collation
+from pymaild.mime.collation import COMPARATORS, DEFAULT, ascii_casemap, matching, unicode_casemap
+from tests.support.rfc import rfc
+
+
+@rfc("5255", "4.2", 1)
+@rfc("5255", "4.4", 1)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("hello", "HELLO"),
+        ("jörg", "JÖRG"),
+        ("jo\u0308rg", "Jörg"),  # the letter and its mark by themselves
+        ("привет", "ПРИВЕТ"),
+        ("ǆ", "ǅ"),  # one letter with three cases
+        ("Å", "\u212b"),  # the sign of Angstrom
+        ("①", "1"),
+        ("한", "\u1112\u1161\u11ab"),
+    ],
+)
+def test_what_unicode_casemap_takes_for_equal(one: str, other: str) -> None:
+    assert unicode_casemap(one) == unicode_casemap(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "ä"), ("A", "\u0391"), ("ß", "ss"), ("ﬁ", "FI")])
+def test_what_unicode_casemap_tells_apart(one: str, other: str) -> None:
+    assert unicode_casemap(one) != unicode_casemap(other)
+
+
+@rfc("5051", "4", 1)
+def test_a_mark_out_of_order_stays_where_it_is() -> None:
+    """Nothing is put in order, so a part of a text has a part of its form."""
+    assert unicode_casemap("a\u0301\u0323") != unicode_casemap("a\u0323\u0301")
+
+
+@given(st.text(max_size=20), st.text(max_size=5), st.text(max_size=20))
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_the_form_of_a_part_is_part_of_the_form(
+    name: str, before: str, inside: str, behind: str
+) -> None:
+    prepare = COMPARATORS[name]
+    assert prepare(before + inside + behind) == prepare(before) + prepare(inside) + prepare(behind)
+
+
+def test_ascii_casemap_knows_the_letters_of_ascii_alone() -> None:
+    assert ascii_casemap("jörg") == "JöRG"
+    assert ascii_casemap("Hello[`{@z") == "HELLO[`{@Z"
+
+
+def test_what_is_remembered_of_characters_is_bounded() -> None:
+    for start in range(0x3400, 0x3400 + 60_000, 1000):
+        unicode_casemap("".join(map(chr, range(start, start + 1000))))
+    assert sys.getsizeof(collation._FOLDS) < 4 << 20
+    assert unicode_casemap("jörg") == unicode_casemap("JÖRG")
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("i;octet", ["i;octet"]),
+        ("I;OCTET", ["i;octet"]),
+        ("+i;octet", ["i;octet"]),
+        ("-i;octet", ["-i;octet"]),
+        ("i;*-casemap", ["i;unicode-casemap", "i;ascii-casemap"]),
+        ("-*", ["-i;unicode-casemap", "-i;ascii-casemap", "-i;octet"]),
+        ("default", [DEFAULT]),
+        ("-default", ["-" + DEFAULT]),
+        ("de;*", []),
+        ("i;octet*", ["i;octet"]),
+        ("octet", []),
+    ],
+)
+def test_what_matches_a_pattern(order: str, found: list[str]) -> None:
+    assert matching(order) == found
+
+
+@pytest.mark.parametrize(
+    "order", ["", "+", "i;oc**", "1;octet", "--i;octet", "i octet", "i;[o]ctet", "i" * 255, "i;ö"]
+)
+def test_what_is_no_pattern(order: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(order)}$"):
+        matching(order)
+
+
+@given(st.text("*abio;-", max_size=254))
+def test_patterns_of_any_shape_are_answered(order: str) -> None:
+    try:
+        assert set(matching(order)) <= {sign + name for name in COMPARATORS for sign in ("", "-")}
+    except ValueError:
+        plain = order.removeprefix("-")
+        assert "**" in order or not plain.startswith(("*", "a", "b", "i", "o"))
+
+
+def test_an_unknown_name_in_a_record_is_the_default() -> None:
+    assert collation.comparator("i;gone").name == DEFAULT
+    assert collation.comparator("").name == DEFAULT
+    assert collation.comparator("-i;octet").reverse
