@@ -116,5 +116,9 @@ class Leave(Exception):
         self.text = text
 
 
+class Parked(Exception):
+    """The client is silent, and its session shall wait without a process (``Ending.PARK``)."""
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used; the message names file, line and key."""

@@ -10,11 +10,16 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from enum import Enum
+from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import Enum, StrEnum
+from functools import cache
+from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol, Self
 
 RECORD_VERSION = 1
+
+OPEN = -2  # of what is lost: the data ends by itself, nobody knows where
 
 
 @dataclass(slots=True)
@@ -68,6 +73,14 @@ class SessionRecord:
 
     ``hidden`` names the capabilities that the listener does not announce; ``master`` is who
     logged in as ``user``, where that is another user who may.
+
+    The rest is of a session whose process died (net/_journal.pyx). ``outbox`` is what the client
+    has still to be sent of finished commands. ``unread`` begins with the command that was under
+    way: ``again`` is how many processes died of it, ``asked`` the continuation requests that
+    the client has been sent for it (or will, from the outbox), ``intents`` what it was about to
+    change (plain JSON). ``lost``: its input was too much to keep, -1 where it was not; it is
+    then how many octets of a literal are still to come before ``unread``, or OPEN where the
+    data ends by itself; ``head`` is how the command began.
     """
 
     VERSION: ClassVar[int] = RECORD_VERSION
@@ -90,11 +103,26 @@ class SessionRecord:
     bad: int = 0
     auth_failures: int = 0
     commands: int = 0
+    outbox: bytes = b""
+    again: int = 0
+    asked: bytes = b""
+    intents: list[Any] = field(default_factory=list)
+    lost: int = -1
+    head: bytes = b""
 
     def encode(self) -> bytes:
-        """Return the record as one line of JSON; bytes are written as ``{"b64": ...}``."""
-        body = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return json.dumps({"version": self.VERSION, **body}, separators=(",", ":")).encode()
+        """Return the record as one line of JSON; bytes are written as ``{"b64": ...}``.
+
+        What is as in a new record is left out.
+        """
+        names, defaults, values = _shape(type(self))
+        body = {
+            name: value
+            for name, value, default in zip(names, values(self), defaults, strict=True)
+            if value != default
+        }
+        body["version"] = self.VERSION
+        return _JSON(body).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -108,6 +136,15 @@ class SessionRecord:
         return cls(**{name: _rich(name, value) for name, value in body.items()})
 
 
+    @classmethod
+    def amend(cls, data: bytes, **changes: Any) -> bytes:
+        """Change fields of what :meth:`encode` wrote, of any protocol. Raises ValueError."""
+        body = json.loads(data)
+        if not isinstance(body, dict):
+            raise ValueError("no session record")
+        return _JSON(body | changes).encode()
+
+
 _NESTED: dict[str, Callable[..., Any]] = {
     "peer": Peer,
     "local": Peer,
@@ -116,12 +153,26 @@ _NESTED: dict[str, Callable[..., Any]] = {
 }
 
 
+@cache
+def _shape(kind: type[Any]) -> tuple[list[str], list[Any], Callable[[Any], tuple[Any, ...]]]:
+    """The fields of a record, their defaults, and what reads them all from one."""
+    names = [f.name for f in fields(kind)]
+    return names, [_default(f) for f in fields(kind)], attrgetter(*names)
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"b64": b64encode(value).decode()}
-    if isinstance(value, Peer | TlsFacts | User):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    return value
+    names, _, values = _shape(type(value))
+    return dict(zip(names, values(value), strict=True))
+
+
+#: Made once: what json.dumps makes anew for each call costs more than a record.
+_JSON = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 def _rich(name: str, value: Any) -> Any:
@@ -140,6 +191,7 @@ class Ending(Enum):
     TLS = "tls"  # pass descriptor and record to the tls role (STARTTLS, STLS)
     DEFLATE = "deflate"  # the session goes on, compressed from here on: no process sees this
     USER = "user"  # pass descriptor and record to a process of record.user
+    PARK = "park"  # pass descriptor and record to the keeper, until record.wait is over
 
 
 class Event(Enum):
@@ -161,13 +213,14 @@ class Stream(Protocol):
         """Return 1 to 65,536 octets, waiting at most ``timeout`` seconds.
 
         Flushes pending output before it waits. ``idle`` says that no command is under way: only
-        then may :class:`Leave` be raised. Raises Disconnected and TimedOut.
+        then may :class:`Leave` and :class:`Parked` be raised. Raises Disconnected and TimedOut.
         """
 
     def wait(self, timeout: float, watch: int | None) -> Event:
         """Flush, then wait for the client, for descriptor ``watch`` or for ``timeout`` seconds.
 
-        Raises Leave when the server wants the session to end.
+        Raises Leave when the server wants the session to end, and Parked when it shall wait
+        without a process.
         """
 
     def write(self, data: bytes | memoryview) -> None:
@@ -181,6 +234,27 @@ class Stream(Protocol):
 
     def flush(self) -> None:
         """Send all that is queued."""
+
+    def ask(self, data: bytes, left: int = 0) -> bool:
+        """Queue a continuation request of the command under way, which is no part of its reply.
+
+        ``left`` is as for :meth:`expect`. False says that the client was asked something else
+        by a process that died, and is not asked again: what it sends answers that.
+        """
+
+    def expect(self, left: int) -> None:
+        """Note that of what has yet to be read, ``left`` octets belong to a literal, or OPEN."""
+
+    def intend(self, what: bytes) -> None:
+        """Note what is about to be changed, in JSON: who runs the command again is told."""
+
+    def commit(self, record: Callable[[], bytes] | None, unread: int) -> None:
+        """Note that a command has ended, and all that is queued is its reply.
+
+        Another process may go on from here when this one dies. ``record`` returns the encoded
+        record; None where the command has not changed it. The last ``unread`` octets that were
+        read belong to commands to come.
+        """
 
     def pause(self, seconds: float) -> None:
         """Delay this client (failed logins); ends early when it goes or the server stops."""
