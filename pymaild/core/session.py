@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum, StrEnum
 from functools import cache
-from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, Self
 
@@ -22,7 +21,7 @@ RECORD_VERSION = 1
 OPEN = -2  # of what is lost: the data ends by itself, nobody knows where
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Peer:
     """One end of a connection. ``address`` is an IP literal, or "" on a Unix socket."""
 
@@ -30,7 +29,7 @@ class Peer:
     port: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TlsFacts:
     """What the TLS hop said of the client's connection (PROXY protocol v2, §2.2.6).
 
@@ -53,7 +52,8 @@ class User:
 
     ``uid`` and ``gid`` are numbers of the host; ``mail`` is the absolute path of the Maildir;
     ``system`` is true where a session must run in a process that has become this user;
-    ``hidden`` names capabilities that are not announced to this user.
+    ``hidden`` names capabilities that are not announced to this user. Nobody changes the user
+    of a session (see SessionRecord.encode).
     """
 
     name: str = ""
@@ -67,12 +67,57 @@ class User:
     hidden: list[str] = field(default_factory=list)
 
 
+class Cause(StrEnum):
+    """Why a parked session goes on."""
+
+    CLIENT = "client"  # it sent something, or is gone
+    NEWS = "news"  # one of the watches stirred
+    TIME = "time"  # the time of the wait is over
+    LOOK = "look"  # time to look, as nothing would report a change
+    QUEUE = "queue"  # nobody waited for anything: the process that had it had to leave
+    CRASH = "crash"  # the process that had it died
+
+
+@dataclass(slots=True)
+class Wait:
+    """What a parked session waits for, and what is said to its client meanwhile.
+
+    After ``seconds`` (0: never) ``farewell`` is sent and the connection closed, or, where that
+    is empty, the session goes on. ``leave`` is sent when the server wants it to end, "%s" in
+    the place of the reason. ``alive`` is sent after ``every`` seconds and then, each time, after
+    half as long again, up to ``longest``. ``watches`` are those of
+    :class:`pymaild.mail.services.Parking`; at ``looked`` (CLOCK_MONOTONIC), with the watches
+    set, the session has looked for news last. After ``poll`` seconds (0: never) it wants to look
+    again. ``idle`` is the tag of an IDLE command with the texts that end it and begin the next
+    one ("OK ...", "+ ..."); where the client has ended it meanwhile, the tag is empty. ``ends``
+    is false where the session itself must see that the client is gone.
+
+    Set when the session goes on: ``cause``, ``commands`` answered meanwhile, ``seconds`` left,
+    ``every`` as it has grown, the tag of ``idle``.
+    """
+
+    seconds: float = 0.0
+    farewell: bytes = b""
+    leave: bytes = b""
+    alive: bytes = b""
+    every: float = 0.0
+    longest: float = 0.0
+    watches: list[int] = field(default_factory=list)
+    looked: float = 0.0
+    poll: float = 0.0
+    idle: list[str] = field(default_factory=list)
+    ends: bool = True
+    cause: str = ""
+    commands: int = 0
+
+
 @dataclass(slots=True)
 class SessionRecord:
     """What every protocol's session has. Protocols add fields in a subclass.
 
     ``hidden`` names the capabilities that the listener does not announce; ``master`` is who
-    logged in as ``user``, where that is another user who may.
+    logged in as ``user``, where that is another user who may. ``wait`` is what a parked session
+    waits for, and in one that has just gone on what it waited for.
 
     The rest is of a session whose process died (net/_journal.pyx). ``outbox`` is what the client
     has still to be sent of finished commands. ``unread`` begins with the command that was under
@@ -103,6 +148,7 @@ class SessionRecord:
     bad: int = 0
     auth_failures: int = 0
     commands: int = 0
+    wait: Wait | None = None
     outbox: bytes = b""
     again: int = 0
     asked: bytes = b""
@@ -115,14 +161,16 @@ class SessionRecord:
 
         What is as in a new record is left out.
         """
-        names, defaults, values = _shape(type(self))
+        shape = _shape(type(self))
         body = {
             name: value
-            for name, value, default in zip(names, values(self), defaults, strict=True)
+            for name, value, default in zip(
+                shape.names, shape.values(self), shape.defaults, strict=True
+            )
             if value != default
         }
         body["version"] = self.VERSION
-        return _JSON(body).encode()
+        return (_first_part(_FIXED(self)) + _JSON(body)[1:]).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -134,7 +182,6 @@ class SessionRecord:
         if not known.issuperset(body):
             raise ValueError("session record with unknown fields")
         return cls(**{name: _rich(name, value) for name, value in body.items()})
-
 
     @classmethod
     def amend(cls, data: bytes, **changes: Any) -> bytes:
@@ -150,14 +197,28 @@ _NESTED: dict[str, Callable[..., Any]] = {
     "local": Peer,
     "tls": TlsFacts,
     "user": User,
+    "wait": Wait,
 }
 
 
-@cache
-def _shape(kind: type[Any]) -> tuple[list[str], list[Any], Callable[[Any], tuple[Any, ...]]]:
-    """The fields of a record, their defaults, and what reads them all from one."""
-    names = [f.name for f in fields(kind)]
-    return names, [_default(f) for f in fields(kind)], attrgetter(*names)
+class _Shape:
+    """The fields of a record but those of ``_FIRST``, their defaults, and a reader of them all."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        changing = [f for f in fields(kind) if f.name not in _FIRST]
+        self.names = [f.name for f in changing]
+        self.defaults = [_default(f) for f in changing]
+        self.values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
+
+
+_shape = cache(_Shape)
+
+
+def _unusual(value: Any) -> dict[str, Any]:
+    """Return the fields that are not as in a new one."""
+    names, defaults, values = _shape(type(value))
+    rows = zip(names, values(value), defaults, strict=True)
+    return {name: found for name, found, default in rows if found != default}
 
 
 def _default(item: Field[Any]) -> Any:
@@ -167,12 +228,24 @@ def _default(item: Field[Any]) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"b64": b64encode(value).decode()}
-    names, _, values = _shape(type(value))
-    return dict(zip(names, values(value), strict=True))
+    return {f.name: getattr(value, f.name) for f in fields(value)}
 
 
 #: Made once: what json.dumps makes anew for each call costs more than a record.
 _JSON = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+
+#: What stays the same from one command to the next: written once, and replaced as a whole.
+_FIRST = ("protocol", "id", "listener", "hidden", "peer", "local", "tls", "started", "user")
+_FIXED = attrgetter(*_FIRST)
+_first: tuple[tuple[Any, ...], str] = ((), "")  # a process has one session at a time
+
+
+def _first_part(values: tuple[Any, ...]) -> str:
+    """The beginning of a record's JSON, its fixed fields."""
+    global _first
+    if _first[0] != values:
+        _first = values, _JSON(dict(zip(_FIRST, values, strict=True)))[:-1] + ","
+    return _first[1]
 
 
 def _rich(name: str, value: Any) -> Any:
