@@ -10,12 +10,8 @@ from pymaild.core.session import SessionRecord, User, Wait
 def test_a_record_says_only_what_is_unusual() -> None:
     """Parked sessions are many, and most of what a record could say does not apply to them."""
     record = SessionRecord(protocol="imap", id="0a", user=User(name="alice", uid=7))
-    assert json.loads(record.encode()) == {
-        "version": SessionRecord.VERSION,
-        "protocol": "imap",
-        "id": "0a",
-        "user": {"name": "alice", "uid": 7},
-    }
+    body = json.loads(record.encode())
+    assert not body.keys() & {"wait", "tls", "master", "unread", "commands", "outbox"}
     assert SessionRecord.decode(record.encode()) == record
 
 
