@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from dataclasses import replace
 
 from pymaild.auth.client import Accepted, Answer, AuthClient, Challenge, Facts, Rejected
 from pymaild.core.errors import Code, Refused
@@ -79,7 +80,9 @@ def relay(
     """
     answer = client.begin(mechanism, initial, facts(record))
     if record.tls and mechanism.endswith("-PLUS"):
-        record.tls.exporter = b""  # RFC 9266 §4.1: for one exchange on a connection
+        record.tls = replace(
+            record.tls, exporter=b""
+        )  # RFC 9266 §4.1: for one exchange on a connection
     try:
         while isinstance(answer, Challenge):
             line = ask(b64encode(answer.data))

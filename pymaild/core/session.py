@@ -161,16 +161,9 @@ class SessionRecord:
 
         What is as in a new record is left out.
         """
-        shape = _shape(type(self))
-        body = {
-            name: value
-            for name, value, default in zip(
-                shape.names, shape.values(self), shape.defaults, strict=True
-            )
-            if value != default
-        }
+        body = _rest(type(self)).unusual(self)
         body["version"] = self.VERSION
-        return (_first_part(_FIXED(self)) + _JSON(body)[1:]).encode()
+        return (_first_part(self) + _JSON(body)[1:]).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -202,33 +195,38 @@ _NESTED: dict[str, Callable[..., Any]] = {
 
 
 class _Shape:
-    """The fields of a record but those of ``_FIRST``, their defaults, and a reader of them all."""
+    """Some fields of a dataclass, their defaults, and what reads them all at once."""
 
-    def __init__(self, kind: type[Any]) -> None:
-        changing = [f for f in fields(kind) if f.name not in _FIRST]
-        self.names = [f.name for f in changing]
-        self.defaults = [_default(f) for f in changing]
+    def __init__(self, some: list[Field[Any]]) -> None:
+        self.names = [f.name for f in some]
+        self._defaults = [_default(f) for f in some]
         self.values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
 
-
-_shape = cache(_Shape)
-
-
-def _unusual(value: Any) -> dict[str, Any]:
-    """Return the fields that are not as in a new one."""
-    names, defaults, values = _shape(type(value))
-    rows = zip(names, values(value), defaults, strict=True)
-    return {name: found for name, found, default in rows if found != default}
+    def unusual(self, value: Any) -> dict[str, Any]:
+        """Return the fields that are not as in a new one."""
+        rows = zip(self.names, self.values(value), self._defaults, strict=True)
+        return {name: found for name, found, default in rows if found != default}
 
 
 def _default(item: Field[Any]) -> Any:
     return item.default if item.default_factory is MISSING else item.default_factory()
 
 
+@cache
+def _shape(kind: type[Any]) -> _Shape:
+    return _Shape(list(fields(kind)))
+
+
+@cache
+def _rest(kind: type[Any]) -> _Shape:
+    """The fields of a record but for those that stay the same."""
+    return _Shape([f for f in fields(kind) if f.name not in _FIRST])
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"b64": b64encode(value).decode()}
-    return {f.name: getattr(value, f.name) for f in fields(value)}
+    return _shape(type(value)).unusual(value)
 
 
 #: Made once: what json.dumps makes anew for each call costs more than a record.
@@ -236,15 +234,17 @@ _JSON = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 #: What stays the same from one command to the next: written once, and replaced as a whole.
 _FIRST = ("protocol", "id", "listener", "hidden", "peer", "local", "tls", "started", "user")
-_FIXED = attrgetter(*_FIRST)
+_FIXED = _Shape([f for f in fields(SessionRecord) if f.name in _FIRST])
 _first: tuple[tuple[Any, ...], str] = ((), "")  # a process has one session at a time
 
 
-def _first_part(values: tuple[Any, ...]) -> str:
-    """The beginning of a record's JSON, its fixed fields."""
+def _first_part(record: SessionRecord) -> str:
+    """The beginning of a record's JSON, its fixed fields, and a comma."""
     global _first
+    values = _FIXED.values(record)
     if _first[0] != values:
-        _first = values, _JSON(dict(zip(_FIRST, values, strict=True)))[:-1] + ","
+        text = _JSON(_FIXED.unusual(record))[:-1]
+        _first = values, text + "," if len(text) > 1 else text
     return _first[1]
 
 
