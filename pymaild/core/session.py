@@ -161,7 +161,8 @@ class SessionRecord:
 
         What is as in a new record is left out.
         """
-        body = _rest(type(self)).unusual(self)
+        kind: Any = type(self)
+        body = _rest(kind).unusual(self)
         body["version"] = self.VERSION
         return (_first_part(self) + _JSON(body)[1:]).encode()
 
@@ -226,7 +227,8 @@ def _rest(kind: type[Any]) -> _Shape:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"b64": b64encode(value).decode()}
-    return _shape(type(value)).unusual(value)
+    kind: Any = type(value)
+    return _shape(kind).unusual(value)
 
 
 #: Made once: what json.dumps makes anew for each call costs more than a record.
