@@ -3,6 +3,9 @@
 One command costs one poll, one recv and one send. Every wait is cut into slices, so that the
 process can show that it lives, and watches the supervisor too: what the server wants of the
 session reaches it at its next wait.
+
+With a journal, octets come and go through that (net/_journal.pyx): it always says what another
+process needs to go on.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import os
 import select
 import socket
 import time
+from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 from pymaild.core.errors import Disconnected, Leave, TimedOut
-from pymaild.core.session import Event
+from pymaild.core.session import Event, SessionRecord
+from pymaild.net._journal import ROOM, Journal
 
 READ_SIZE = 65536  # octets; what one read returns at most
 HIGH_WATER = 128 * 1024  # octets queued before they are sent unasked
@@ -54,13 +59,18 @@ class SocketStream:
     """
 
     def __init__(
-        self, sock: socket.socket, supervisor: Supervisor, write_timeout: float = 120.0
+        self,
+        sock: socket.socket,
+        supervisor: Supervisor,
+        write_timeout: float = 120.0,
+        journal: Journal | None = None,
     ) -> None:
         prepare(sock, write_timeout)
         self._sock = sock
         self._fd = sock.fileno()
         self._supervisor = supervisor
         self._write_timeout = write_timeout
+        self._journal = journal
         self._queue: list[bytes | memoryview] = []
         self._queued = 0
         self._poller = select.poll()
@@ -79,10 +89,20 @@ class SocketStream:
         self._sock, self._fd = sock, sock.fileno()
         self._poller.register(self._fd, select.POLLIN)
 
+    def begin(self, record: SessionRecord) -> None:
+        """Take up a session: what it has still to say is sent first."""
+        if self._journal is not None:
+            self._journal.begin(record)
+        else:
+            self.write(record.outbox)
+            record.outbox = record.asked = b""
+
     def read(self, timeout: float, idle: bool = True) -> bytes:
         """See :meth:`Stream.read`."""
         if self._queue:
             self.flush()
+        if self._journal is not None:
+            self._rest(self._journal)
         if idle and self._supervisor.leaving:
             self._leave()
         deadline = time.monotonic() + timeout
@@ -102,6 +122,8 @@ class SocketStream:
         self.flush()
         if self._supervisor.leaving:
             self._leave()
+        if self._journal is not None:
+            self._rest(self._journal)
         if watch is not None:
             self._poller.register(watch, select.POLLIN)
         try:
@@ -109,6 +131,8 @@ class SocketStream:
         finally:
             if watch is not None:
                 self._poller.unregister(watch)
+            if self._journal is not None:
+                self._journal.work()
 
     def _wait(self, timeout: float) -> Event:
         deadline = time.monotonic() + timeout
@@ -133,6 +157,13 @@ class SocketStream:
 
     def offer(self, data: bytes) -> None:
         """See :meth:`Stream.offer`. What stops it is met again by the next flush."""
+        try:
+            if self._journal is not None and not self._journal.begun:
+                if self._journal.post(data):  # ahead of a reply of which nothing was sent
+                    self._journal.push(self._fd)
+                return
+        except OSError:
+            return
         self._queue.append(data)
         self._queued += len(data)
         try:
@@ -181,6 +212,10 @@ class SocketStream:
     def flush(self, more: bool = False) -> None:
         """See :meth:`Stream.flush`. ``more`` says that a file follows at once."""
         queue = self._queue
+        if self._journal is not None:
+            self._push(self._journal)
+            if queue or more:
+                self._journal.begin_reply()
         flags = _SEND_MORE if more else _SEND
         if len(queue) > 1 and self._queued <= SMALL_REPLY:
             queue[:] = [b"".join(queue)]
@@ -203,6 +238,56 @@ class SocketStream:
                 return
             self._queued -= sent
             _drop(queue, sent)
+
+    # -- the journal -------------------------------------------------------------------------
+
+    def ask(self, data: bytes, left: int = 0) -> bool:
+        """See :meth:`Stream.ask`."""
+        if self._journal is None:
+            self.write(data)
+            return True
+        if self._queue or len(data) > self._journal.room:
+            self.flush()
+        return self._journal.ask(data, left)
+
+    def expect(self, left: int) -> None:
+        """See :meth:`Stream.expect`."""
+        if self._journal is not None:
+            self._journal.expect(left)
+
+    def intend(self, what: bytes) -> None:
+        """See :meth:`Stream.intend`."""
+        if self._journal is not None:
+            self._journal.intend(what)
+
+    def commit(self, record: Callable[[], bytes] | None, unread: int) -> None:
+        """See :meth:`Stream.commit`."""
+        journal = self._journal
+        if journal is None:
+            return
+        if self._queued > journal.room:
+            self._push(journal)
+            if self._queued > ROOM:
+                self.flush()
+        journal.commit(record() if record is not None else None, unread, self._queue)
+        self._queue.clear()
+        self._queued = 0
+
+    def _rest(self, journal: Journal) -> None:
+        """Send all that is on its way before a wait for the client."""
+        try:
+            if not journal.rest(self._fd):
+                self._push(journal)
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+
+    def _push(self, journal: Journal) -> None:
+        """Send the replies to finished commands."""
+        try:
+            while not journal.push(self._fd):
+                self._until_writable()
+        except OSError as error:
+            raise Disconnected(str(error)) from error
 
     def _until_writable(self) -> None:
         """Wait for room in the socket. Raises Disconnected when it does not come in time."""
@@ -238,12 +323,15 @@ class SocketStream:
 
     def _receive(self) -> bytes | None:
         """Return what has arrived, or None when it was nothing after all."""
+        journal = self._journal
         try:
-            data = self._sock.recv(READ_SIZE)
+            data = self._sock.recv(READ_SIZE) if journal is None else journal.receive(self._fd)
         except BlockingIOError:
             return None
         except OSError as error:
             raise Disconnected(str(error)) from error
+        if data is None:
+            return None
         if not data:
             raise Disconnected("end of file")
         self._supervisor.beat()
