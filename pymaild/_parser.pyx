@@ -146,6 +146,11 @@ cdef class Tokenizer:
         cdef size_t start = self.base + (self.pos if self.finished else 0)
         return PyBytes_FromStringAndSize(<char *> self.buffer + start, self.filled - start)
 
+    @property
+    def behind(self):
+        """How many octets :meth:`unread` would return."""
+        return self.filled - self.base - (self.pos if self.finished else 0)
+
     def line(self):
         """Take one line as it is, without its CRLF; None when it has not arrived whole.
 
@@ -471,6 +476,14 @@ cdef class Tokenizer:
             self.state = IN_DRAINED if over else IN_SKIP
         else:
             self.begin_discard()
+
+    def skip(self, uint64_t left):
+        """Throw away a command whose beginning is lost: ``left`` octets of a literal and its rest.
+
+        For a tokenizer that has met nothing yet. REFUSED follows.
+        """
+        self.left = left
+        self.state = IN_SKIP
 
     @property
     def refusal(self):

@@ -166,6 +166,11 @@ class SessionRecord:
         body["version"] = self.VERSION
         return (_first_part(self) + _JSON(body)[1:]).encode()
 
+    def settle(self) -> None:
+        """Forget what a crash had left: the command that was under way is answered."""
+        self.again, self.lost, self.intents = 0, -1, []
+        self.asked = self.head = b""
+
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read what :meth:`encode` wrote. Raises ValueError for another version or shape."""

@@ -187,9 +187,9 @@ cdef class Journal:
     # ---- one session -------------------------------------------------------------------------
 
     def begin(self, object session):
-        """Take up a session from its record: input, outbox and all that a crash left in it.
+        """Take up a session from its record: input and all that a crash left in it.
 
-        What is in the journal alone from now on is taken out of the record.
+        The outbox is in the journal alone from now on.
         """
         cdef Header *header = self.header
         cdef Checkpoint *point = &header.checkpoints[0]
@@ -210,7 +210,7 @@ cdef class Journal:
         point.again = session.again
         self.replayed = 0
         self.begin_input(point, session.unread, session.head[:HEAD_ROOM], session.lost)
-        session.outbox = session.asked = b""
+        session.outbox = b""
         self.write_record(point, _without_input(session))
         for intent in session.intents:
             self.intend(json.dumps(intent).encode())
@@ -495,12 +495,17 @@ cdef class Journal:
 
 def _without_input(session):
     """Encode a record without what the journal keeps beside it."""
-    kept = session.unread, session.head, session.intents, session.again, session.lost
-    session.unread, session.head, session.intents, session.again, session.lost = b"", b"", [], 0, -1
+    kept = {name: getattr(session, name) for name in _BESIDE}
     try:
+        for name, nothing in _BESIDE.items():
+            setattr(session, name, nothing)
         return session.encode()
     finally:
-        session.unread, session.head, session.intents, session.again, session.lost = kept
+        for name, value in kept.items():
+            setattr(session, name, value)
+
+
+_BESIDE = {"unread": b"", "asked": b"", "head": b"", "intents": [], "again": 0, "lost": -1}
 
 
 # ---- what a dead process has left ------------------------------------------------------------

@@ -95,7 +95,7 @@ class SocketStream:
             self._journal.begin(record)
         else:
             self.write(record.outbox)
-            record.outbox = record.asked = b""
+            record.outbox = b""
 
     def read(self, timeout: float, idle: bool = True) -> bytes:
         """See :meth:`Stream.read`."""
