@@ -355,5 +355,8 @@ class Board(Protocol):
     def beat(self) -> None:
         """Say that a long command is alive."""
 
+    def incident(self, record: SessionRecord, data: bytes) -> None:
+        """Keep what a session had received when processes died of it, for who looks into that."""
+
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to one of the counters: commands, logins, failed_logins, delivered, bugs."""

@@ -26,6 +26,8 @@ class Command:
 
     ``expunge`` says whether EXPUNGE may be told before its tagged reply (RFC 3501 §7.4.1).
     ``capability`` is the one that announces the command, "" for the base protocol.
+    ``changes`` is false where it leaves the record alone: but for how many commands there were,
+    and what there is to tell of the selected mailbox.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Command:
     rfc: str
     expunge: bool = True
     capability: str = ""
+    changes: bool = True
     announced: Announced | None = None
     ok: bytes = field(init=False)
 

@@ -55,13 +55,18 @@ class Intake:
     def ask(self) -> None:
         """Ask for the announced literal, if the client waits for that (RFC 3501 §7.5)."""
         if self.tokens.literal_waits:
-            self._session.write(b"+ OK\r\n")
+            self._session.stream.ask(b"+ OK\r\n")
 
     def literal(self) -> Iterator[bytes]:
         """Yield the octets of the announced literal as they come; asks for them first."""
-        self.tokens.stream()
-        self.ask()
-        if piece := self.tokens.take():
+        tokens, stream = self.tokens, self._session.stream
+        tokens.stream()
+        piece = tokens.take()
+        if tokens.literal_waits:
+            stream.ask(b"+ OK\r\n", tokens.literal_left)
+        else:
+            stream.expect(tokens.literal_left)
+        if piece:
             yield piece
         while self.tokens.literal_left:
             yield self.tokens.absorb(self._session.read())

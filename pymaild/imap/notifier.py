@@ -145,6 +145,7 @@ class Notifier:
         deadline = time.monotonic() + timeout
         while True:
             self.tell()
+            self.session.commit()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut

@@ -27,6 +27,7 @@ def rejected(session: ImapSession) -> None:
 def bad(session: ImapSession, reason: str) -> None:
     """Answer BAD; who sends nothing else has to leave."""
     session.record.bad += 1
+    session.changed = True
     session.write(b"%b BAD %b\r\n" % (session.tag, session.say(reason)))
     if session.record.bad >= session.settings.max_bad:
         session.bye("Too many faulty commands")
@@ -49,6 +50,7 @@ def no(session: ImapSession, error: Refused) -> None:
     """Answer NO, and BYE behind it where the command asks for that."""
     log_refusal(session, error)
     session.record.bad = 0
+    session.changed = True
     session.write(b"%b NO %b\r\n" % (session.tag, refusal(error, session.say)))
     if session.last_words:
         session.bye(session.last_words)

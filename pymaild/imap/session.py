@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
 from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut, from_oserror
 from pymaild.core.session import Ending, Stream
-from pymaild.imap import capability, names, outcomes
+from pymaild.imap import capability, interrupted, names, outcomes
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
@@ -51,6 +51,8 @@ class ImapSession:
         self.write = stream.write
         self.tag = b"*"
         self.command = ""  # the one under way
+        self.changed = True  # it has changed the record
+        self._interrupted = True  # the record says what a crash had left
         self.selection: Selection | None = None
         self.progress = Progress(self)
         self.intake = Intake(self)
@@ -69,6 +71,7 @@ class ImapSession:
             self._converse()
             if self.ending is Ending.DEFLATE:
                 begin_compression(self)
+                self.commit()
                 self._converse()
             self.stream.flush()
         except Disconnected:
@@ -90,13 +93,17 @@ class ImapSession:
             met = tokens.next()
             if met == NEED_MORE:
                 tokens.feed(self.read(tokens.idle))
-            elif met == COMMAND:
+                continue
+            self.changed = True
+            if met == COMMAND:
                 self._command()
             elif met == LITERAL:
                 self._literal()
             else:
-                self._count()
+                self.count()
                 outcomes.rejected(self)
+            if self.intake.tokens.complete and self.ending is None:
+                self._ended()
 
     # -- the state ---------------------------------------------------------------------------
 
@@ -155,6 +162,7 @@ class ImapSession:
         """
         aware = self.modes.condstore
         self.record.enabled += [name for name in asked if name not in self.record.enabled]
+        self.changed = True
         self._switch()
         if self.selection is not None and self.modes.condstore and not aware:
             self.write(self.selection.highest())
@@ -245,6 +253,31 @@ class ImapSession:
             contexts = self.selection.contexts
             record.contexts = contexts.state() if contexts is not None else []
 
+    def state(self) -> bytes:
+        """Return the encoded record as it has to be now."""
+        self.save()
+        return self.record.encode()
+
+    def commit(self) -> None:
+        """What is written has been said, and is in the record: others can go on from here."""
+        self.stream.commit(self.state, self.intake.tokens.behind)
+
+    def _ended(self) -> None:
+        """A command has ended. Most commands that only ask leave the record as it is."""
+        if self._interrupted:
+            self.record.settle()
+            self._interrupted = False
+        if self.changed or self.notifier is not None or self._moved():
+            self.commit()
+        else:
+            self.stream.commit(None, self.intake.tokens.behind)
+
+    def _moved(self) -> bool:
+        """Whether the selected mailbox is seen in another state than the record says."""
+        if self.selection is None:
+            return False
+        return self.selection.selected.view.snapshot != self.record.snapshot
+
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, idle: bool = False) -> bytes:
@@ -276,7 +309,7 @@ class ImapSession:
     # -- one command -------------------------------------------------------------------------
 
     def _command(self) -> None:
-        self._count()
+        self.count()
         args = self.intake.args
         args.rewind()
         self.tag = b"*"
@@ -306,6 +339,7 @@ class ImapSession:
     def _execute(self, row: Command) -> None:
         """Run a command; what it raises has exactly one reply (RFC 3501 §7.1)."""
         self.command = row.name
+        self.changed = False
         try:
             answer = row.run(self, self.intake.args)
             if self.selection is not None:
@@ -324,6 +358,7 @@ class ImapSession:
         except Exception:
             outcomes.bug(self)
         else:
+            self.changed = self.changed or row.changes or self.record.bad > 0
             self.record.bad = 0
             self.write(self.tag + (self._ok(row) if answer is None else b" OK %b\r\n" % answer))
 
@@ -342,11 +377,11 @@ class ImapSession:
             self.intake.check_literal()
             streams = row.announced is not None and row.announced(self, args)
         except BadSyntax as error:
-            self._count()
+            self.count()
             self.intake.settle()
             outcomes.bad(self, str(error))
         except Refused as error:
-            self._count()
+            self.count()
             self.intake.settle()
             outcomes.no(self, error)
         else:
@@ -354,7 +389,7 @@ class ImapSession:
 
     def _take_literal(self, row: Command, streams: bool) -> None:
         if streams:
-            self._count()
+            self.count()
             args = self.intake.args
             args.rewind()
             args.tag()
@@ -363,7 +398,8 @@ class ImapSession:
         elif self.intake.tokens.keep():
             self.intake.ask()
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count a command."""
         self.record.commands += 1
         self.services.board.count("commands")
 
@@ -395,7 +431,6 @@ class ImapSession:
         record = self.record
         if record.unread:
             self.intake.tokens.feed(record.unread)
-            record.unread = b""
         record.state = record.state or State.NOT_AUTHENTICATED
         try:
             resume(self)
@@ -406,13 +441,17 @@ class ImapSession:
         if not record.greeted:
             record.greeted = True
             self.write(b"* OK [%b] IMAP4rev1 ready\r\n" % capability.announced(self))
+            self.commit()
         self.note()
-        if record.idling:
+        interrupted.take_up(self)
+        if record.idling and self.ending is None:
             self._idle_on()
 
     def _idle_on(self) -> None:
         self.tag, self.record.idling = self.record.idling.encode(), ""
         self._execute(IDLE_AGAIN)
+        if self.ending is None:
+            self._ended()
 
     def _finish(self) -> None:
         self.record.unread = self.intake.tokens.unread()

@@ -74,8 +74,6 @@ def _record(remains: Remains) -> bytes:
         "head": remains.head,
         "intents": [json.loads(intent) for intent in remains.intents],
         "again": _deaths(remains),
+        "lost": remains.lost,
     }
-    told = {name: value for name, value in fields.items() if value}
-    if remains.lost != -1:
-        told["lost"] = remains.lost
-    return SessionRecord.amend(remains.record, **told)
+    return SessionRecord.amend(remains.record, **fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
@@ -23,7 +24,10 @@ from pymaild.mail.grants import Grants
 from pymaild.mail.services import Services
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.sharing import SharingAccount
+from pymaild.net import _journal
 from pymaild.net.stream import SocketStream
+
+SLOTS = 64  # sessions at a time
 
 HOSTNAME = "mail.example.org"
 
@@ -59,6 +63,7 @@ class Board:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.notes: list[tuple[str, str]] = []
+        self.incidents: list[bytes] = []
         self.admits = True
 
     def note(self, record: SessionRecord, doing: str = "", mailbox: str = "") -> None:
@@ -69,6 +74,9 @@ class Board:
 
     def beat(self) -> None:
         pass
+
+    def incident(self, record: SessionRecord, data: bytes) -> None:
+        self.incidents.append(data)
 
     def count(self, counter: str, amount: int = 1) -> None:
         self.counts[counter] += amount
@@ -202,6 +210,8 @@ class Bench:
         self.spool.mkdir()
         self.grants = Grants(str(folder / "grants"))
         self.open_account: Callable[[User], Account] = self.sharing
+        self.journal = _journal.make(SLOTS)
+        self._slots = itertools.count()
         self._record_type, self._session_type = protocol
         self._open: list[Callable[[], None]] = []
 
@@ -217,6 +227,7 @@ class Bench:
         for close in reversed(self._open):
             close()
         self.auth.close()
+        os.close(self.journal)
 
     def configure(self, **changes: Any) -> None:
         """Change settings of the protocol for the sessions to come."""
@@ -282,7 +293,9 @@ class Bench:
         record.tls = TlsFacts("TLSv1.3") if tls else record.tls
         server_end, client = socket.socketpair()
         supervisor = Supervisor()
-        stream = SocketStream(server_end, supervisor, 10.0)
+        journal = _journal.Journal(self.journal, next(self._slots) % SLOTS)
+        stream = SocketStream(server_end, supervisor, 10.0, journal)
+        stream.begin(record)
         running = Running(self._session_type(record, stream, self.services()), server_end, client)
         running.supervisor = supervisor  # type: ignore[attr-defined]
         self._open += [supervisor.close, running.close]

@@ -13,6 +13,14 @@ TEXTS = {
     "Autologout, the connection was silent for too long": (
         "Automatische Abmeldung, die Verbindung war zu lange still"
     ),
+    "The server has failed": "Der Server hat versagt",
+    "The server has failed, try again": "Der Server hat versagt, bitte noch einmal versuchen",
+    "The server has lost what was sent, try again": (
+        "Der Server hat verloren, was gesendet wurde, bitte noch einmal versuchen"
+    ),
+    "This command ends the processes that run it": (
+        "Dieser Befehl beendet die Prozesse, die ihn ausführen"
+    ),
     "Begin TLS negotiation": "TLS-Aushandlung kann beginnen",
     "Begin TLS negotiation now": "TLS-Aushandlung kann jetzt beginnen",
     "Bye": "Auf Wiedersehen",

@@ -70,8 +70,11 @@ def _exchange(session: ImapSession, mechanism: str, initial: bytes | None) -> Ac
     """RFC 3501 §6.2.2: a "*" cancels, and is answered BAD, as is what is not base64."""
 
     def ask(challenge: bytes) -> bytes:
-        session.write(b"+ %b\r\n" % challenge)
-        return session.intake.line()
+        asked = session.stream.ask(b"+ %b\r\n" % challenge)
+        line = session.intake.line()
+        if not asked:  # the answer is to a challenge that died with a process
+            raise Refused(Code.UNAVAILABLE, "The server has failed, try again")
+        return line
 
     try:
         return dialogue.relay(session.services.auth, session.record, mechanism, initial, ask)

@@ -98,6 +98,7 @@ def _until_line(session: ImapSession, source: Source) -> bytes:
     due = time.monotonic() + session.settings.keep_alive
     while (line := session.intake.tokens.line()) is None:
         source.tell()
+        session.commit()
         watched, patience = source.descriptor()
         left = max(due - time.monotonic(), 0.0)
         event = session.stream.wait(min(left, patience), watched)
