@@ -39,6 +39,11 @@ class LineReader:
         """Whether octets have been received that nobody has asked for yet."""
         return bool(self._buffer)
 
+    @property
+    def behind(self) -> int:
+        """How many octets that are."""
+        return len(self._buffer)
+
     def take(self) -> bytes:
         """Return all octets received and not used, and forget them."""
         rest = bytes(self._buffer)

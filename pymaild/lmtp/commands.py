@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pymaild.core.session import Ending
+from pymaild.core.session import OPEN, Ending
 from pymaild.lmtp import delivery, replies
 from pymaild.lmtp.address import Address, parse_path
 from pymaild.lmtp.data import DataDecoder
@@ -143,7 +143,7 @@ def _parameters(rest: str) -> dict[str, str]:
 
 
 def data(session: LmtpSession, arguments: bytes) -> None:
-    session.reply(replies.START)
+    session.stream.ask(replies.START.wire(), OPEN)
     intake = session.intake()
     decoder = DataDecoder()
     with session.message():
@@ -194,6 +194,7 @@ def _take_chunk(session: LmtpSession, size: int) -> None:
     intake = session.intake()
     if intake.failure is None and intake.spool.size + size > session.services.mail.message_size:
         intake.refuse(replies.TOO_BIG)
+    session.expect(size)
     with session.message():
         while size:
             piece = session.chunk(size)

@@ -9,14 +9,16 @@ class DataDecoder:
     """Takes what arrives after 354 in pieces of any size, and knows where it ends.
 
     Only CRLF "." CRLF is the end, and only a dot behind CRLF is taken away: bare CR and bare LF
-    are content (RFC 5321 §2.3.8). Keeps four octets at most between two calls.
+    are content (RFC 5321 §2.3.8). Keeps four octets at most between two calls. ``begun``: what is
+    fed is not the beginning of the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begun: bool = False) -> None:
         self.done = False
         self.rest = b""  # what came behind the end
-        self._held = b"\r\n"  # the end of the command line, before the message's first line
-        self._started = False
+        # The end of the command line, before the message's first line.
+        self._held = b"" if begun else b"\r\n"
+        self._started = begun
 
     def feed(self, piece: bytes) -> bytes:
         """Return the octets of the message that are certain now."""

@@ -56,6 +56,8 @@ TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
 TOO_BIG = Reply(552, "5.3.4", "Message too big")
 SPOOL_FULL = Reply(452, "4.3.1", "No space for the message")
 CHUNKS_LOST = Reply(451, "4.3.0", "The message's first chunks are lost")
+FAILED = Reply(421, "4.3.0", "The server has failed")
+DEADLY = Reply(554, "5.3.0", "This command ends the processes that run it")
 TIMEOUT = Reply(421, "4.4.2", "Waited too long")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
 

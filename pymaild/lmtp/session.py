@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut
 from pymaild.core.lines import LineReader, LineTooLong
 from pymaild.core.session import Ending, Stream, User
-from pymaild.lmtp import replies
+from pymaild.lmtp import interrupted, replies
 from pymaild.lmtp.commands import COMMANDS, Command, Invalid
 from pymaild.lmtp.delivery import bug
 from pymaild.lmtp.intake import Intake
@@ -48,6 +48,8 @@ class LmtpSession:
             self._begin()
             while self.ending is None:
                 self._one_command()
+                if self.ending is None:
+                    self.commit()
             self.stream.flush()
         except Disconnected:
             self.ending = Ending.CLOSED
@@ -102,8 +104,30 @@ class LmtpSession:
             self.ending = Ending.CLOSED
             raise
 
+    def expect(self, size: int) -> None:
+        """Note that so many octets of a message follow the command."""
+        self.stream.expect(max(size - self.reader.behind, 0))
+
+    def lose(self, reply: Reply) -> None:
+        """A chunk of the message is missing: it has earned this reply."""
+        self.record.state = State.CHUNKS
+        self.record.failure = str(reply)
+        self.intake().refuse(reply)
+
+    def command_line(self) -> bytes:
+        """The next line that is a command. Raises LineTooLong."""
+        settings = self.services.settings
+        idle = self.record.state in _BETWEEN_MESSAGES
+        return self.reader.line(settings.command_size, settings.timeout, idle)
+
+    def commit(self) -> None:
+        """What is written has been said, and is in the record: others can go on from here."""
+        self.record.settle()
+        self.stream.commit(self.record.encode, self.reader.behind)
+
     def swallow(self, count: int) -> None:
         """Read octets that nobody wants."""
+        self.expect(count)
         while count:
             count -= len(self.chunk(count))
 
@@ -114,17 +138,17 @@ class LmtpSession:
             self.record.greeted = True
             self.record.state = State.CONNECTED
             self.reply(Reply(220, "", f"{self.services.hostname} LMTP ready"))
+            self.commit()
         if self.record.state == State.CHUNKS and not self.record.failure:
             self.record.failure = str(replies.CHUNKS_LOST)
         if self.record.failure:
             self.intake().refuse(Reply.parse(self.record.failure))
         self.services.board.note(self.record)
+        interrupted.take_up(self)
 
     def _one_command(self) -> None:
-        settings = self.services.settings
         try:
-            idle = self.record.state in _BETWEEN_MESSAGES
-            line = self.reader.line(settings.command_size, settings.timeout, idle)
+            line = self.command_line()
         except LineTooLong as error:
             self._bad(replies.LINE_TOO_LONG)
             if not error.ended:

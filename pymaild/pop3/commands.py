@@ -160,7 +160,8 @@ def rset(session: Pop3Session, arguments: Arguments) -> None:
 class Command:
     """One command: where it is allowed, how many arguments it takes, what runs it.
 
-    ``raw`` commands take all that follows the first space as their one argument.
+    ``raw`` commands take all that follows the first space as their one argument. ``changes`` is
+    false where the record stays as it is, but for how many commands there were.
     """
 
     name: bytes
@@ -170,6 +171,7 @@ class Command:
     handler: Callable[[Pop3Session, Arguments], None]
     place: str
     raw: bool = False
+    changes: bool = True
 
     def arguments(self, rest: bytes) -> Arguments:
         """Split what follows the keyword. Raises Invalid when there are too many or too few."""
@@ -192,19 +194,19 @@ _AFTER = frozenset({State.TRANSACTION})
 _BOTH = _BEFORE | _AFTER
 
 _ROWS = (
-    Command(b"CAPA", _BOTH, 0, 0, capa, "RFC 2449 §5"),
+    Command(b"CAPA", _BOTH, 0, 0, capa, "RFC 2449 §5", changes=False),
     Command(b"STLS", _BEFORE, 0, 0, stls, "RFC 2595 §4"),
     Command(b"USER", _BEFORE, 1, 1, login.user, "RFC 1939 §7", raw=True),
     Command(b"PASS", _BEFORE, 1, 1, login.password, "RFC 1939 §7", raw=True),
     Command(b"AUTH", _BEFORE, 0, 2, login.auth, "RFC 5034 §4"),
     Command(b"QUIT", _BOTH, 0, 0, quit_, "RFC 1939 §4, §6"),
-    Command(b"STAT", _AFTER, 0, 0, stat, "RFC 1939 §5"),
-    Command(b"LIST", _AFTER, 0, 1, list_, "RFC 1939 §5"),
-    Command(b"UIDL", _AFTER, 0, 1, uidl, "RFC 1939 §7"),
+    Command(b"STAT", _AFTER, 0, 0, stat, "RFC 1939 §5", changes=False),
+    Command(b"LIST", _AFTER, 0, 1, list_, "RFC 1939 §5", changes=False),
+    Command(b"UIDL", _AFTER, 0, 1, uidl, "RFC 1939 §7", changes=False),
     Command(b"RETR", _AFTER, 1, 1, retr, "RFC 1939 §5"),
-    Command(b"TOP", _AFTER, 2, 2, top, "RFC 1939 §7"),
+    Command(b"TOP", _AFTER, 2, 2, top, "RFC 1939 §7", changes=False),
     Command(b"DELE", _AFTER, 1, 1, dele, "RFC 1939 §5"),
-    Command(b"NOOP", _AFTER, 0, 0, noop, "RFC 1939 §5"),
+    Command(b"NOOP", _AFTER, 0, 0, noop, "RFC 1939 §5", changes=False),
     Command(b"RSET", _AFTER, 0, 0, rset, "RFC 1939 §5"),
 )
 

@@ -58,8 +58,11 @@ def _exchange(session: Pop3Session, mechanism: str, initial: bytes | None) -> Ac
     """RFC 5034 §4: a "*" cancels."""
 
     def ask(challenge: bytes) -> bytes:
-        session.stream.write(b"+ %b\r\n" % challenge)
-        return session.response_line()
+        asked = session.stream.ask(b"+ %b\r\n" % challenge)
+        line = session.response_line()
+        if not asked:  # the answer is to a challenge that died with a process
+            raise Refused(Code.UNAVAILABLE, "The server has failed, try again")
+        return line
 
     try:
         return dialogue.relay(session.services.auth, session.record, mechanism, initial, ask)

@@ -10,7 +10,7 @@ from pymaild.mail.account import Account
 from pymaild.mail.flags import SEEN
 from pymaild.mail.message import Message
 from pymaild.mail.selected import Selected
-from pymaild.pop3.record import Pop3Record
+from pymaild.pop3.record import Pop3Record, mark, marked
 
 INBOX = "INBOX"
 
@@ -29,8 +29,8 @@ class Maildrop:
         self._selected = selected
         self._lock = lock
         self._record = record
-        self._deleted = set(record.deleted)
-        self._seen = set(record.seen)
+        self._deleted = marked(record.deleted)
+        self._seen = marked(record.seen)
         self._sizes: dict[int, int] = {}
 
     @classmethod
@@ -116,7 +116,7 @@ class Maildrop:
     def delete(self, number: int) -> None:
         """Mark a message; it is removed in UPDATE (RFC 1939 §5, DELE)."""
         self._deleted.add(number)
-        self._record.deleted.append(number)
+        mark(self._record.deleted, number)
 
     def undelete(self) -> None:
         """Take all marks away (RFC 1939 §5, RSET)."""
@@ -127,7 +127,7 @@ class Maildrop:
         """Note that a message has been sent in full."""
         if number not in self._seen and not self._selected.view.flags(number) & SEEN:
             self._seen.add(number)
-            self._record.seen.append(number)
+            mark(self._record.seen, number)
 
     def update(self) -> int:
         """Remove what is marked (RFC 1939 §6); returns how many messages that were."""

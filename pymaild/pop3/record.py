@@ -20,15 +20,28 @@ class State(StrEnum):
 class Pop3Record(SessionRecord):
     """A POP3 session; the maildrop's view is one snapshot number.
 
-    ``name`` is what USER said until PASS follows. ``deleted`` and ``seen`` are message numbers:
-    those marked by DELE, and those that RETR sent and that have no \\Seen flag yet.
+    ``name`` is what USER said until PASS follows. ``deleted`` and ``seen`` are ranges of message
+    numbers: those marked by DELE, and those that RETR sent and that have no \\Seen flag yet.
     """
 
     name: str = ""
     uidvalidity: int = 0
     snapshot: int = 0
     recent: list[list[int]] = field(default_factory=list)
-    deleted: list[int] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)
+    deleted: list[list[int]] = field(default_factory=list)
+    seen: list[list[int]] = field(default_factory=list)
     retrieved: int = 0
     octets: int = 0
+
+
+def mark(ranges: list[list[int]], number: int) -> None:
+    """Add a number that is in none of ``ranges``; most clients go from one to the next."""
+    if ranges and ranges[-1][1] + 1 == number:
+        ranges[-1][1] = number
+    else:
+        ranges.append([number, number])
+
+
+def marked(ranges: list[list[int]]) -> set[int]:
+    """Return the numbers of ranges."""
+    return {number for low, high in ranges for number in range(low, high + 1)}

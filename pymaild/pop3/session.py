@@ -14,7 +14,7 @@ from pymaild.core.lines import LineReader, LineTooLong
 from pymaild.core.session import Ending, Stream
 from pymaild.mail.account import Account
 from pymaild.mail.services import Services
-from pymaild.pop3 import replies
+from pymaild.pop3 import interrupted, replies
 from pymaild.pop3.commands import COMMANDS, Command, Invalid
 from pymaild.pop3.maildrop import Maildrop
 from pymaild.pop3.record import Pop3Record, State
@@ -40,6 +40,7 @@ class Pop3Session:
         self.ending: Ending | None = None
         self._drop: Maildrop | None = None
         self._midway = False
+        self._changed = True  # the record, by the command under way
         self._login_deadline = time.monotonic() + services.settings.login_timeout
 
     def run(self) -> Ending:
@@ -49,6 +50,8 @@ class Pop3Session:
             self._begin()
             while self.ending is None:
                 self._one_command()
+                if self.ending is None:
+                    self._ended()
             # Whoever has read the reply to QUIT may log in again: the lock goes first.
             self._close_drop()
             self.stream.flush()
@@ -141,11 +144,14 @@ class Pop3Session:
             self.record.greeted = True
             self.record.state = State.AUTHORIZATION
             self.ok("POP3 ready")
+            self.commit()
         self._note()
         resume = {State.AUTHENTICATED: self.enter, State.TRANSACTION: self._reopen}
         action = resume.get(State(self.record.state))
         if action is not None:
             self._guarded(action)
+        if self.ending is None:
+            interrupted.take_up(self)
 
     def _reopen(self) -> None:
         try:
@@ -154,7 +160,20 @@ class Pop3Session:
             self.ending = Ending.CLOSED
             raise
 
+    def _ended(self) -> None:
+        """A command has ended. Those that only ask leave the record as it is."""
+        if self._changed:
+            self.commit()
+        else:
+            self.stream.commit(None, self.reader.behind)
+
+    def commit(self) -> None:
+        """What is written has been said, and is in the record: others can go on from here."""
+        self.record.settle()
+        self.stream.commit(self.record.encode, self.reader.behind)
+
     def _one_command(self) -> None:
+        self._changed = True
         try:
             line = self.reader.line(
                 self._limit(),
@@ -180,6 +199,7 @@ class Pop3Session:
 
     def _execute(self, row: Command, rest: bytes) -> None:
         row.handler(self, row.arguments(rest))
+        self._changed = row.changes or self.record.bad > 0 or self.record.again > 0
         self.record.bad = 0
 
     def _guarded(self, action: Action) -> None:
