@@ -169,6 +169,15 @@ class Notifier:
         if self.session.selection is not None and self.wishes.selected is not None:
             watch.add(SELECTED_KEY, *self.session.current.mailbox.paths())
 
+    def paths(self) -> list[str]:
+        """Return all directories where what is to be told of shows."""
+        account, found = self.session.account, list[str]()
+        if self.session.selection is not None and self.wishes.selected is not None:
+            found += self.session.current.mailbox.paths()
+        if self._of_names:
+            found += account.tree_paths()
+        return found + [path for name in self._others() for path in account.paths(name)]
+
     def look(self) -> None:
         """Take note of what has stirred."""
         stirred = self.watch().drain()

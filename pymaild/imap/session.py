@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable
 
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
-from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut, from_oserror
+from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut, from_oserror
 from pymaild.core.session import Ending, Stream
-from pymaild.imap import capability, interrupted, names, outcomes
+from pymaild.imap import capability, interrupted, names, outcomes, parking
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
@@ -67,24 +67,30 @@ class ImapSession:
     def run(self) -> Ending:
         """Talk to the client until it leaves, is sent away, or goes on in another process."""
         try:
-            self._begin()
-            self._converse()
-            if self.ending is Ending.DEFLATE:
-                begin_compression(self)
-                self.commit()
-                self._converse()
+            self._serve()
             self.stream.flush()
         except Disconnected:
             self.ending = Ending.CLOSED
         except Gone:
             self._leave(GONE)
         except TimedOut:
-            self._leave("Autologout, the connection was silent for too long")
+            self._leave(parking.SILENT)
         except Leave as leave:
             self._leave(leave.text)
         finally:
             self._finish()
         return self.ending or Ending.CLOSED
+
+    def _serve(self) -> None:
+        try:
+            self._begin()
+            self._converse()
+            if self.ending is Ending.DEFLATE:
+                begin_compression(self)
+                self.commit()
+                self._converse()
+        except Parked:
+            parking.park(self)
 
     def _converse(self) -> None:
         """Obey commands until one of them, or the client, has ended that."""
@@ -106,6 +112,13 @@ class ImapSession:
                 self._ended()
 
     # -- the state ---------------------------------------------------------------------------
+
+    @property
+    def left(self) -> float:
+        """How long the client may still be silent, in seconds."""
+        if self.record.state != State.NOT_AUTHENTICATED:
+            return float(self.settings.idle_timeout)
+        return self._deadline - time.monotonic()
 
     @property
     def tls(self) -> bool:
@@ -286,10 +299,9 @@ class ImapSession:
             if idle and self.notifier is not None:
                 self._attend(self.notifier)
             return self.stream.read(self.settings.idle_timeout, idle)
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        if self.left <= 0:
             raise TimedOut
-        return self.stream.read(left, idle)
+        return self.stream.read(self.left, idle)
 
     def _attend(self, notifier: Notifier) -> None:
         """Tell what happens until the client sends something (RFC 5465 §3.1)."""
@@ -300,7 +312,7 @@ class ImapSession:
             failed = error if isinstance(error, Refused) else from_oserror(error)
             outcomes.log_refusal(self, failed)
             self.overflow()
-        except (Gone, Disconnected, TimedOut, Leave):
+        except (Gone, Disconnected, TimedOut, Leave, Parked):
             raise
         except Exception:
             outcomes.log_bug(self)
@@ -353,7 +365,7 @@ class ImapSession:
             outcomes.refuse(self, refused, row.expunge and received)
         except Gone:
             self.bye(GONE)
-        except (Disconnected, TimedOut, Leave):
+        except (Disconnected, TimedOut, Leave, Parked):
             raise
         except Exception:
             outcomes.bug(self)

@@ -47,6 +47,12 @@ class ImapSettings:
         "the connection.",
         low=1,
     )
+    keep_alive_max: Duration = setting(
+        Duration(1500.0),
+        "A client that idles without news is told so less and less often: half as long again "
+        "between two times, up to this.",
+        low=1,
+    )
     max_bad: int = setting(20, "Faulty commands in a row before the connection is closed.", low=1)
     max_auth_failures: int = setting(10, "Failed logins before the connection is closed.", low=1)
     progress_interval: Duration = setting(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pymaild.core.quirks import Quirks
-from pymaild.core.session import Board, SessionRecord, Stream, User
+from pymaild.core.session import Board, SessionRecord, Stream, User, Wait
 
 if TYPE_CHECKING:
     from pymaild.auth.client import AuthClient
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from pymaild.mail.settings import MailSettings
 
 Settings = TypeVar("Settings")
+
+
+class Parking(Protocol):
+    """What sessions that are to wait without a process need of the server."""
+
+    def watch(self, paths: Iterable[str], wait: Wait) -> None:
+        """Let ``wait`` end when files come or go in these directories.
+
+        Sets ``watches`` and ``looked``, or ``poll`` where the kernel has no more watches. The
+        caller looks once more, for what happened before.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +46,6 @@ class Services(Generic[Settings]):
     spool: str
     become: Callable[[SessionRecord], Stream] | None = None  # runs a session as its system user
     deflate: Callable[[bytes], None] | None = None
+    parking: Parking | None = None  # where sessions can be parked
     quirks: Quirks = field(default_factory=Quirks)
     starttls: bool = True  # a tls role stands by: STARTTLS and STLS may be offered

@@ -10,6 +10,7 @@ process needs to go on.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
-from pymaild.core.errors import Disconnected, Leave, TimedOut
+from pymaild.core.errors import Disconnected, Leave, Parked, TimedOut
 from pymaild.core.session import Event, SessionRecord
 from pymaild.net._journal import ROOM, Journal
 
@@ -55,7 +56,8 @@ class Supervisor(Protocol):
 class SocketStream:
     """A :class:`pymaild.core.session.Stream` over a connected socket, which it makes non-blocking.
 
-    ``write_timeout`` is the longest time in seconds in which a client may take nothing.
+    ``write_timeout`` is the longest time in seconds in which a client may take nothing;
+    ``patience`` returns after how many seconds of silence its session is to be parked.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class SocketStream:
         self._supervisor = supervisor
         self._write_timeout = write_timeout
         self._journal = journal
+        self.patience: Callable[[], float] = _endless
         self._queue: list[bytes | memoryview] = []
         self._queued = 0
         self._poller = select.poll()
@@ -105,9 +108,10 @@ class SocketStream:
             self._rest(self._journal)
         if idle and self._supervisor.leaving:
             self._leave()
+        patience = self.patience() if idle else math.inf
         deadline = time.monotonic() + timeout
         while True:
-            ready = {fd for fd, _ in self._poller.poll(min(timeout, SLICE) * 1000)}
+            ready = {fd for fd, _ in self._poller.poll(min(timeout, SLICE, patience) * 1000)}
             if self._supervisor.fileno() in ready:  # first: a client that never pauses must not win
                 self._attend(idle)
             if self._fd in ready and (data := self._receive()) is not None:
@@ -116,6 +120,7 @@ class SocketStream:
             timeout = deadline - time.monotonic()
             if timeout <= 0:
                 raise TimedOut
+            patience = self._less_patient(patience, bool(ready))
 
     def wait(self, timeout: float, watch: int | None) -> Event:
         """See :meth:`Stream.wait`."""
@@ -134,19 +139,29 @@ class SocketStream:
             if self._journal is not None:
                 self._journal.work()
 
+    def _less_patient(self, patience: float, disturbed: bool) -> float:
+        """Return how long to be silent from now on before the session is parked. Raises Parked."""
+        if disturbed:
+            return min(patience, self.patience())  # this process may have been told to leave
+        if patience <= SLICE:
+            raise Parked
+        return patience - SLICE
+
     def _wait(self, timeout: float) -> Event:
+        patience = self.patience()
         deadline = time.monotonic() + timeout
         while True:
             remaining = max(deadline - time.monotonic(), 0)
-            ready = {fd for fd, _ in self._poller.poll(min(remaining, SLICE) * 1000)}
+            ready = {fd for fd, _ in self._poller.poll(min(remaining, SLICE, patience) * 1000)}
             self._supervisor.beat()
-            if self._supervisor.fileno() in ready:
+            if told := self._supervisor.fileno() in ready:
                 self._attend(idle=True)
                 ready.discard(self._supervisor.fileno())
             if ready:
                 return Event.CLIENT if self._fd in ready else Event.WATCH
-            if remaining <= SLICE:
+            if remaining <= min(SLICE, patience):
                 return Event.TIMEOUT
+            patience = self._less_patient(patience, told)
 
     def write(self, data: bytes | memoryview) -> None:
         """See :meth:`Stream.write`."""
@@ -353,6 +368,10 @@ class SocketStream:
         self._queue = []
         self._queued = 0
         raise Disconnected(why)
+
+
+def _endless() -> float:
+    return math.inf
 
 
 def _drop(queue: list[bytes | memoryview], sent: int) -> None:

@@ -7,6 +7,7 @@ import ipaddress
 from setproctitle import setproctitle
 
 from pymaild.core.session import SessionRecord
+from pymaild.server.parked import Table
 from pymaild.server.scoreboard import Scoreboard, State, digest
 
 
@@ -18,8 +19,11 @@ def set_title(text: str) -> None:
 class SessionBoard:
     """A :class:`pymaild.core.session.Board` over the slot of this process."""
 
-    def __init__(self, scoreboard: Scoreboard, slot: int, per_user: int, per_address: int) -> None:
+    def __init__(
+        self, scoreboard: Scoreboard, table: Table, slot: int, per_user: int, per_address: int
+    ) -> None:
         self._scoreboard = scoreboard
+        self._table = table
         self._slot = slot
         self._per_user = per_user
         self._per_address = per_address
@@ -29,19 +33,23 @@ class SessionBoard:
         """Show a session that starts in this process.
 
         False when its address has too many connections that are not logged in; ``limited``
-        says that the protocol knows logins at all.
+        says that the protocol knows logins at all. One that was parked has been admitted before.
         """
         self._scoreboard.set_state(self._slot, State.BUSY)
         self.note(record)
-        return self.admit(record) if limited or record.user is not None else True
+        if not limited and record.user is None:
+            return True
+        return self._admit(record, beyond=record.wait is not None)
 
-    def _admit_stranger(self, record: SessionRecord) -> bool:
+    def _admit_stranger(self, record: SessionRecord, beyond: bool) -> bool:
         self._scoreboard.users[self._slot] = 0
         key = address_key(record.peer.address)
         if not key:
             return True
-        self._scoreboard.addresses[self._slot] = digest(key)
-        return self._scoreboard.addresses.tolist().count(digest(key)) <= self._per_address
+        name = digest(key)
+        self._scoreboard.addresses[self._slot] = name
+        here = self._scoreboard.addresses.tolist().count(name)
+        return beyond or here + self._table.of_address(name) <= self._per_address
 
     def end(self) -> None:
         """Forget the session."""
@@ -62,12 +70,17 @@ class SessionBoard:
 
     def admit(self, record: SessionRecord) -> bool:
         """See :meth:`Board.admit`."""
+        return self._admit(record, beyond=False)
+
+    def _admit(self, record: SessionRecord, beyond: bool) -> bool:
+        """Count a session, with ``beyond`` even where there are too many."""
         if record.user is None:
-            return self._admit_stranger(record)
+            return self._admit_stranger(record, beyond)
         name = digest(record.user.name)
         self._scoreboard.addresses[self._slot] = 0
         self._scoreboard.users[self._slot] = name
-        if self._scoreboard.users.tolist().count(name) <= self._per_user:
+        here = self._scoreboard.users.tolist().count(name)
+        if beyond or here + self._table.of_user(name) <= self._per_user:
             return True
         self._scoreboard.users[self._slot] = 0
         return False

@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,9 +20,10 @@ from pymaild.server.family import Child, Family, kill
 from pymaild.server.loop import Loop
 from pymaild.server.place import Parcel
 from pymaild.server.population import Population
-from pymaild.server.roles import DEFLATE, ROLES, TLS, USER, WORKER, Keep, Role
+from pymaild.server.roles import DEFLATE, KEEPER, ROLES, TLS, USER, VAULT, WORKER, Keep, Role
 from pymaild.server.scoreboard import State
 from pymaild.server.shared import Shared
+from pymaild.server.supervisor import STOPPING
 
 log = logging.getLogger("pymaild.server")
 
@@ -72,6 +74,8 @@ class Crew:
                     self._spawn(role)
             elif role.keep is Keep.LOAD:
                 self._populate_by_load(role)
+            elif role.keep is Keep.ONE and not self.family.of(role):
+                self._spawn(role)
 
     def _populate_by_load(self, role: Role) -> None:
         workers = self._current(role)
@@ -146,10 +150,17 @@ class Crew:
             child.tell({"verb": verb})
         for child in self.family.of(TLS):
             child.retire()
+        self.tell_keeper({"verb": "leave", "text": STOPPING})
+
+    def tell_keeper(self, message: Message) -> None:
+        """Send the keeper an order."""
+        for child in self.family.of(KEEPER):
+            child.tell(message)
 
     def welcome(self) -> None:
         """Take back :meth:`send_away` for sessions that are still to come."""
         self._farewell = ""
+        self.tell_keeper({"verb": "leave", "text": ""})
 
     def kill(self, children: list[Child]) -> None:
         """End processes at once."""
@@ -187,6 +198,18 @@ class Crew:
             self._give_certificates(child)
         if child.role is USER and self._farewell:
             child.tell({"verb": self._farewell})
+        if child.role in (KEEPER, VAULT):
+            self._pair()
+
+    def _pair(self) -> None:
+        """Connect keeper and vault, anew when one of them is."""
+        children = self.family.of(KEEPER) + self.family.of(VAULT)
+        if len(children) < 2:
+            return
+        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for child, end in zip(children, ends, strict=True):
+            child.tell({"verb": "vault"}, (end.fileno(),))
+            end.close()
 
     def _forget(self, child: Child) -> None:
         self._loop.forget(child.channel.fileno())

@@ -10,6 +10,7 @@ import socket
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pymaild.core.session import Peer
 from pymaild.net.proxy import address_text
@@ -51,6 +52,19 @@ class Listener:
         return any(address in network for network in self.networks)
 
 
+class Lent(NamedTuple):
+    """A socket that another process bound: systemd, or the master whose place we take.
+
+    ``name`` is what systemd calls it, ``key`` the address it was opened for, ``given`` says that
+    it is systemd's.
+    """
+
+    sock: socket.socket
+    name: str = ""
+    key: str = ""
+    given: bool = True
+
+
 def format_address(sock: socket.socket) -> str:
     """Write the address a socket is bound to like the setting ``address``."""
     name = sock.getsockname()
@@ -87,19 +101,19 @@ def open_listener(
 
 
 def adopt(settings: ListenerSettings, sock: socket.socket, backlog: int) -> Listener:
-    """Take a socket that systemd bound."""
+    """Take a socket that another process bound, and has to remove."""
     sock.setblocking(False)
     sock.listen(backlog)
     return Listener(settings, sock, settings.networks(), given=True)
 
 
-def matches(settings: ListenerSettings, name: str, sock: socket.socket) -> bool:
-    """Whether a socket of systemd is meant for this listener: by name, else by address."""
-    if name and name == settings.name:
+def matches(settings: ListenerSettings, lent: Lent) -> bool:
+    """Whether a socket is meant for this listener: by name, else by address."""
+    if lent.name and lent.name == settings.name:
         return True
     endpoint = settings.endpoint()
-    bound = sock.getsockname()
-    if isinstance(endpoint, str) or sock.family == socket.AF_UNIX:
+    bound = lent.sock.getsockname()
+    if isinstance(endpoint, str) or lent.sock.family == socket.AF_UNIX:
         return bool(endpoint == bound)
     return bool(endpoint == tuple(bound[:2]))
 
@@ -131,11 +145,15 @@ def _bound(family: socket.AddressFamily, address: tuple[str, int]) -> socket.soc
 
 
 def bind_unix(
-    path: str, mode: int, owner: tuple[int, int] | None, group: int | None = None
+    path: str,
+    mode: int,
+    owner: tuple[int, int] | None,
+    group: int | None = None,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
 ) -> socket.socket:
     """Bind a Unix socket in the place of a stale one. Raises OSError when somebody listens."""
-    _remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    _remove_stale(path, kind)
+    sock = socket.socket(socket.AF_UNIX, kind)
     before = os.umask(0o177)
     try:
         sock.bind(path)
@@ -152,22 +170,30 @@ def bind_unix(
     return sock
 
 
-def _remove_stale(path: str) -> None:
+def _remove_stale(path: str, kind: socket.SocketKind) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(errno.EEXIST, f"{path} exists and is no socket")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.setblocking(False)
         if probe.connect_ex(path) in (0, errno.EAGAIN):
             raise OSError(errno.EADDRINUSE, f"another server listens on {path}")
     os.unlink(path)
 
 
+def path_of(listener: Listener) -> str:
+    """Return the path of a Unix socket; "" for others."""
+    if listener.sock.family != socket.AF_UNIX:
+        return ""
+    return os.fsdecode(listener.sock.getsockname())
+
+
 def close_listener(listener: Listener) -> None:
     """Close a socket in this process and remove its file; connections are not touched."""
-    if listener.sock.family == socket.AF_UNIX and not listener.given:
+    path = path_of(listener)
+    if path and not listener.given:
         with suppress(OSError):
-            os.unlink(os.fsdecode(listener.sock.getsockname()))
+            os.unlink(path)
     listener.sock.close()

@@ -44,7 +44,10 @@ STOP_GRACE = 10.0  # seconds for the storage step under way when the server stop
 LAST_GRACE = 2.0  # seconds for the tls role to bring the last replies to their clients
 
 #: Settings that are used once, when the server starts.
-FIXED = ("user", "group", "tls_user", "run_directory", "spool", "control", "pid_file")
+FIXED = (
+    *("user", "group", "tls_user", "run_directory", "spool", "control", "pid_file"),
+    "sessions_max",
+)
 
 
 class Phase(StrEnum):
@@ -123,7 +126,7 @@ class Master:
     def _boot(self) -> None:
         set_title("master starting")
         logs.set_up(self.config.log)
-        ports.raise_file_limit()
+        ports.raise_file_limit(self.config.server.sessions_max)
         self._catch_signals()
         for role in ROLES:
             if role is not TLS or role.count(self.config):
@@ -141,7 +144,7 @@ class Master:
         self._files.append(self.config.server.control)
         self._control = Control(control, Commands(self).table(), self._loop.watch)
         self.shared = ports.open_shared(self.config)
-        self._files.append(self.config.server.auth_socket)
+        self._files += [self.config.server.auth_socket, self.config.server.keeper_socket]
         self.ports = ports.Ports(self.shared)
         self.ports.open(self.config)
         self._crew = Crew(self.config, self.shared, certificates, self._loop, self._disown)

@@ -18,6 +18,7 @@ class Keep(Enum):
 
     COUNT = "count"  # as many as the configuration says
     LOAD = "load"  # as many as there is work for
+    ONE = "one"  # one at a time, whatever is configured: the next starts when the last has ended
     NONE = "none"  # each was made for one session
 
 
@@ -105,7 +106,7 @@ WORKER = Role(
     count=lambda config: config.server.workers_min,
     identity=_mail_user,
     root=_whole_system,
-    sockets=frozenset({"public", "private", "handoff", "to_deflate"}),
+    sockets=frozenset({"public", "private", "handoff", "to_deflate", "parking"}),
     keep=Keep.LOAD,
     obeys=None,
 )
@@ -129,6 +130,26 @@ DEFLATE = Role(
     keep=Keep.COUNT,
     obeys=lambda config: config.server,
 )
+KEEPER = Role(
+    name="keeper",
+    module="pymaild.server.keeper",
+    count=lambda config: 1,
+    identity=_tls_user,
+    root=_empty_root,
+    sockets=frozenset({"keeper", "parking"}),
+    keep=Keep.ONE,
+    obeys=lambda config: (),
+)
+VAULT = Role(
+    name="vault",
+    module="pymaild.server.vault",
+    count=lambda config: 1,
+    identity=_tls_user,
+    root=_empty_root,
+    sockets=frozenset(),
+    keep=Keep.ONE,
+    obeys=lambda config: (),
+)
 AUTH = Role(
     name="auth",
     module="pymaild.server.auth",
@@ -145,8 +166,8 @@ USER = Role(
     count=lambda config: 0,
     identity=_own,  # that of the session it is made for, see user.run
     root=_whole_system,
-    sockets=frozenset({"to_deflate"}),
+    sockets=frozenset({"to_deflate", "parking"}),
     keep=Keep.NONE,
     obeys=None,
 )
-ROLES: tuple[Role, ...] = (AUTH, TLS, DEFLATE, WORKER, USER)
+ROLES: tuple[Role, ...] = (KEEPER, VAULT, AUTH, TLS, DEFLATE, WORKER, USER)

@@ -24,6 +24,7 @@ from pymaild.net.protocols import PROTOCOLS, Protocol
 from pymaild.net.proxy import Header, ProxyError, Tlv
 from pymaild.net.stream import SocketStream
 from pymaild.server.board import SessionBoard
+from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import Listener, peer_of
 from pymaild.server.passing import MARK, pass_on
 from pymaild.server.place import Place
@@ -39,17 +40,19 @@ class Refusal(Exception):
 class Sessions:
     """Runs sessions one after the other in the process of ``place``."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, keeping: Keeping | None = None) -> None:
         settings = place.config.server
         self._config = place.config
         self._supervisor = place.supervisor
         self._titles = {settings.title: settings for settings in place.config.listeners}
         self._hostname = place.shared.hostname
         self._queue = place.shared.deflate[0]
+        self._keeping = keeping
         self._auth = AuthClient(settings.auth_socket, place.config.auth)
         self._grants = Grants(os.path.join(mail_root(place.config.auth), DIRECTORY))
         self.board = SessionBoard(
             place.shared.scoreboard,
+            place.shared.table,
             place.slot,
             settings.user_connections,
             settings.address_unauthenticated,
@@ -85,21 +88,23 @@ class Sessions:
         return record
 
     def run(self, sock: socket.socket, record: SessionRecord) -> Ending:
-        """Run the session as far as it goes in this process."""
+        """Run the session as far as it goes in this process; ``sock`` is then where it is."""
         protocol = PROTOCOLS[record.protocol]
         self._supervisor.session = record.id
         ending = Ending.CLOSED
+        self.sock = sock
         stream = SocketStream(sock, self._supervisor, self._config.server.write_timeout)
+        if self._keeping is not None and protocol.parks:
+            stream.patience = self._keeping.patience
         try:
             if self.board.begin(record, protocol.logs_in):
-                ending = protocol.run(record, stream, self._services(record.protocol, stream))
+                ending = protocol.run(record, stream, self._services(record, stream))
             else:
                 self._turn_away(stream, record, protocol)
         except (Disconnected, TimedOut, Leave) as error:
             log.debug("session=%s: %s", record.id, error)
         finally:
-            if stream.sock is not sock:
-                stream.sock.close()
+            self.sock = stream.sock
         log.debug("session=%s ends here: %s", record.id, ending.value)
         return ending
 
@@ -118,10 +123,11 @@ class Sessions:
         stream.write(protocol.refusal % b"Too many connections")
         stream.flush()
 
-    def _services(self, name: str, stream: SocketStream) -> Services[Any]:
+    def _services(self, record: SessionRecord, stream: SocketStream) -> Services[Any]:
         config = self._config
+        deflate = partial(self._deflate, record.id, stream)
         return Services(
-            settings=getattr(config, PROTOCOLS[name].section),
+            settings=getattr(config, PROTOCOLS[record.protocol].section),
             mail=config.mail,
             auth=self._auth,
             board=self.board,
@@ -129,7 +135,8 @@ class Sessions:
             hostname=self._hostname,
             spool=config.server.spool,
             become=self._become,
-            deflate=partial(self._deflate, stream) if config.server.deflate_processes else None,
+            deflate=deflate if config.server.deflate_processes else None,
+            parking=self._keeping,
             quirks=config.quirks,
             starttls=bool(config.tls.certificates),
         )
@@ -137,7 +144,7 @@ class Sessions:
     def _open_account(self, user: User) -> Account:
         return SharingAccount(user, self._config.mail, self._auth.lookup, self._grants)
 
-    def _deflate(self, stream: SocketStream, before: bytes) -> None:
+    def _deflate(self, session: str, stream: SocketStream, before: bytes) -> None:
         """Give the client to the deflate role, and go on with what that makes of its octets."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -150,6 +157,8 @@ class Sessions:
         client = stream.sock
         stream.replace(ours)
         client.close()
+        if self._keeping is not None:
+            self._keeping.hold(session, ours)
 
     def _become(self, record: SessionRecord) -> Stream:
         """Have the master run a session in a process of its system user; we are its client.

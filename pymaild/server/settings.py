@@ -64,7 +64,24 @@ class ServerSettings:
         8, "Workers leave, one a second, when more than this many are idle.", low=1, high=2000
     )
     workers_max: int = setting(
-        256, "The most workers, and so the most connections at a time.", low=1, high=2000
+        256,
+        "The most workers, and so the most sessions that do something at the same time.",
+        low=1,
+        high=2000,
+    )
+    sessions_max: int = setting(
+        50_000,
+        "The most sessions that can wait without a process, and so most of the connections at a "
+        "time; more than that keep a worker each. Every one costs the keeper and the vault a "
+        "descriptor, and the server about a KiB and a half of memory.",
+        low=1,
+        high=1_000_000,
+    )
+    park_after: Duration = setting(
+        Duration(2.0),
+        "After how long a silence a session leaves its worker. When fewer than workers_spare are "
+        "idle it leaves sooner, when none is idle almost at once.",
+        low=0,
     )
     worker_sessions: int = setting(
         0, "A worker is replaced after this many connections. 0: never.", low=0
@@ -122,6 +139,11 @@ class ServerSettings:
     def auth_socket(self) -> str:
         """The Unix socket on which the auth process answers."""
         return os.path.join(self.run_directory, "auth")
+
+    @property
+    def keeper_socket(self) -> str:
+        """The Unix socket on which the keeper hears workers."""
+        return os.path.join(self.run_directory, "keeper")
 
     @property
     def private_socket(self) -> str:

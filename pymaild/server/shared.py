@@ -7,12 +7,16 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pymaild.server.listeners import Listener, close_listener
+from pymaild.server.listeners import Listener, close_listener, path_of
+from pymaild.server.parked import Table
 from pymaild.server.scoreboard import Scoreboard
 
 #: What a role may keep (``Role.sockets``).
 KEPT = frozenset(
-    ("public", "implicit", "private", "auth", "handoff", "to_deflate", "from_deflate", "key")
+    (
+        *("public", "implicit", "private", "auth", "handoff", "to_deflate", "from_deflate"),
+        *("key", "keeper", "parking"),
+    )
 )
 
 
@@ -25,18 +29,30 @@ class Shared:
     sessions go from workers (first end) to the tls role (second end), ``deflate`` another over
     which clients go from their sessions to the deflate role. A worker writes to ``poke`` when
     too few are idle. ``key`` is for the auth role's tickets, ``hostname`` for greetings.
+    ``keeper`` is where the keeper listens, ``table`` what it knows of parked sessions. ``work``
+    counts those that have something to do; ``watches`` is the inotify instance (-1: none) that
+    the keeper reads, and through which sessions watch mailboxes. ``auth_path`` and
+    ``keeper_path`` lead to the sockets of this server, also while another takes its place.
+    ``held``: the server is not open yet, and no process takes clients.
     """
 
     scoreboard: Scoreboard
     handoff: tuple[socket.socket, socket.socket]
     deflate: tuple[socket.socket, socket.socket]
     auth: socket.socket
+    auth_path: str
+    keeper: socket.socket
+    keeper_path: str
+    table: Table
+    work: int
+    watches: int
     poke: int
     key: bytearray
     hostname: str
     public: list[Listener] = field(default_factory=list)
     implicit: list[Listener] = field(default_factory=list)
     private: Listener | None = None
+    held: bool = False
 
     def keep(self, needed: Iterable[str]) -> None:
         """Close in this process all that is not named in ``needed``."""
@@ -62,6 +78,15 @@ class Shared:
             self.private = None
         self.public = [listener for listener in self.public if listener.given]
         self.implicit = [listener for listener in self.implicit if listener.given]
+
+    def give_up(self, claimed: list[str]) -> None:
+        """Close all listeners; another server has their files, but for what it does not claim."""
+        for listener in self.listening() + ([self.private] if self.private else []):
+            if path_of(listener) in ("", *claimed):
+                listener.sock.close()
+            else:
+                close_listener(listener)
+        self.public, self.implicit, self.private = [], [], None
 
     def _drop_public(self) -> None:
         for listener in self.public:
@@ -91,6 +116,15 @@ class Shared:
     def _drop_from_deflate(self) -> None:
         self.deflate[1].close()
 
+    def _drop_keeper(self) -> None:
+        self.keeper.close()
+
+    def _drop_parking(self) -> None:
+        for fd in (self.work, self.watches):
+            if fd >= 0:
+                os.close(fd)
+        self.work = self.watches = -1
+
     def _drop_key(self) -> None:
         self.key[:] = bytes(len(self.key))
 
@@ -98,3 +132,8 @@ class Shared:
 def make_poke() -> int:
     """Return a counter that wakes whoever polls it."""
     return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+
+def make_work() -> int:
+    """Return a counter of which each reader takes one."""
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC | os.EFD_SEMAPHORE)

@@ -28,6 +28,7 @@ def run(place: Place) -> int:
         sessions = Sessions(place)
         sessions.run(sock, record)
         sessions.over()
+        sessions.sock.close()
     return 0
 
 

@@ -11,16 +11,19 @@ import logging
 import os
 import select
 import socket
+from contextlib import suppress
 
 from pymaild.core.session import Ending, SessionRecord
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
+from pymaild.server.errands import NAMES
+from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import OUT_OF, Listener
 from pymaild.server.passing import pass_on
 from pymaild.server.place import Place
 from pymaild.server.roles import has_tls
 from pymaild.server.scoreboard import State
-from pymaild.server.sessions import Refusal, Sessions
+from pymaild.server.sessions import Refusal, Sessions, decode_record
 
 log = logging.getLogger("pymaild.server")
 
@@ -47,15 +50,19 @@ class Worker:
         self._scoreboard = place.shared.scoreboard
         self._spare = place.config.server.workers_spare
         self._left = place.config.server.worker_sessions or -1
-        self._sessions = Sessions(place)
-        self._handoff = Handoff(place)
+        self._keeping = Keeping(place)
+        self._keeping.connect()
+        self._work = place.shared.work
+        self._sessions = Sessions(place, self._keeping)
+        self._handoff = Handoff(place, self._keeping, self._sessions)
         self._exhausted = False
         self._listeners = self._listen()
         self._supervisor.on_retire = self._stop_listening
         self._epoll: select.epoll | None = select.epoll()
         self._epoll.register(self._supervisor.fileno(), select.EPOLLIN)
-        for fd in self._listeners:
+        for fd in (self._work, *self._listeners):
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        self._heard: socket.socket | None = None  # the connection to the keeper, as we wait on it
 
     def _listen(self) -> dict[int, Listener]:
         listeners = list(self._shared.public)
@@ -72,20 +79,64 @@ class Worker:
         self._listeners = {}
 
     def loop(self) -> None:
-        """Take connections until told to leave.
+        """Take connections, and sessions that go on, until told to leave.
 
-        The connection comes before the order: the kernel woke nobody else for it, and it would
-        stay in the queue unnoticed if this process left without it.
+        Either comes before the order: the kernel woke nobody else for it, and it would wait
+        unnoticed if this process left without it.
         """
         self._be_idle()
         while self._epoll is not None and not self._supervisor.retiring:
             self._supervisor.beat()
-            ready = [fd for fd, _ in self._epoll.poll(SLICE)]
+            self._hear_keeper(self._epoll)
+            ready = [fd for fd, _ in self._epoll.poll(0 if self._keeping.returned else SLICE)]
+            if self._keeping.returned or self._is_for_us(ready):
+                self._go_on()
             for fd in ready:
                 if fd in self._listeners and not self._supervisor.retiring:
                     self._take(self._listeners[fd])
             if self._supervisor.fileno() in ready:
                 self._supervisor.attend()
+        self._keeping.settle()
+
+    def _hear_keeper(self, epoll: select.epoll) -> None:
+        """Take note of what the keeper has said; where it has died, say hello to the next."""
+        self._keeping.attend()
+        if self._keeping.sock is None:
+            self._keeping.connect()
+        if self._heard is not self._keeping.sock and self._keeping.sock is not None:
+            epoll.register(self._keeping.sock, select.EPOLLIN)
+            self._heard = self._keeping.sock
+
+    def _is_for_us(self, ready: list[int]) -> bool:
+        """Take a token of a session that goes on.
+
+        Where the kernel woke this process for a connection too, another shall be woken.
+        """
+        if self._work not in ready:
+            return False
+        if any(fd in self._listeners for fd in ready):
+            os.eventfd_write(self._work, 1)
+            return False
+        with suppress(BlockingIOError):  # another process was quicker
+            return bool(os.eventfd_read(self._work))
+        return False
+
+    def _go_on(self) -> None:
+        """Go on with a session that was parked, if there still is one."""
+        session = self._keeping.next()
+        if session is None:
+            return
+        self._be_busy()
+        try:
+            record = decode_record(session.record)
+            record.wait = session.wait
+            self._keeping.resumed(record.id, session.sock)
+            self._serve(session.sock, record)
+        except ValueError as error:
+            log.error("a parked session cannot go on: %s", error)
+            session.sock.close()
+        finally:
+            self._finish()
 
     def _be_idle(self) -> None:
         set_title("worker idle")
@@ -101,14 +152,17 @@ class Worker:
             self._cannot_accept(error)
             return
         self._exhausted = False
+        self._be_busy()
+        try:
+            self._begin(sock, name, listener)
+        finally:
+            self._left -= 1
+            self._finish()
+
+    def _be_busy(self) -> None:
         self._scoreboard.set_state(self._place.slot, State.BUSY)
         if self._scoreboard.count_states(State.IDLE) < self._spare:
             os.eventfd_write(self._shared.poke, 1)
-        try:
-            self._serve(sock, name, listener)
-        finally:
-            sock.close()
-            self._finish()
 
     def _cannot_accept(self, error: OSError) -> None:
         """Leave the connection in the queue and wait; say so once."""
@@ -121,19 +175,26 @@ class Worker:
         poller.register(self._supervisor.fileno(), select.POLLIN)
         poller.poll(ACCEPT_PAUSE * 1000)
 
-    def _serve(self, sock: socket.socket, name: object, listener: Listener) -> None:
+    def _begin(self, sock: socket.socket, name: object, listener: Listener) -> None:
         try:
             record = self._sessions.begin(sock, name, listener)
         except Refusal as refusal:
             log.info("connection refused: %s", refusal)
             self._sessions.over()
+            sock.close()
             return
-        ending = self._sessions.run(sock, record)
-        self._sessions.over()  # before the client can notice, so that it is not counted twice
-        self._handoff.give(ending, sock, record)
+        self._keeping.hold(record.id, sock)
+        self._serve(sock, record)
+
+    def _serve(self, sock: socket.socket, record: SessionRecord) -> None:
+        ending = Ending.CLOSED
+        try:
+            ending = self._sessions.run(sock, record)
+        finally:
+            self._handoff.give(ending, self._sessions.sock, record)
+            self._sessions.over()
 
     def _finish(self) -> None:
-        self._left -= 1
         if self._left == 0:
             self._supervisor.retire()
         elif self._supervisor.retiring:
@@ -143,23 +204,37 @@ class Worker:
 
 
 class Handoff:
-    """Gives a session away: to the tls role, or to a process that becomes its user."""
+    """Gives a session away: to the keeper, the tls role, or a process that becomes its user."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, keeping: Keeping, sessions: Sessions) -> None:
         self._channel = place.supervisor.channel
+        self._keeping = keeping
+        self._sessions = sessions
         self._tls = place.shared.handoff[0]
         self._has_tls = has_tls(place.config)
         self._ways = {Ending.TLS: self._to_tls, Ending.USER: self._to_user}
 
     def give(self, ending: Ending, sock: socket.socket, record: SessionRecord) -> None:
-        """Pass descriptor and record on. What nobody takes ends; the caller closes the socket."""
-        way = self._ways.get(ending)
-        if way is None:
+        """Pass descriptor and record on. What nobody takes ends.
+
+        The session is forgotten before its client can notice, so that it is not counted twice.
+        """
+        if ending is Ending.PARK:
+            self._keeping.park(sock, record, NAMES.index(record.protocol))
             return
+        self._sessions.over()
+        way = self._ways.get(ending)
         try:
-            way(sock, record.encode())
+            if way is not None:
+                way(sock, record.encode())
         except (OSError, ProxyError) as error:
             log.error("session=%s could not be handed over: %s", record.id, error)
+            way = None
+        if way is None:
+            with suppress(OSError):  # the keeper has the connection as well: closing ends nothing
+                sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
+        self._keeping.over()
 
     def _to_tls(self, sock: socket.socket, record: bytes) -> None:
         if not self._has_tls:

@@ -9,6 +9,7 @@ from libc.errno cimport ENOENT, ENOTDIR, errno
 cdef extern from "sys/inotify.h":
     int inotify_init1(int flags)
     int inotify_add_watch(int fd, const char* path, unsigned int mask)
+    int inotify_rm_watch(int fd, int watch)
     enum: IN_NONBLOCK
     enum: IN_CLOEXEC
     enum: IN_CREATE
@@ -16,6 +17,7 @@ cdef extern from "sys/inotify.h":
     enum: IN_MOVED_FROM
     enum: IN_MOVED_TO
     enum: IN_DELETE_SELF
+    enum: IN_IGNORED
 
 cdef extern from "sys/stat.h":
     struct timespec:
@@ -33,6 +35,47 @@ QUIET = 3600.0  # with inotify there is nothing to poll for
 _log = logging.getLogger("pymaild.storage")
 _told = False
 _EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name behind it
+
+
+def open_watches():
+    """Return an inotify instance that several processes share, -1 where there is none to be had."""
+    return inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
+
+
+def set_watch(int fd, bytes path):
+    """Watch a directory; returns the descriptor, the same for whoever watches it through ``fd``.
+
+    -1 where the directory is gone. Raises OSError where the kernel has no more watches, or the
+    directory may not be read.
+    """
+    watch = inotify_add_watch(
+        fd, path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF
+    )
+    if watch < 0 and errno not in (ENOENT, ENOTDIR):
+        raise OSError(errno, os.strerror(errno))
+    return watch
+
+
+def drop_watch(int fd, int watch):
+    """Watch a directory no more; one that is gone is watched by nobody."""
+    inotify_rm_watch(fd, watch)
+
+
+def read_events(int fd):
+    """Return the watches that stirred and those that are over; None when some were lost."""
+    stirred, over = set(), set()
+    try:
+        data = os.read(fd, 65536)
+    except BlockingIOError:
+        return stirred, over
+    place = 0
+    while place + _EVENT.size <= len(data):
+        watch, mask, _cookie, length = _EVENT.unpack_from(data, place)
+        if watch < 0:
+            return None
+        (over if mask & IN_IGNORED else stirred).add(watch)
+        place += _EVENT.size + length
+    return stirred, over
 
 
 def stamps(bytes new, bytes cur):

@@ -27,7 +27,9 @@ def test_status(server: Running) -> None:
     assert status["state"] == "running"
     assert status["workers"]["busy"] == 1
     assert status["workers"]["max"] == 256
-    assert {row["role"] for row in status["roles"]} == {"worker", "auth", "deflate"}
+    assert {row["role"] for row in status["roles"]} == {
+        *("keeper", "vault", "worker", "auth", "deflate")
+    }
     assert status["sessions"] == {"imap": 1, "pop3": 0, "lmtp": 0}
     assert status["totals"]["connections"] == 1
     assert status["totals"]["commands"] == 1

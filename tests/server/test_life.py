@@ -40,8 +40,9 @@ def test_children_hold_only_their_own_descriptors(server: Running) -> None:
     for pid in server.pids():
         links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         # Its channel, one public and one private listener, two ends of the way to tls, and that
-        # end of the way to deflate through which nobody else's client can be taken.
-        assert sum(link.startswith("socket:") for link in links) == 6, links
+        # end of the way to deflate through which nobody else's client can be taken; and a
+        # connection of its own to the keeper.
+        assert sum(link.startswith("socket:") for link in links) == 7, links
 
 
 def title(pid: int) -> str:

@@ -1,0 +1,272 @@
+"""A worker's side of the keeper: what it tells of its sessions, parks there, and takes over.
+
+A keeper that dies is replaced, and the connection is made anew when it is next needed: its
+socket is the master's, so what is sent to the next keeper waits there for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pymaild.core.session import SessionRecord, Wait
+from pymaild.server import errands
+from pymaild.server.channel import close_all
+from pymaild.server.errands import Packed, Parcel
+from pymaild.server.parked import FULL, ROOM, Flag
+from pymaild.server.place import Place
+from pymaild.server.scoreboard import State
+from pymaild.storage import _watch
+
+log = logging.getLogger("pymaild.server")
+
+TIMEOUT = 5.0  # seconds in which the keeper answers
+NO_WORKER_IDLE = 0.002  # seconds of silence after which a session leaves its worker then
+FEW_WORKERS_IDLE = 0.05
+POLL = 10.0  # seconds after which a session looks by itself where the kernel has no more watches
+
+
+class Session(NamedTuple):
+    """A session that goes on here. ``record`` is still to be decoded."""
+
+    sock: socket.socket
+    record: bytes
+    wait: Wait
+
+
+class Unheld(NamedTuple):
+    """A session that the keeper has been given and has not said that it has."""
+
+    sock: socket.socket
+    message: bytes
+    fds: list[int]
+
+
+class Keeping:
+    """The connection of one process. ``welcome``: the keeper has dealt with whatever process was
+    in this slot before."""
+
+    def __init__(self, place: Place) -> None:
+        settings = place.config.server
+        self.sock: socket.socket | None = None
+        self.welcome = False
+        self._path = settings.keeper_socket
+        self._park_after: float = settings.park_after
+        self._spare = settings.workers_spare
+        self._place = place
+        self._supervisor = place.supervisor
+        self._scoreboard = place.shared.scoreboard
+        self._table = place.shared.table
+        self._watches = place.shared.watches
+        self._under_way: tuple[str, socket.socket] | None = None  # what the keeper has, too
+        self._unheld: dict[bytes, Unheld] = {}
+        self._returned: deque[Session] = deque()
+        self._found: Session | None = None
+        self._asking = False
+        self._polling = False
+
+    # -- the session under way -----------------------------------------------------------------
+
+    def hold(self, session: str, sock: socket.socket) -> None:
+        """Let the keeper have a session's connection too, unless it has too many."""
+        if self._under_way is None and self._table.numbers[FULL]:
+            return
+        self._under_way = session, sock
+        self._send(errands.HOLD + errands.key_of(session), [sock.fileno()])
+
+    def over(self) -> None:
+        """The session has ended, or gone elsewhere."""
+        if self._under_way is not None:
+            session, self._under_way = self._under_way[0], None
+            self._send(errands.OVER + errands.key_of(session))
+
+    def patience(self) -> float:
+        """Return the seconds of silence after which the session is to be parked."""
+        if self._under_way is None:
+            return math.inf
+        if self._supervisor.retiring:
+            return 0.0
+        idle = self._scoreboard.count_states(State.IDLE)
+        if idle >= self._spare:
+            return self._park_after
+        return min(FEW_WORKERS_IDLE if idle else NO_WORKER_IDLE, self._park_after)
+
+    def watch(self, paths: Iterable[str], wait: Wait) -> None:
+        """See :meth:`pymaild.mail.services.Parking.watch`."""
+        found: list[int] = []
+        try:
+            for path in paths:
+                watch = _watch.set_watch(self._watches, os.fsencode(path))
+                if watch >= 0:
+                    found.append(watch)
+        except OSError as error:
+            wait.poll = POLL
+            if not self._polling:
+                self._polling = True
+                log.warning("no watch for a parked session: %s; it looks every %g s", error, POLL)
+        wait.watches = sorted({*wait.watches, *found})
+        wait.looked = time.monotonic()
+
+    def park(self, sock: socket.socket, record: SessionRecord, protocol: int) -> None:
+        """Give the session under way to the keeper; ``sock`` stays open until that has it."""
+        wait, record.wait = errands.pack_wait(record.wait or Wait()), None
+        text = wait + errands.pack_record(record.encode())
+        flags, fds = 0, list[int]()
+        if len(text) > ROOM:
+            flags, fds = Flag.FILE, [_file(text)]
+            text = b""
+        board, slot = self._scoreboard, self._place.slot
+        key = errands.key_of(record.id)
+        counted = board.users[slot], board.addresses[slot]
+        parcel = Parcel(key, *counted, protocol, flags, 0, len(wait), text)
+        self._under_way = None
+        self._unheld[key] = Unheld(sock, parcel.message(errands.PARK), fds)
+        if not self._send(self._unheld[key].message, fds):
+            self._take_back(key)
+
+    # -- sessions that go on -------------------------------------------------------------------
+
+    def next(self) -> Session | None:
+        """Ask for a session that has something to do."""
+        if self._returned:
+            return self._returned.popleft()
+        if not self._send(errands.NEXT):
+            return None
+        self._asking, self._found = True, None
+        deadline = time.monotonic() + TIMEOUT
+        while self._asking and (left := deadline - time.monotonic()) > 0:
+            self._await(left)
+        if self._asking:
+            log.error("the keeper does not answer")
+            self._lose()
+        return self._found
+
+    @property
+    def returned(self) -> bool:
+        """Whether there is a session that the keeper did not take."""
+        return bool(self._returned)
+
+    def resumed(self, session: str, sock: socket.socket) -> None:
+        """Note that a session from the keeper is under way here."""
+        self._under_way = session, sock
+
+    def settle(self) -> None:
+        """Wait until the keeper has all it was given, before this process ends."""
+        deadline = time.monotonic() + TIMEOUT
+        while self._unheld and (left := deadline - time.monotonic()) > 0:
+            self._await(left)
+
+    # -- the connection ------------------------------------------------------------------------
+
+    def connect(self) -> bool:
+        """Say who this is, and what it has."""
+        self.welcome = False
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.setblocking(False)
+        session = self._under_way[0] if self._under_way else ""
+        body = {"slot": self._place.slot, "role": self._place.role.name, "session": session}
+        try:
+            sock.connect(self._path)
+            errands.send(sock, errands.HELLO + json.dumps(body).encode())
+            if self._under_way is not None:
+                held = errands.key_of(session), [self._under_way[1].fileno()]
+                errands.send(sock, errands.HOLD + held[0], held[1])
+            for unheld in self._unheld.values():
+                errands.send(sock, unheld.message, unheld.fds)
+        except OSError as error:
+            log.error("no keeper: %s", error)
+            sock.close()
+            return False
+        self.sock = sock
+        return True
+
+    def _lose(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+        self.welcome = self._asking = False
+
+    def _send(self, message: bytes, fds: list[int] | tuple[int, ...] = ()) -> bool:
+        """Tell the keeper something; where it has just died, its successor."""
+        for _ in range(2):
+            if self.sock is None and not self.connect():
+                return False
+            assert self.sock is not None
+            try:
+                if errands.send(self.sock, message, fds):
+                    return True
+                _until(self.sock, select.POLLOUT, TIMEOUT)
+            except OSError:
+                self.attend()  # what it said before it died
+                self._lose()
+        return False
+
+    def _await(self, seconds: float) -> None:
+        if self.sock is None and not self.connect():
+            self._asking = False
+            return
+        assert self.sock is not None
+        _until(self.sock, select.POLLIN, seconds)
+        self.attend()
+
+    def attend(self) -> None:
+        """Take what the keeper says; where it has died, look for the next."""
+        while self.sock is not None and (got := errands.receive(self.sock)) is not None:
+            data, fds = got
+            kind, key = data[:1], data[1 : 1 + errands.KEY]
+            if not data:
+                self._lose()
+            elif kind == errands.WELCOME:
+                self.welcome = True
+            elif kind == errands.HELD:
+                self._release(key)
+            elif kind == errands.RETURNED:
+                self._take_back(key)
+            elif kind == errands.NOTHING:
+                self._asking = False
+            elif kind == errands.SESSION:
+                self._asking = False
+                client = socket.socket(fileno=fds[0])
+                self._found = _session(Parcel.read(data), client, fds[1:])
+
+    def _release(self, key: bytes) -> None:
+        unheld = self._unheld.pop(key, None)
+        if unheld is not None:
+            unheld.sock.close()
+            close_all(unheld.fds)
+
+    def _take_back(self, key: bytes) -> None:
+        """Go on here with what nobody keeps."""
+        unheld = self._unheld.pop(key, None)
+        if unheld is not None:
+            self._returned.append(_session(Parcel.read(unheld.message), unheld.sock, unheld.fds))
+
+
+def _session(parcel: Parcel, sock: socket.socket, files: list[int]) -> Session:
+    """Return a session that goes on; its file is read and closed."""
+    wait, record = parcel.text[: parcel.wait], parcel.text[parcel.wait :]
+    if parcel.flags & Flag.FILE:
+        text = errands.read_file(files[0])
+        wait, record = wait or text, text[Packed(text).size :]
+    close_all(files)
+    return Session(sock, errands.unpack_record(record), errands.unpack_wait(wait))
+
+
+def _until(sock: socket.socket, event: int, seconds: float) -> None:
+    poller = select.poll()
+    poller.register(sock, event)
+    poller.poll(seconds * 1000)
+
+
+def _file(text: bytes) -> int:
+    fd = os.memfd_create("session", os.MFD_CLOEXEC)
+    os.write(fd, text)
+    return fd

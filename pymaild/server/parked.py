@@ -1,0 +1,182 @@
+"""The session table: what the keeper knows of parked sessions, in memory that others read.
+
+The master makes it before the first fork. The keeper alone writes it; workers count in its
+columns, the master shows its rows, and a new keeper takes up what the old one left. Rows are
+given from the lowest, and pages that were never used cost no memory.
+
+A row has a number of octets for the wait and the record (errands.py). Where they need more, the
+row says that they lie in a file in memory, which is held like the client's descriptor.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from enum import IntEnum
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from pymaild.server._parked import count
+
+ROW = 512  # octets, its head included
+_HEAD = struct.Struct("=HHIIdd16s")  # generation, flags, length of the wait, of all; see Head
+ROOM = ROW - _HEAD.size
+_ALARM = struct.Struct("=d")
+_ALARM_AT = 20
+_FLAGS = struct.Struct("=H")
+_FLAGS_AT = 2
+_PAGE = 4096
+
+READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED = range(7)  # numbers of the table itself
+_NUMBERS = 16
+
+
+class RowState(IntEnum):
+    """Where the session of a row is."""
+
+    FREE = 0
+    PARKED = 1
+    QUEUED = 2  # it has something to do, and waits for a worker
+    GIVEN = 3  # the worker in Table.slots has it; the row is what it was when it was given
+
+
+class Flag:
+    """Bits of a row."""
+
+    FILE = 1  # wait and record lie in a file in memory
+    USER = 2  # it goes on in a process of its user
+    STIRRED = 4  # there is news, to be told with the client's next IDLE
+
+
+class Head(NamedTuple):
+    """A row's head. Times are those of CLOCK_MONOTONIC; ``alarm`` is of the next keep-alive."""
+
+    flags: int
+    wait: int
+    size: int
+    since: float
+    alarm: float
+    key: bytes
+
+
+class Table:
+    """``rows`` rows, and a few numbers: READING is 1 while reports of the kernel are taken,
+    FULL while no more sessions are kept, TOP above the highest row ever used."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        words = rows * 8
+        octets = -(-rows // 8) * 8
+        sizes = [_NUMBERS * 8, words, words, octets, octets, octets, 2 * octets]
+        ends = list(accumulate(sizes, initial=0))
+        self._texts = -(-ends[-1] // _PAGE) * _PAGE
+        self._map = mmap.mmap(-1, self._texts + rows * ROW)
+        view = memoryview(self._map)
+        parts = [view[start:end] for start, end in pairwise(ends)]
+        self.numbers = parts[0].cast("Q")
+        self.users = parts[1].cast("Q")  # digests, as in the scoreboard
+        self.addresses = parts[2].cast("Q")
+        self.states = parts[3]
+        self.protocols = parts[4]  # places in PROTOCOLS
+        self.causes = parts[5]  # why it goes on, see errands.CAUSES
+        self.slots = parts[6].cast("H")
+        self._states_at = ends[3]
+
+    # -- rows ------------------------------------------------------------------------------
+
+    def take(self) -> int | None:
+        """Return the lowest free row, or None."""
+        start = self._states_at
+        place = self._map.find(b"\0", start, start + self.rows)
+        if place < 0:
+            return None
+        row = place - start
+        if row >= self.numbers[TOP]:
+            self.numbers[TOP] = row + 1
+        return row
+
+    def write(
+        self, row: int, key: bytes, flags: int, wait: int, text: bytes | memoryview, since: float
+    ) -> None:
+        """Fill a row; ``text`` is wait and record, empty where they lie in a file."""
+        start = self._texts + row * ROW
+        generation = self._begin(start)
+        _HEAD.pack_into(self._map, start, generation, flags, wait, len(text), since, 0.0, key)
+        self._map[start + _HEAD.size : start + _HEAD.size + len(text)] = bytes(text)
+        self._end(start, generation)
+
+    def patch(self, row: int, wait: bytes) -> None:
+        """Replace a wait by one as long."""
+        start = self._texts + row * ROW
+        generation = self._begin(start)
+        self._map[start + _HEAD.size : start + _HEAD.size + len(wait)] = wait
+        self._end(start, generation)
+
+    def _begin(self, start: int) -> int:
+        (generation,) = _FLAGS.unpack_from(self._map, start)
+        generation |= 1
+        _FLAGS.pack_into(self._map, start, generation)
+        return int(generation)
+
+    def _end(self, start: int, generation: int) -> None:
+        _FLAGS.pack_into(self._map, start, (generation + 1) & 0xFFFF)
+
+    def set_alarm(self, row: int, alarm: float) -> None:
+        """Say when the next keep-alive is due."""
+        _ALARM.pack_into(self._map, self._texts + row * ROW + _ALARM_AT, alarm)
+
+    def set_flags(self, row: int, flags: int) -> None:
+        """Replace a row's flags."""
+        _FLAGS.pack_into(self._map, self._texts + row * ROW + _FLAGS_AT, flags)
+
+    def head(self, row: int) -> Head:
+        """Return a row's head."""
+        return Head._make(_HEAD.unpack_from(self._map, self._texts + row * ROW)[1:])
+
+    def text(self, row: int, start: int, end: int) -> bytes:
+        """Return octets of wait and record."""
+        base = self._texts + row * ROW + _HEAD.size
+        return self._map[base + start : base + end]
+
+    def record(self, row: int) -> bytes | None:
+        """Return the record of a row as another process sees it, None where it is changing,
+        or lies in a file."""
+        start = self._texts + row * ROW
+        for _ in range(3):
+            before = _HEAD.unpack_from(self._map, start)
+            data = self.text(row, before[2], before[3])
+            if before == _HEAD.unpack_from(self._map, start) and not before[0] & 1:
+                return data if not before[1] & Flag.FILE else None
+        return None
+
+    def free(self, row: int) -> None:
+        """Forget a row's session."""
+        self.users[row] = 0
+        self.addresses[row] = 0
+        self.states[row] = RowState.FREE
+
+    # -- counting --------------------------------------------------------------------------
+
+    @property
+    def top(self) -> int:
+        """The number of rows that may be in use."""
+        return self.numbers[TOP]
+
+    def of_user(self, digest: int) -> int:
+        """Return how many parked sessions a user has."""
+        return count(self.users, digest, self.top)
+
+    def of_address(self, digest: int) -> int:
+        """Return how many parked sessions that have not logged in come from an address."""
+        return count(self.addresses, digest, self.top)
+
+    def used(self) -> list[int]:
+        """Return the rows of sessions that no process runs."""
+        states = self.states[: self.top].tolist()
+        waiting = (RowState.PARKED, RowState.QUEUED)
+        return [row for row, state in enumerate(states) if state in waiting]
+
+    def count_states(self, state: RowState) -> int:
+        """Return how many rows are in ``state``."""
+        start = self._states_at
+        return self._map[start : start + self.top].count(state)

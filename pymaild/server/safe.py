@@ -1,0 +1,122 @@
+"""The keeper's side of the vault: what is to be stored there, and what has been."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from pymaild.server import errands
+from pymaild.server.channel import close_all
+
+Entries = dict[bytes, int]  # with their descriptors
+
+
+class Safe:
+    """``stored`` is called with a key when the vault has all of a session that it was waited for;
+    ``learned`` with all that the vault had when it was met."""
+
+    def __init__(self, stored: Callable[[bytes], None], learned: Callable[[Entries], None]) -> None:
+        self.sock: socket.socket | None = None
+        self._stored = stored
+        self._learned = learned
+        self._found: Entries | None = None  # while the vault tells what it has
+        self._add: Entries = {}
+        self._drop: list[bytes] = []
+        self._sent: deque[list[bytes]] = deque()
+        self._unsafe: set[bytes] = set()
+        self._awaited: set[bytes] = set()  # keys
+
+    def connect(self, fd: int) -> None:
+        """Meet a vault: it says first what it has, and is then given what it has not."""
+        self.close()
+        self.sock = socket.socket(fileno=fd)
+        self.sock.setblocking(False)
+        self._found = {}
+        self.sock.send(errands.ALL)
+
+    def close(self) -> None:
+        """Do without a vault, until there is another."""
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+        close_all(list((self._found or {}).values()))
+        self._found = None
+        self._add, self._drop, self._unsafe = {}, [], set()
+        self._sent.clear()
+        awaited, self._awaited = self._awaited, set()
+        for key in awaited:
+            self._stored(key)
+
+    def add(self, entry: bytes, fd: int) -> None:
+        """Store a descriptor."""
+        if self.sock is not None:
+            self._add[entry] = fd
+            self._unsafe.add(entry)
+
+    def drop(self, entry: bytes) -> None:
+        """Forget one; it is closed behind this call."""
+        if self.sock is None:
+            return
+        self._add.pop(entry, None)
+        self._unsafe.discard(entry)
+        self._drop.append(entry)
+
+    def has(self, key: bytes) -> bool:
+        """Whether the vault has all of a session; where not, ``stored`` is called once it has."""
+        if key + errands.CLIENT in self._unsafe or key + errands.FILE in self._unsafe:
+            self._awaited.add(key)
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Send what there is to be sent, as far as the vault takes it."""
+        if self.sock is None or self._found is not None:
+            return
+        try:
+            while self._drop or self._add:
+                if not self._send_next(self.sock):
+                    return
+        except OSError:
+            self.close()
+
+    def _send_next(self, vault: socket.socket) -> bool:
+        if self._drop:
+            if not errands.send(vault, errands.DROP + b"".join(self._drop[: errands.MOST_FDS])):
+                return False
+            del self._drop[: errands.MOST_FDS]
+            return True
+        batch = next(errands.batches(self._add.items()))
+        names = [entry for entry, _ in batch]
+        if not errands.send(vault, errands.STORE + b"".join(names), [fd for _, fd in batch]):
+            return False
+        for name in names:
+            del self._add[name]
+        self._sent.append(names)
+        return True
+
+    def hear(self) -> None:
+        """Take what the vault says."""
+        assert self.sock is not None
+        got = errands.receive(self.sock)
+        if got is None:
+            return
+        data, fds = got
+        kind = data[:1]
+        if kind == errands.STORED and self._sent:
+            self._has_stored(self._sent.popleft())
+        elif kind == errands.STORE and self._found is not None:
+            self._found.update(zip(errands.entries(data), fds, strict=False))
+        elif kind == errands.END and self._found is not None:
+            found, self._found = self._found, None
+            self._learned(found)
+        else:
+            close_all(fds)
+            self.close()
+
+    def _has_stored(self, names: list[bytes]) -> None:
+        self._unsafe.difference_update(name for name in names if name not in self._add)
+        for key in {name[: errands.KEY] for name in names} & self._awaited:
+            if self.has(key):
+                self._awaited.discard(key)
+                self._stored(key)

@@ -1,0 +1,325 @@
+"""Parked sessions: what they wait for, what their clients are told meanwhile, when they go on."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import time
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+
+from pymaild.core.session import Cause
+from pymaild.server import errands
+from pymaild.server.errands import CAUSES, Packed, Parcel
+from pymaild.server.kept import Kept, Line, Watches, Wheel
+from pymaild.server.parked import (
+    ANSWERED,
+    CLOSED,
+    PARKED,
+    READING,
+    WOKEN,
+    Flag,
+    RowState,
+    Table,
+)
+
+_ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+
+GROWTH = 1.5  # of the time between two keep-alives
+BETWEEN = 60.0  # seconds after the end of an IDLE in which the next may begin without a worker
+LONGEST_LINES = 64  # octets of "DONE" and the next IDLE; what is longer is for a worker
+
+#: The end of an IDLE, the beginning of the next, or both (RFC 2177 §3).
+_LINES = re.compile(rb"(DONE\r\n)?(?:([A-Za-z0-9._-]{1,32}) IDLE\r\n)?", re.IGNORECASE)
+
+
+class WaitingRoom:
+    """The sessions of a table that no worker runs. ``drop`` forgets one whose connection ends."""
+
+    def __init__(
+        self,
+        table: Table,
+        watches: int,
+        work: int,
+        epoll: select.epoll,
+        drop: Callable[[Kept], None],
+    ) -> None:
+        now = time.monotonic()
+        self.table = table
+        self.line = Line(work)
+        self._watches = Watches(watches, now)
+        self._wheel = Wheel(now)
+        self._epoll = epoll
+        self._drop = drop
+        self._tidied = now
+
+    # -- coming and going ------------------------------------------------------------------
+
+    def admit(self, kept: Kept, parcel: Parcel) -> bool:
+        """Let a session wait as its parcel says; false where there is no room."""
+        table = self.table
+        row = kept.row if kept.row >= 0 else table.take()
+        if row is None:
+            return False
+        now = time.monotonic()
+        kept.row = row
+        table.write(row, parcel.key, parcel.flags, parcel.wait, parcel.text, now)
+        table.protocols[row] = parcel.protocol
+        table.users[row] = parcel.user
+        table.addresses[row] = parcel.address
+        table.states[row] = RowState.PARKED
+        table.numbers[PARKED] += 1
+        packed = self._packed(kept)
+        if packed.numbers[errands.EVERY]:
+            table.set_alarm(row, now + packed.numbers[errands.EVERY])
+        if parcel.cause:
+            self._wake(kept, CAUSES[parcel.cause], array("I"))
+        elif self._watches.missed(packed.watches, packed.numbers[errands.LOOKED]):
+            self._wake(kept, Cause.NEWS, array("I"))
+        else:
+            self._settle(kept, packed)
+        return True
+
+    def _settle(self, kept: Kept, packed: Packed) -> None:
+        self._watches.add(kept, packed.watches)
+        self._schedule(kept, packed)
+        self._arm(kept)
+
+    def restore(self, kept: Kept) -> None:
+        """Take up a session that waited when the last keeper died."""
+        state = self.table.states[kept.row]
+        if state == RowState.QUEUED:
+            self.line.add(kept, CAUSES[self.table.causes[kept.row]])
+        elif state == RowState.PARKED:
+            packed = self._packed(kept)
+            self._settle(kept, packed)
+            if self.table.numbers[READING] and packed.numbers[errands.WATCHES]:
+                self._stir(kept)
+
+    def next(self) -> tuple[Kept, Parcel] | None:
+        """Take the first session that has something to do, as it is to be given to a worker."""
+        kept = self.line.next()
+        return None if kept is None else (kept, self._parcel(kept))
+
+    def _parcel(self, kept: Kept) -> Parcel:
+        table, row = self.table, kept.row
+        head, packed = table.head(row), self._packed(kept)
+        seconds = packed.numbers[errands.SECONDS]
+        left = max(seconds - time.monotonic() + head.since, 0.001) if seconds else 0.0
+        text = packed.going_on(table.causes[row], left)
+        record = b"" if head.flags & Flag.FILE else table.text(row, head.wait, head.size)
+        flags = head.flags & ~Flag.STIRRED
+        return Parcel(kept.key, 0, 0, table.protocols[row], flags, 0, len(text), text + record)
+
+    def given(self, kept: Kept, slot: int) -> None:
+        """Note that a worker has a session; from now on it is counted there."""
+        row = kept.row
+        self.table.users[row] = self.table.addresses[row] = 0
+        self.table.slots[row] = slot
+        self.table.states[row] = RowState.GIVEN
+
+    def forget(self, kept: Kept) -> None:
+        """Forget a session that ends."""
+        if kept.row < 0:
+            return
+        state = self.table.states[kept.row]
+        if state == RowState.PARKED:
+            self._watches.discard(kept, self._packed(kept).watches, time.monotonic())
+        elif state == RowState.QUEUED:
+            self.line.discard(kept)
+        self.table.free(kept.row)
+        kept.row = -1
+
+    def _packed(self, kept: Kept) -> Packed:
+        head = self.table.head(kept.row)
+        if head.flags & Flag.FILE:
+            return Packed(os.pread(kept.file, head.wait, 0))
+        return Packed(self.table.text(kept.row, 0, head.wait))
+
+    # -- what happens meanwhile ------------------------------------------------------------
+
+    def wake(self, kept: Kept, cause: str) -> None:
+        """Let a session go on."""
+        self._wake(kept, cause, self._packed(kept).watches)
+
+    def _wake(self, kept: Kept, cause: str, watches: array[int]) -> None:
+        self._watches.discard(kept, watches, time.monotonic())
+        self.table.causes[kept.row] = CAUSES.index(cause)
+        self.table.states[kept.row] = RowState.QUEUED
+        self.table.numbers[WOKEN] += 1
+        self.line.add(kept, cause)
+
+    def _waits(self, kept: Kept) -> bool:
+        return kept.row >= 0 and self.table.states[kept.row] == RowState.PARKED
+
+    def client(self, kept: Kept) -> None:
+        """Something came from a client."""
+        if not self._waits(kept):
+            return
+        packed, sent = self._packed(kept), _peek(kept.fd, LONGEST_LINES)
+        if sent is None:  # an event of another connection that had this descriptor
+            self._arm(kept)
+        elif not sent and packed.numbers[errands.ENDS]:
+            self.table.numbers[CLOSED] += 1
+            self._drop(kept)
+        elif not (packed.idles and self._answer(kept, packed, sent)):
+            self._wake(kept, Cause.CLIENT, packed.watches)
+
+    def stirs(self) -> None:
+        """The kernel reports changes of mailboxes."""
+        self.table.numbers[READING] = 1
+        for kept in self._watches.take(time.monotonic()):
+            self._stir(kept)
+        self.table.numbers[READING] = 0
+
+    def _stir(self, kept: Kept) -> None:
+        """Wake a session for news; one between two IDLE commands is told with the next."""
+        packed = self._packed(kept)
+        if packed.idles and not packed.tag:
+            self.table.set_flags(kept.row, self.table.head(kept.row).flags | Flag.STIRRED)
+        else:
+            self._wake(kept, Cause.NEWS, packed.watches)
+
+    def tick(self, now: float) -> None:
+        """Look at those whose time has come."""
+        for kept in self._wheel.due(now):
+            if self._waits(kept):
+                self._look_at(kept, now)
+        if now - self._tidied > 1.0:
+            self._tidied = now
+            self._watches.tidy(now)
+
+    def _look_at(self, kept: Kept, now: float) -> None:
+        packed, head = self._packed(kept), self.table.head(kept.row)
+        seconds, poll = packed.numbers[errands.SECONDS], packed.numbers[errands.POLL]
+        if seconds and now >= head.since + seconds:
+            self._time_is_over(kept, packed)
+        elif poll and now >= head.since + poll:
+            self._wake(kept, Cause.LOOK, packed.watches)
+        elif head.alarm and now >= head.alarm:
+            self._alarm(kept, packed, now)
+        else:
+            self._schedule(kept, packed)
+
+    def _time_is_over(self, kept: Kept, packed: Packed) -> None:
+        farewell = packed.text(errands.FAREWELL)
+        if farewell:
+            self._say_and_close(kept, farewell)
+        else:
+            self._wake(kept, Cause.TIME, packed.watches)
+
+    def _alarm(self, kept: Kept, packed: Packed, now: float) -> None:
+        """Send a keep-alive; one that finds no room is not missed."""
+        if packed.idles and not packed.tag:
+            self._wake(kept, Cause.TIME, packed.watches)
+            return
+        _say(kept.fd, packed.text(errands.ALIVE))
+        longest = packed.numbers[errands.LONGEST] or packed.numbers[errands.EVERY]
+        every = min(packed.numbers[errands.EVERY] * GROWTH, longest)
+        self._change(kept, packed.having(errands.EVERY, every), now + every)
+
+    def _change(self, kept: Kept, packed: Packed, alarm: float) -> None:
+        if self.table.head(kept.row).flags & Flag.FILE:
+            os.pwrite(kept.file, packed.data, 0)
+        else:
+            self.table.patch(kept.row, packed.data)
+        self.table.set_alarm(kept.row, alarm)
+        self._schedule(kept, packed)
+
+    def _schedule(self, kept: Kept, packed: Packed) -> None:
+        head = self.table.head(kept.row)
+        times = [
+            head.since + after
+            for after in (packed.numbers[errands.SECONDS], packed.numbers[errands.POLL])
+            if after
+        ]
+        if head.alarm:
+            times.append(head.alarm)
+        if times:
+            self._wheel.set(kept, min(times))
+
+    def _arm(self, kept: Kept) -> None:
+        """Hear of the client once."""
+        if kept.armed:
+            self._epoll.modify(kept.fd, _ONCE)
+        else:
+            self._epoll.register(kept.fd, _ONCE)
+            kept.armed = True
+
+    # -- IDLE ------------------------------------------------------------------------------
+
+    def _answer(self, kept: Kept, packed: Packed, lines: bytes) -> bool:
+        """End an IDLE in which there was no news, begin the next; false: that is for a worker."""
+        found = _LINES.fullmatch(lines)
+        stirred = self.table.head(kept.row).flags & Flag.STIRRED
+        if not lines or found is None or stirred or bool(packed.tag) is not bool(found[1]):
+            return False
+        tag = found[2] or b""
+        reply = packed.tag + b" " + packed.text(errands.DONE) + b"\r\n" if found[1] else b""
+        reply += packed.text(errands.AGAIN) + b"\r\n" if tag else b""
+        _take(kept.fd, len(lines))
+        if not _say(kept.fd, reply):
+            self._drop(kept)  # it has taken none of what it was sent for so long
+            return True
+        now = time.monotonic()
+        commands = packed.numbers[errands.COMMANDS] + bool(tag)
+        every = packed.numbers[errands.EVERY] if tag else BETWEEN
+        self.table.numbers[ANSWERED] += bool(tag)
+        changed = packed.having(errands.COMMANDS, commands).with_tag(tag)
+        self._change(kept, changed, now + every if every else 0.0)
+        self._arm(kept)
+        return True
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def end(self, kept: Kept, text: str) -> None:
+        """Tell a client why its session ends, and end it."""
+        leave = self._packed(kept).text(errands.LEAVE)
+        self._say_and_close(kept, leave.replace(b"%s", text.encode("ascii", "replace")))
+
+    def _say_and_close(self, kept: Kept, text: bytes) -> None:
+        _say(kept.fd, text)
+        sock = _socket(kept.fd)
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.detach()
+        self._drop(kept)
+
+
+def _socket(fd: int) -> socket.socket:
+    """Return an object for a descriptor that it does not own: detach it."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd)
+
+
+def _peek(fd: int, count: int) -> bytes | None:
+    """Return what a client has sent, unread; b"" at the end, None where there is nothing."""
+    sock = _socket(fd)
+    try:
+        return sock.recv(count, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+    finally:
+        sock.detach()
+
+
+def _take(fd: int, count: int) -> None:
+    sock = _socket(fd)
+    with suppress(OSError):
+        sock.recv(count, socket.MSG_DONTWAIT)
+    sock.detach()
+
+
+def _say(fd: int, text: bytes) -> bool:
+    """Send a short text without waiting; false where it could not be sent as a whole."""
+    sock = _socket(fd)
+    try:
+        return sock.send(text, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == len(text)
+    except OSError:
+        return False
+    finally:
+        sock.detach()
