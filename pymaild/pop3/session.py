@@ -146,12 +146,17 @@ class Pop3Session:
             self.ok("POP3 ready")
             self.commit()
         self._note()
-        resume = {State.AUTHENTICATED: self.enter, State.TRANSACTION: self._reopen}
+        resume = {State.AUTHENTICATED: self._arrive, State.TRANSACTION: self._reopen}
         action = resume.get(State(self.record.state))
         if action is not None:
             self._guarded(action)
         if self.ending is None:
             interrupted.take_up(self)
+
+    def _arrive(self) -> None:
+        """Answer a login that began in another process."""
+        self.enter()
+        self.commit()
 
     def _reopen(self) -> None:
         try:
