@@ -13,7 +13,7 @@ LARGEST_REPLY = 64 << 20  # octets; `who` with a hundred thousand sessions stays
 PATIENCE = 30.0  # seconds
 
 
-def ask(path: str, command: str, **arguments: Any) -> Any:
+def ask(path: str, command: str, patience: float = PATIENCE, **arguments: Any) -> Any:
     """Send one command and return its result. Raises Failure when there is none.
 
     The request is one line of JSON, ``{"command": ..., argument: value}``; the reply is
@@ -21,7 +21,7 @@ def ask(path: str, command: str, **arguments: Any) -> Any:
     """
     request = json.dumps({"command": command, **arguments}) + "\n"
     try:
-        line = _exchange(path, request.encode())
+        line = _exchange(path, request.encode(), patience)
     except PermissionError:
         raise Failure(Exit.NOPERM, f"{path}: you may not control this server") from None
     except (FileNotFoundError, ConnectionRefusedError):
@@ -31,9 +31,9 @@ def ask(path: str, command: str, **arguments: Any) -> Any:
     return _result(line)
 
 
-def _exchange(path: str, request: bytes) -> bytes:
+def _exchange(path: str, request: bytes, patience: float) -> bytes:
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(PATIENCE)
+        link.settimeout(patience)
         _connect(link, path)
         link.sendall(request)
         with link.makefile("rb") as reader:

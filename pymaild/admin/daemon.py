@@ -20,13 +20,14 @@ from pymaild.server.config import load_config
 
 
 def _serve(args: Namespace, out: Output) -> int:
-    from pymaild.server.master import Master  # other commands need not load a whole server
+    from pymaild.server import upgrade  # other commands need not load a whole server
+    from pymaild.server.master import Master
 
     config = load_config(os.path.abspath(args.config))
     if args.pidfile:
         server = dataclasses.replace(config.server, pid_file=os.path.abspath(args.pidfile))
         config = dataclasses.replace(config, server=server)
-    if args.foreground:
+    if args.foreground or upgrade.VARIABLE in os.environ:  # a master's heir is where it was
         return Master(config).run()
     if config.log.to == "stderr":
         raise Failure(Exit.CONFIG, 'log.to is "stderr", which needs --foreground')

@@ -8,7 +8,7 @@ import tomllib
 from argparse import Namespace
 from typing import Any
 
-from pymaild.admin.client import ask
+from pymaild.admin.client import PATIENCE, ask
 from pymaild.admin.commands import Argument, Command
 from pymaild.admin.exits import Exit, Failure
 from pymaild.admin.output import Output
@@ -130,6 +130,14 @@ def _reload(args: Namespace, out: Output) -> Exit:
     return Exit.OK
 
 
+def _upgrade(args: Namespace, out: Output) -> Exit:
+    server = load_config(args.config).server  # the new program will read the file, too
+    patience = server.upgrade_timeout + PATIENCE
+    result = ask(server.control, "upgrade", patience)
+    out.result(result, f"Process {result['pid']} is the server now.")
+    return Exit.OK
+
+
 def _stop(args: Namespace, out: Output) -> Exit:
     out.result(_ask(args, "stop", now=args.now), "Stopping.")
     return Exit.OK
@@ -175,6 +183,12 @@ COMMANDS = (
         ("reload",),
         "Check the configuration and take it into use. A broken one changes nothing.",
         _reload,
+    ),
+    Command(
+        ("upgrade",),
+        "Start the installed program anew and leave all to it, sessions as well. If it is not "
+        "ready within `server.upgrade_timeout`, the running one goes on.",
+        _upgrade,
     ),
     Command(
         ("drain",),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pymaild import __version__
 from pymaild.core.errors import ConfigError
 from pymaild.net.protocols import PROTOCOLS
-from pymaild.server.control import Answer, Mistake
+from pymaild.server.control import Answer, Later, Mistake
 from pymaild.server.failures import CannotStart
 from pymaild.server.family import Child
 from pymaild.server.roles import WORKER
@@ -37,6 +37,7 @@ class Commands:
             "who": self.who,
             "kick": self.kick,
             "reload": self.reload,
+            "upgrade": self.upgrade,
             "drain": self.drain,
             "resume": self.resume,
             "stop": self.stop,
@@ -120,6 +121,15 @@ class Commands:
     def reload(self, arguments: Arguments) -> Arguments:
         """Read the configuration again."""
         return self._change(self._master.reload)
+
+    def upgrade(self, arguments: Arguments) -> Later:
+        """Start the program anew, and answer when it has taken over: its process number."""
+        later = Later()
+        try:
+            self._master.begin_upgrade().asked.append(later)
+        except CannotStart as error:
+            raise Mistake(str(error)) from error
+        return later
 
     def drain(self, arguments: Arguments) -> Arguments:
         """Take no more connections, let sessions end, and stay."""

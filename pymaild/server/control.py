@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 log = logging.getLogger("pymaild.server")
@@ -17,6 +18,21 @@ MOST = 32  # administrators at a time
 PATIENCE = 30.0  # seconds without a request or without taking the reply
 
 Answer = Callable[[dict[str, Any]], Any]
+
+
+class Later:
+    """An answer that is given when it is known."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[dict[str, Any]], None] = lambda reply: None
+
+    def answer(self, result: Any) -> None:
+        """Say what has come of it."""
+        self.tell({"ok": True, "result": result})
+
+    def refuse(self, why: str) -> None:
+        """Say why nothing has."""
+        self.tell({"ok": False, "error": why})
 
 
 class Mistake(Exception):
@@ -36,27 +52,35 @@ class Control:
         commands: dict[str, Answer],
         watch: Callable[[int, int, Callable[[], None]], None],
     ) -> None:
-        self._listener = listener
+        self.listener = listener
         self._commands = commands
         self._watch = watch
         self._clients: set[Client] = set()
-        watch(listener.fileno(), select.EPOLLIN, self._accept)
+
+    def open(self) -> None:
+        """Take connections."""
+        self._watch(self.listener.fileno(), select.EPOLLIN, self._accept)
+
+    def retire(self) -> None:
+        """Take none any more; another process does."""
+        self._watch(self.listener.fileno(), 0, self._accept)
+        self.listener.close()
 
     def close(self) -> None:
         """Close the socket and all connections to it in this process."""
         for client in self._clients:
             client.sock.close()
-        self._listener.close()
+        self.listener.close()
 
     def check(self) -> None:
         """End connections that nobody uses."""
         now = time.monotonic()
-        for client in [c for c in self._clients if now - c.touched > PATIENCE]:
+        for client in [c for c in self._clients if now - c.touched > PATIENCE and not c.waits]:
             self._end(client)
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock, _ = self.listener.accept()
         except OSError:
             return
         if len(self._clients) >= MOST:
@@ -70,18 +94,32 @@ class Control:
     def _serve(self, client: Client) -> None:
         try:
             alive = client.send() if client.output else client.receive()
-            while alive and not client.output and (line := client.line()) is not None:
-                client.output = json.dumps(self._answer(line)).encode() + b"\n"
-                client.send()
+            while alive and client.listens and (line := client.line()) is not None:
+                self._obey(client, line)
         except OSError:
             alive = False
         if not alive:
             self._end(client)
             return
-        events = select.EPOLLOUT if client.output else select.EPOLLIN
-        self._watch(client.sock.fileno(), events, lambda: self._serve(client))
+        self._watch(client.sock.fileno(), client.events, lambda: self._serve(client))
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _obey(self, client: Client, line: bytes) -> None:
+        answer = self._answer(line)
+        if isinstance(answer, Later):
+            client.waits = True
+            answer.tell = lambda reply: self._tell(client, reply)
+        else:
+            client.say(answer)
+
+    def _tell(self, client: Client, reply: dict[str, Any]) -> None:
+        """Give an answer that was not known before."""
+        if client in self._clients:
+            client.waits = False
+            with suppress(OSError):  # who has gone is noticed when it is read from
+                client.say(reply)
+            self._watch(client.sock.fileno(), client.events, lambda: self._serve(client))
+
+    def _answer(self, line: bytes) -> dict[str, Any] | Later:
         try:
             request = json.loads(line)
             name = request.pop("command")
@@ -89,7 +127,8 @@ class Control:
         except (ValueError, AttributeError, KeyError, TypeError):
             return {"ok": False, "error": f"unknown command; known: {', '.join(self._commands)}"}
         try:
-            return {"ok": True, "result": command(request)}
+            result = command(request)
+            return result if isinstance(result, Later) else {"ok": True, "result": result}
         except Mistake as mistake:
             return {"ok": False, "error": str(mistake)}
         except Exception:
@@ -109,7 +148,25 @@ class Client:
         self.sock = sock
         self.output = b""
         self.touched = time.monotonic()
+        self.waits = False  # for an answer that is not known yet
         self._input = b""
+
+    @property
+    def listens(self) -> bool:
+        """Whether the next request can be answered."""
+        return not self.output and not self.waits
+
+    @property
+    def events(self) -> int:
+        """What is to be waited for."""
+        if self.waits:
+            return 0
+        return select.EPOLLOUT if self.output else select.EPOLLIN
+
+    def say(self, reply: dict[str, Any]) -> None:
+        """Give an answer. Raises OSError."""
+        self.output = json.dumps(reply).encode() + b"\n"
+        self.send()
 
     def receive(self) -> bool:
         """Read what is there; false at the end or when a line becomes too long."""

@@ -152,6 +152,19 @@ class Crew:
             child.retire()
         self.tell_keeper({"verb": "leave", "text": STOPPING})
 
+    def give_way(self) -> None:
+        """Let processes finish what they do; another master's take new connections."""
+        for child in self.with_sessions():
+            child.retire()
+        for child in self.family.of(TLS):
+            child.tell({"verb": "cede"})
+
+    def let_go(self) -> None:
+        """Let connections go on in processes that have no master, until they end."""
+        for child in self.family.of(TLS) + self.family.of(DEFLATE):
+            child.tell({"verb": "outlive"})
+            self.family.disown(child)
+
     def tell_keeper(self, message: Message) -> None:
         """Send the keeper an order."""
         for child in self.family.of(KEEPER):

@@ -89,6 +89,8 @@ class Family:
         self._disown = disown
         self._forget = forget
         self._backoffs: dict[str, Backoff] = {}
+        self.stranger = 0  # a process that is reaped here without being one of the children,
+        self.ended = -1  # and how it has ended, as waitpid(2) says it
 
     @property
     def scoreboard(self) -> Scoreboard:
@@ -167,6 +169,8 @@ class Family:
             if pid == 0:
                 return
             child = self.children.pop(pid, None)
+            if pid == self.stranger:
+                self.ended = status
             if child is not None:
                 yield child, self._bury(child, os.waitstatus_to_exitcode(status))
 
@@ -176,10 +180,18 @@ class Family:
             self.buried[name] += amount
         if code and not (child.retiring and code == -signal.SIGKILL):
             self._crashed(child, code, facts)
+        self._close(child)
+        return code
+
+    def _close(self, child: Child) -> None:
         self._forget(child)
         child.channel.close()
         os.close(child.crash_fd)
-        return code
+
+    def disown(self, child: Child) -> None:
+        """Know a process no more: it goes on without us."""
+        del self.children[child.pid]
+        self._close(child)
 
     def _crashed(self, child: Child, code: int, facts: dict[str, object]) -> None:
         self.buried["crashes"] += 1

@@ -58,7 +58,7 @@ class Keeping:
         settings = place.config.server
         self.sock: socket.socket | None = None
         self.welcome = False
-        self._path = settings.keeper_socket
+        self._path = place.shared.keeper_path
         self._park_after: float = settings.park_after
         self._spare = settings.workers_spare
         self._place = place

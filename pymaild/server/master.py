@@ -10,13 +10,14 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import math
 import os
 import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
@@ -25,14 +26,16 @@ from pymaild.core.errors import ConfigError
 from pymaild.server import logs, ports, systemd
 from pymaild.server.board import set_title
 from pymaild.server.certificates import CertificateWatch
-from pymaild.server.channel import close_all
+from pymaild.server.channel import Message, close_all
 from pymaild.server.commands import Commands
 from pymaild.server.config import Config, load_config
 from pymaild.server.control import Control
 from pymaild.server.crew import Crew
+from pymaild.server.estate import Estate, pieces
 from pymaild.server.failures import EXIT_BOOT, EXIT_CONFIG, EXIT_OK, CannotStart
 from pymaild.server.loop import Loop
 from pymaild.server.roles import ROLES, TLS
+from pymaild.server.upgrade import Predecessor, Successor, Upgrade
 
 __all__ = ["EXIT_BOOT", "EXIT_CONFIG", "Master", "Phase"]
 
@@ -58,9 +61,11 @@ class Phase(StrEnum):
     DRAINED = "drained"  # on request: takes no connections, and stays
     DRAINING = "draining"  # on its way out, sessions may end by themselves
     STOPPING = "stopping"  # on its way out, now
+    RETIRING = "retiring"  # on its way out, another master has taken over
 
 
-LEAVING = (Phase.DRAINING, Phase.STOPPING)
+ENDING = (Phase.DRAINING, Phase.STOPPING)
+LEAVING = (*ENDING, Phase.RETIRING)
 
 
 class Master:
@@ -75,6 +80,8 @@ class Master:
         self._control: Control | None = None
         self._files: list[str] = []  # sockets and files to remove at the end
         self._crew: Crew | None = None
+        self._old: Predecessor | None = None  # the master whose place this one takes
+        self.upgrade = Upgrade(self, self._loop)
         self._deadline = 0.0  # for sessions, when the server is on its way out
         self._dismissal = 0.0  # for the other roles, after that
         self._last_orders = iter(("retire", "stop"))
@@ -86,6 +93,7 @@ class Master:
             signal.SIGINT: self.on_int,
             signal.SIGQUIT: self.on_int,
             signal.SIGUSR1: self.on_usr1,
+            signal.SIGUSR2: self.on_usr2,
             signal.SIGTTIN: self.on_ttin,
             signal.SIGTTOU: self.on_ttou,
             signal.SIGCHLD: self.on_chld,
@@ -101,7 +109,7 @@ class Master:
         """Run the server to its end and return the exit code."""
         try:
             self._boot()
-            while self.phase not in LEAVING or self.crew.family.children:
+            while self.phase not in LEAVING or self.crew.family.children or self._is_beside:
                 self._wait()
                 self._handle()
                 self._check()
@@ -115,6 +123,11 @@ class Master:
         log.info("stopped")
         return EXIT_OK
 
+    @property
+    def _is_beside(self) -> bool:
+        """Whether the master whose place this one takes is still there."""
+        return self._old is not None and self._old.alive
+
     def _cannot(self, why: str, code: int) -> int:
         line = why.replace("\n", "; ")
         print(f"pymaild: cannot start: {line}", file=sys.stderr, flush=True)
@@ -125,6 +138,7 @@ class Master:
 
     def _boot(self) -> None:
         set_title("master starting")
+        self._old = Predecessor.find()
         logs.set_up(self.config.log)
         ports.raise_file_limit(self.config.server.sessions_max)
         self._catch_signals()
@@ -137,19 +151,30 @@ class Master:
         self._maintain()
 
     def _open(self) -> None:
+        estate, beside = (self._old.estate, ports.BESIDE) if self._old else (Estate(), "")
         certificates = CertificateWatch(self.config.tls)
         close_all(certificates.open()[1])
         ports.make_folders(self.config)
-        control = ports.open_control(self.config)
-        self._files.append(self.config.server.control)
+        control = estate.take_control(self.config.server.control)
+        if control is None:
+            control = ports.open_control(self.config)
+            self._files.append(self.config.server.control)
         self._control = Control(control, Commands(self).table(), self._loop.watch)
-        self.shared = ports.open_shared(self.config)
-        self._files += [self.config.server.auth_socket, self.config.server.keeper_socket]
-        self.ports = ports.Ports(self.shared)
+        self.shared = ports.open_shared(self.config, estate, beside)
+        self._files += [path + beside for path in ports.neighbours(self.config)]
+        self.ports = ports.Ports(self.shared, estate)
         self.ports.open(self.config)
         self._crew = Crew(self.config, self.shared, certificates, self._loop, self._disown)
         self._loop.watch(self.shared.poke, select.EPOLLIN, self._poked)
+        if self._old is None:
+            self._be_known(self._control)
+        else:
+            self._loop.watch(self._old.fileno(), select.EPOLLIN, self._old.hear)
+
+    def _be_known(self, control: Control) -> None:
+        """Let administrators find this server."""
         self._write_pid()
+        control.open()
 
     def _poked(self) -> None:
         os.eventfd_read(self.shared.poke)
@@ -166,8 +191,9 @@ class Master:
     def _write_pid(self) -> None:
         path = self.config.server.pid_file
         if path:
-            with open(path, "w", encoding="ascii") as file:
+            with open(path + ports.BESIDE, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()}\n")
+            os.rename(path + ports.BESIDE, path)
             self._files.append(path)
 
     def _disown(self) -> None:
@@ -175,6 +201,9 @@ class Master:
         self._loop.close()
         self._wake.close()
         self._signalled.close()
+        self.upgrade.close()
+        if self._old is not None:
+            self._old.close()
         if self._control is not None:
             self._control.close()
 
@@ -197,6 +226,7 @@ class Master:
         if now - self._last_look < TICK:
             return
         self._last_look = now
+        self.upgrade.check(now)
         self.crew.family.check_beats(self.config.server.hang_timeout)
         self.crew.check_certificates()
         if self._control is not None:
@@ -211,6 +241,11 @@ class Master:
             self._started()
 
     def _started(self) -> None:
+        if self._old is not None:
+            if not self._old.gone:
+                self._old.ask(self._paths())
+                return
+            self._take_over(self._old)
         self.phase = Phase.RUNNING
         self.crew.starting = False
         set_title(f"master {self.config.path}".rstrip())
@@ -218,6 +253,22 @@ class Master:
             log.info("listening: %s at %s", listener.settings.title, listener.address)
         log.info("ready")
         systemd.notify("READY=1", f"MAINPID={os.getpid()}")
+
+    def _paths(self) -> list[str]:
+        settings = self.config.server
+        known = [settings.control, settings.pid_file, *ports.neighbours(self.config)]
+        return [*known, *self.ports.paths()]
+
+    def _take_over(self, old: Predecessor) -> None:
+        """Be the server, in the place of another."""
+        old.take_over()
+        self.ports.own()
+        ports.move_in(self.config)
+        self._files = [self.config.server.control, *ports.neighbours(self.config)]
+        assert self._control is not None
+        self._be_known(self._control)
+        self.shared.held = False
+        self.crew.tell({"verb": "open"}, (2,))
 
     # -- signals ---------------------------------------------------------------------------
 
@@ -228,7 +279,7 @@ class Master:
 
     def on_term(self) -> None:
         """TERM: let sessions end, for at most drain_timeout, then stop."""
-        if self.phase not in LEAVING:
+        if self.phase not in ENDING:
             log.info("draining for at most %g s", self.config.server.drain_timeout)
             self._begin_leaving(Phase.DRAINING, "drain", self.config.server.drain_timeout)
 
@@ -251,6 +302,11 @@ class Master:
         logs.replace(fd)
         log.info("log opened again")
 
+    def on_usr2(self) -> None:
+        """USR2: start the program anew, and leave all to it when it is ready."""
+        with suppress(CannotStart):
+            self.begin_upgrade()
+
     def on_ttin(self) -> None:
         """TTIN: keep one worker more."""
         log.info("workers: at least %d", self.crew.more_workers())
@@ -268,6 +324,7 @@ class Master:
         """Take a changed configuration into use, or raise and log why it cannot be."""
         systemd.reloading()
         try:
+            self._check_steady()
             self._take(_with_fixed(load_config(self.config.path), self.config))
         except (ConfigError, CannotStart) as error:
             for line in str(error).splitlines():
@@ -275,6 +332,41 @@ class Master:
             raise
         finally:
             systemd.notify("READY=1")
+
+    def _check_steady(self) -> None:
+        if self.phase in LEAVING:
+            raise CannotStart(f"the server is {self.phase}")
+        if self.upgrade.successor is not None:
+            raise CannotStart("an upgrade is under way")
+
+    def begin_upgrade(self) -> Successor:
+        """Start a new master, or raise CannotStart and log why it cannot be."""
+        try:
+            self._check_steady()
+            if self.phase is not Phase.RUNNING:
+                raise CannotStart(f"the server is {self.phase}")
+            if self._is_beside:
+                raise CannotStart("the upgrade before this one is not over yet")
+            return self.upgrade.begin()
+        except CannotStart as error:
+            log.error("no upgrade: %s", error)
+            raise
+
+    def estate(self) -> Iterator[tuple[Message, int]]:
+        """Return what a new master is given, see estate.py."""
+        assert self._control is not None
+        return pieces(self.shared, self.ports.unused, self._control.listener)
+
+    def give_way(self, claimed: list[str]) -> None:
+        """Leave once all sessions have; ``claimed`` are paths that another master has now."""
+        self.phase = Phase.RETIRING
+        set_title(f"master {self.phase}")
+        self._deadline = math.inf
+        self._files = [path for path in self._files if path not in claimed]
+        assert self._control is not None
+        self._control.retire()
+        self.shared.give_up(claimed)
+        self.crew.give_way()
 
     def _take(self, config: Config) -> None:
         certificates = CertificateWatch(config.tls)
@@ -296,6 +388,7 @@ class Master:
 
     def drain(self) -> None:
         """Take no more connections and let sessions end, without an end of the server."""
+        self._check_steady()
         if self.phase not in (Phase.RUNNING, Phase.DRAINED):
             raise CannotStart(f"the server is {self.phase}")
         self.phase = Phase.DRAINED
@@ -320,6 +413,9 @@ class Master:
     # -- the end ---------------------------------------------------------------------------
 
     def _begin_leaving(self, phase: Phase, verb: str, grace: float) -> None:
+        self.upgrade.cancel("the server stops")
+        if self._old is not None:
+            self._old.tell(verb)
         self.phase = phase
         set_title(f"master {phase}")
         systemd.notify("STOPPING=1")
@@ -332,6 +428,8 @@ class Master:
         now = time.monotonic()
         sessions = self.crew.with_sessions()
         if not sessions:
+            if self.upgrade.done:
+                self.crew.let_go()
             self._dismiss(now)
         elif now > self._deadline and self.phase is Phase.DRAINING:
             self.on_int()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pymaild.auth import ticket
 from pymaild.core.errors import ConfigError
+from pymaild.net import _journal
 from pymaild.server import identity, systemd
 from pymaild.server.config import Config
 from pymaild.server.conflicts import check, key_of
@@ -58,6 +59,7 @@ def open_shared(config: Config, estate: Estate, beside: str = "") -> Shared:
         table=Table(config.server.sessions_max + SPARE_ROWS),
         work=make_work(),
         watches=estate.watches if estate.watches >= 0 else open_watches(),
+        journal=_journal.make(_slots(config)),
         poke=make_poke(),
         key=bytearray(estate.key or ticket.make_key()),
         hostname=config.server.hostname or socket.getfqdn(),
@@ -116,6 +118,8 @@ def make_folders(config: Config) -> None:
     _folder(config.server.tls_directory, 0o700, tls_owner)
     _folder(config.server.empty_directory, 0o755, None)
     _folder(config.server.spool, 0o700, owner_of(config))
+    if config.server.crash_directory:
+        _folder(config.server.crash_directory, 0o700, owner_of(config))
 
 
 def _folder(path: str, mode: int, owner: tuple[int, int] | None) -> None:
@@ -228,7 +232,6 @@ class Ports:
         settings = ListenerSettings("private", address=f"unix:{path}")
         return Listener(settings, sock, private=True)
 
-
     def own(self) -> None:
         """What another master lent is ours from now on, or closed."""
         lent = [each.sock for each in self._estate.sockets if not each.given]
@@ -254,9 +257,7 @@ class Ports:
 class Change:
     """Listeners of a new configuration that are open but not yet in use."""
 
-    def __init__(
-        self, shared: Shared, unused: list[Lent], private: Listener
-    ) -> None:
+    def __init__(self, shared: Shared, unused: list[Lent], private: Listener) -> None:
         self._shared = shared
         self._unused = unused
         self._private = private

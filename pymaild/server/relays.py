@@ -16,6 +16,7 @@ from typing import Protocol
 
 from pymaild.net.relay import IN, OUT, Closed, Gone, Relay
 from pymaild.server.board import set_title
+from pymaild.server.channel import Message, close_all
 from pymaild.server.place import Place
 from pymaild.server.scoreboard import State
 
@@ -113,6 +114,7 @@ class Relays:
         self._listening = False
         self._epoll = select.epoll()
         self._epoll.register(self._supervisor.fileno(), IN)
+        self._supervisor.orders |= {"open": self._be_opened, "outlive": self._outlive}
 
     # -- what a role says ------------------------------------------------------------------
 
@@ -151,6 +153,30 @@ class Relays:
         """See :meth:`Home.retry`."""
         self._waiting.append(relayed)
 
+    # -- orders of the master --------------------------------------------------------------
+
+    def _be_opened(self, message: Message, fds: list[int]) -> None:
+        """Take connections from now on: see Shared.held."""
+        self._supervisor.be_opened(fds)
+        self._place.shared.held = False
+        self.listen()
+
+    def _outlive(self, message: Message, fds: list[int]) -> None:
+        """Go on for the connections that are there, without a master, until they end.
+
+        What has come is taken first: who sent it may be gone.
+        """
+        close_all(fds)
+        poller = select.poll()
+        for fd in self.sources() if self._listening else ():
+            poller.register(fd, select.POLLIN)
+        while ready := poller.poll(0):
+            for fd, _ in ready:
+                self.arrived(fd)
+        self._epoll.unregister(self._supervisor.fileno())
+        self._supervisor.retire()
+        self.listen()
+
     # -- the loop --------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -177,7 +203,8 @@ class Relays:
 
     def listen(self) -> None:
         """Listen when there is room for more, and not otherwise."""
-        wanted = not self._supervisor.retiring and self.open()
+        free = not self._supervisor.retiring and not self._place.shared.held
+        wanted = free and self.open()
         if wanted == self._listening:
             return
         self._listening = wanted

@@ -24,6 +24,7 @@ from pymaild.net.protocols import PROTOCOLS, Protocol
 from pymaild.net.proxy import Header, ProxyError, Tlv
 from pymaild.net.stream import SocketStream
 from pymaild.server.board import SessionBoard
+from pymaild.server.incidents import Incidents
 from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import Listener, peer_of
 from pymaild.server.passing import MARK, pass_on
@@ -48,7 +49,9 @@ class Sessions:
         self._hostname = place.shared.hostname
         self._queue = place.shared.deflate[0]
         self._keeping = keeping
-        self._auth = AuthClient(settings.auth_socket, place.config.auth)
+        self._journal = place.shared.slice_of(place.slot)
+        self._journaling = False
+        self._auth = AuthClient(place.shared.auth_path, place.config.auth)
         self._grants = Grants(os.path.join(mail_root(place.config.auth), DIRECTORY))
         self.board = SessionBoard(
             place.shared.scoreboard,
@@ -56,6 +59,7 @@ class Sessions:
             place.slot,
             settings.user_connections,
             settings.address_unauthenticated,
+            Incidents(settings.crash_directory),
         )
 
     def begin(self, sock: socket.socket, name: object, listener: Listener) -> SessionRecord:
@@ -93,10 +97,11 @@ class Sessions:
         self._supervisor.session = record.id
         ending = Ending.CLOSED
         self.sock = sock
-        stream = SocketStream(sock, self._supervisor, self._config.server.write_timeout)
+        stream = self._stream(sock)
         if self._keeping is not None and protocol.parks:
             stream.patience = self._keeping.patience
         try:
+            stream.begin(record)
             if self.board.begin(record, protocol.logs_in):
                 ending = protocol.run(record, stream, self._services(record, stream))
             else:
@@ -108,8 +113,21 @@ class Sessions:
         log.debug("session=%s ends here: %s", record.id, ending.value)
         return ending
 
+    def _stream(self, sock: socket.socket) -> SocketStream:
+        """Return the stream of a session.
+
+        It has no journal while the keeper has not seen what the last process in this slot left.
+        """
+        self._journaling = self._keeping is not None and self._keeping.welcome
+        journal = self._journal if self._journaling else None
+        timeout = self._config.server.write_timeout
+        return SocketStream(sock, self._supervisor, timeout, journal)
+
     def over(self) -> None:
-        """Forget the session that ran last."""
+        """Forget the session that ran last: it has ended, or others have it."""
+        if self._journaling:
+            self._journal.end()
+            self._journaling = False
         self.board.end()
         self._supervisor.end_session()
 

@@ -46,6 +46,11 @@ class ServerSettings:
         FilePath("/var/spool/pymaild"),
         "Directory where a message waits while it is being delivered to several users.",
     )
+    crash_directory: FilePath = setting(
+        FilePath("/var/spool/pymaild/crashes"),
+        "Directory for what a client had sent when it ended two processes; passwords are left out. "
+        "Empty: nothing is kept.",
+    )
     control: FilePath = setting(
         FilePath("/run/pymaild/control"),
         "Unix socket of pymailctl. Who may write to it may control the server.",
@@ -122,6 +127,12 @@ class ServerSettings:
     )
     drain_timeout: Duration = setting(
         Duration(30.0), "How long connections may take to end when the server is stopped.", low=0
+    )
+    upgrade_timeout: Duration = setting(
+        Duration(30.0),
+        "How long a new program may take to be ready when the server is upgraded; the old one goes "
+        "on if it takes longer.",
+        low=1,
     )
     hang_timeout: Duration = setting(
         Duration(60.0), "A process that shows no sign of life for so long is ended.", low=1

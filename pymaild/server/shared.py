@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pymaild.net._journal import Journal
 from pymaild.server.listeners import Listener, close_listener, path_of
 from pymaild.server.parked import Table
 from pymaild.server.scoreboard import Scoreboard
@@ -15,7 +16,7 @@ from pymaild.server.scoreboard import Scoreboard
 KEPT = frozenset(
     (
         *("public", "implicit", "private", "auth", "handoff", "to_deflate", "from_deflate"),
-        *("key", "keeper", "parking"),
+        *("key", "keeper", "parking", "journal"),
     )
 )
 
@@ -33,7 +34,9 @@ class Shared:
     counts those that have something to do; ``watches`` is the inotify instance (-1: none) that
     the keeper reads, and through which sessions watch mailboxes. ``auth_path`` and
     ``keeper_path`` lead to the sockets of this server, also while another takes its place.
-    ``held``: the server is not open yet, and no process takes clients.
+    ``held``: the server is not open yet, and no process takes clients. ``journal`` is memory
+    with a slice for each slot, in which a process says what another one needs to go on with its
+    session.
     """
 
     scoreboard: Scoreboard
@@ -46,6 +49,7 @@ class Shared:
     table: Table
     work: int
     watches: int
+    journal: int
     poke: int
     key: bytearray
     hostname: str
@@ -124,6 +128,17 @@ class Shared:
             if fd >= 0:
                 os.close(fd)
         self.work = self.watches = -1
+
+    def _drop_journal(self) -> None:
+        if self.journal >= 0:
+            os.close(self.journal)
+        self.journal = -1
+
+    def slice_of(self, slot: int) -> Journal:
+        """Return the journal of this process, which reaches no other from then on."""
+        journal = Journal(self.journal, slot)
+        self._drop_journal()
+        return journal
 
     def _drop_key(self) -> None:
         self.key[:] = bytes(len(self.key))

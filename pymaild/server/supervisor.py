@@ -77,6 +77,12 @@ class Supervisor:
         """Tell the master that this process can do its work."""
         self.channel.send({"verb": "ready"})
 
+    def be_opened(self, fds: list[int]) -> None:
+        """Serve clients from now on, and complain where the server before did."""
+        if fds:
+            os.dup2(fds[0], 2)
+        close_all(fds)
+
     def end_session(self) -> None:
         """Forget what was meant for the session that has ended."""
         self.session = ""

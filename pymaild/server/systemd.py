@@ -7,10 +7,12 @@ import socket
 import time
 from collections.abc import MutableMapping
 
+from pymaild.server.listeners import Lent
+
 FIRST_FD = 3  # SD_LISTEN_FDS_START
 
 
-def inherited(environ: MutableMapping[str, str] = os.environ) -> list[tuple[str, socket.socket]]:
+def inherited(environ: MutableMapping[str, str] = os.environ) -> list[Lent]:
     """Return the listening sockets that systemd opened for this very process, with names.
 
     The variables are removed, so that no process started from here takes them for its own.
@@ -24,7 +26,7 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> list[tuple[str,
     for number in range(int(count)):
         os.set_inheritable(FIRST_FD + number, False)
         name = names[number] if number < len(names) else ""
-        found.append((name, socket.socket(fileno=FIRST_FD + number)))
+        found.append(Lent(socket.socket(fileno=FIRST_FD + number), name))
     return found
 
 

@@ -15,7 +15,7 @@ from pymaild.core.session import TlsFacts
 from pymaild.net.relay import Closed
 from pymaild.net.tls import BadCertificate, Contexts, facts, read_files
 from pymaild.server.board import address_key
-from pymaild.server.channel import LARGEST, Message
+from pymaild.server.channel import LARGEST, Message, close_all
 from pymaild.server.failures import CannotStart
 from pymaild.server.hop import Hop
 from pymaild.server.listeners import OUT_OF, Listener
@@ -51,7 +51,7 @@ class Loop(Relays):
         self._paused = 0.0
         self._fresh: dict[Relayed, str] = {}  # clients without a worker, and what they count as
         self._counts: Counter[str] = Counter()
-        self._supervisor.orders["certificates"] = self._certificates
+        self._supervisor.orders |= {"certificates": self._certificates, "cede": self._cede}
 
     # -- what hops ask for -----------------------------------------------------------------
 
@@ -119,6 +119,15 @@ class Loop(Relays):
             self._counts[key] -= 1
             if not self._counts[key]:
                 del self._counts[key]
+
+    def _cede(self, message: Message, fds: list[int]) -> None:
+        """Leave the listeners to another server; sessions here may still ask for TLS."""
+        close_all(fds)
+        for fd, listener in self._listeners.items():
+            if self._listening:
+                self._epoll.unregister(fd)
+            listener.sock.close()
+        self._listeners = {}
 
     # -- certificates ----------------------------------------------------------------------
 

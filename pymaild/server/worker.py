@@ -16,6 +16,7 @@ from contextlib import suppress
 from pymaild.core.session import Ending, SessionRecord
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
+from pymaild.server.channel import Message
 from pymaild.server.errands import NAMES
 from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import OUT_OF, Listener
@@ -60,9 +61,21 @@ class Worker:
         self._supervisor.on_retire = self._stop_listening
         self._epoll: select.epoll | None = select.epoll()
         self._epoll.register(self._supervisor.fileno(), select.EPOLLIN)
-        for fd in (self._work, *self._listeners):
-            self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        self._supervisor.orders["open"] = self._be_opened
+        if not self._shared.held:
+            self._open()
         self._heard: socket.socket | None = None  # the connection to the keeper, as we wait on it
+
+    def _open(self) -> None:
+        """Take clients from now on."""
+        if self._epoll is not None:
+            for fd in (self._work, *self._listeners):
+                self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def _be_opened(self, message: Message, fds: list[int]) -> None:
+        """See Shared.held."""
+        self._supervisor.be_opened(fds)
+        self._open()
 
     def _listen(self) -> dict[int, Listener]:
         listeners = list(self._shared.public)
