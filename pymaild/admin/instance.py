@@ -100,6 +100,7 @@ def _values(user: str, group: str, ports: bool) -> dict[str, Any]:
         "server.control": "run/control",
         "server.pid_file": "run/pid",
         "server.spool": "spool",
+        "server.crash_directory": "spool/crashes",
         "listener": listeners,
         "log.to": "file",
         "log.file": "log",

@@ -7,6 +7,7 @@ import ipaddress
 from setproctitle import setproctitle
 
 from pymaild.core.session import SessionRecord
+from pymaild.server.incidents import Incidents
 from pymaild.server.parked import Table
 from pymaild.server.scoreboard import Scoreboard, State, digest
 
@@ -20,13 +21,20 @@ class SessionBoard:
     """A :class:`pymaild.core.session.Board` over the slot of this process."""
 
     def __init__(
-        self, scoreboard: Scoreboard, table: Table, slot: int, per_user: int, per_address: int
+        self,
+        scoreboard: Scoreboard,
+        table: Table,
+        slot: int,
+        per_user: int,
+        per_address: int,
+        incidents: Incidents,
     ) -> None:
         self._scoreboard = scoreboard
         self._table = table
         self._slot = slot
         self._per_user = per_user
         self._per_address = per_address
+        self._incidents = incidents
         self._shown: tuple[object, ...] = ()
 
     def begin(self, record: SessionRecord, limited: bool) -> bool:
@@ -88,6 +96,10 @@ class SessionBoard:
     def beat(self) -> None:
         """See :meth:`Board.beat`."""
         self._scoreboard.beat(self._slot)
+
+    def incident(self, record: SessionRecord, data: bytes) -> None:
+        """See :meth:`Board.incident`."""
+        self._incidents.add(record, data)
 
     def count(self, counter: str, amount: int = 1) -> None:
         """See :meth:`Board.count`."""

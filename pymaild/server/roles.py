@@ -106,7 +106,7 @@ WORKER = Role(
     count=lambda config: config.server.workers_min,
     identity=_mail_user,
     root=_whole_system,
-    sockets=frozenset({"public", "private", "handoff", "to_deflate", "parking"}),
+    sockets=frozenset({"public", "private", "handoff", "to_deflate", "parking", "journal"}),
     keep=Keep.LOAD,
     obeys=None,
 )
@@ -136,7 +136,7 @@ KEEPER = Role(
     count=lambda config: 1,
     identity=_tls_user,
     root=_empty_root,
-    sockets=frozenset({"keeper", "parking"}),
+    sockets=frozenset({"keeper", "parking", "journal"}),
     keep=Keep.ONE,
     obeys=lambda config: (),
 )
@@ -166,7 +166,7 @@ USER = Role(
     count=lambda config: 0,
     identity=_own,  # that of the session it is made for, see user.run
     root=_whole_system,
-    sockets=frozenset({"to_deflate", "parking"}),
+    sockets=frozenset({"to_deflate", "parking", "journal"}),
     keep=Keep.NONE,
     obeys=None,
 )

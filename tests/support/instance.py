@@ -88,6 +88,7 @@ class Instance:
                 "auth_user": me,
                 "run_directory": run,
                 "spool": self.base / "spool",
+                "crash_directory": self.base / "spool" / "crashes",
                 "control": run / "control",
                 "pid_file": self.base / "pid",
                 "workers_min": 3,
