@@ -8,12 +8,14 @@ DATE: int
 SIZE: int
 STRING: int
 
+class TooMuch(Exception): ...
+
 def order(
     view: View,
     seqs: array[int],
     criteria: Iterable[tuple[int, bool]],
     keys: Callable[[int], bytes],
     size: Callable[[int], int],
-    beat: Callable[[], None],
+    beat: Callable[[int, int], None],
     cached: bool = True,
 ) -> array[int]: ...

@@ -24,6 +24,8 @@ cdef enum:
     MOST = BY_STRING + STRINGS
     OFTEN = 1024           # messages between two beats
 
+cdef uint64_t MOST_OCTETS = 128 << 20  # of texts behind their first eight octets
+
 ARRIVAL, DATE, SIZE, STRING = BY_ARRIVAL, BY_DATE, BY_SIZE, BY_STRING
 
 cdef uint64_t TOP = 1ULL << 63
@@ -38,6 +40,10 @@ cdef struct Rows:
     char* octets
     int count              # of keys in a row
     bint[MOST] reverse
+
+
+class TooMuch(Exception):
+    """The texts of the messages are too long to be compared all at once."""
 
 
 cdef class _Table:
@@ -85,6 +91,8 @@ cdef class _Table:
 
     cdef int keep(self, const unsigned char* octets, uint32_t length) except -1:
         cdef char* grown
+        if self.used + length > MOST_OCTETS:
+            raise TooMuch
         if self.used + length > self.room:
             self.room = 2 * (self.used + length) + ROOM
             grown = <char*>realloc(self.rows.octets, self.room)
@@ -153,7 +161,8 @@ def order(View view, array seqs, criteria, keys, size, beat, bint cached=True):
 
     ``criteria``: pairs of what (ARRIVAL, DATE, SIZE, or STRING and the place of a text) and
     whether in reverse, each what once. ``keys(seq)`` and ``size(seq)`` return what the cache or
-    the row does not have; without ``cached``, ``keys`` is asked always.
+    the row does not have; without ``cached``, ``keys`` is asked always. ``beat`` is told how many
+    messages of how many were read. Raises TooMuch.
     """
     global _sorted
     cdef Py_ssize_t count = len(seqs), place
@@ -189,7 +198,7 @@ cdef int _read(_Table table, View view, uint32_t* numbers, Py_ssize_t count, key
             octets_of_message = record.wire_size or size(numbers[place])
         table.fill(place, view.record(numbers[place]), octets_of_message, octets, length)
         if place % OFTEN == 0:
-            beat()
+            beat(place, count)
     return 0
 
 

@@ -59,6 +59,8 @@ ARGUMENTS = {
     "SEARCH": " ALL",
     "UID SEARCH": " ALL",
     "ESEARCH": " IN (personal) ALL",
+    "SORT": " (SUBJECT) UTF-8 ALL",
+    "UID SORT": " (SUBJECT) UTF-8 ALL",
     "CANCELUPDATE": ' "x"',
     "FETCH": " 1 FLAGS",
     "UID FETCH": " 1 FLAGS",

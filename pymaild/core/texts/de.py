@@ -135,6 +135,7 @@ TEXTS = {
         "Nachrichtennummern und ebenso viele UIDs erwartet"
     ),
     "Expected a sort criterion": "Sortierkriterium erwartet",
+    "This is too much to be sorted at once": "Das ist zu viel, um auf einmal sortiert zu werden",
     "Unknown sort criterion": "Unbekanntes Sortierkriterium",
     "Expected the end of the group": "Ende der Gruppe erwartet",
     "Expected the end of what is known": "Ende der bekannten Daten erwartet",

@@ -32,6 +32,7 @@ from pymaild.imap.commands.notify import notify
 from pymaild.imap.commands.quota import getquota, getquotaroot, setquota
 from pymaild.imap.commands.search import cancel_update, search
 from pymaild.imap.commands.select import close, select, unselect
+from pymaild.imap.commands.sort import sort
 from pymaild.imap.commands.starttls import starttls
 from pymaild.imap.commands.status import status
 from pymaild.imap.commands.store import store
@@ -85,6 +86,15 @@ _TABLE: tuple[Command, ...] = (
     Command("UID EXPUNGE", SELECT, uid_expunge, "RFC 4315 §2.1", capability="UIDPLUS"),
     Command("SEARCH", SELECT, partial(search, by_uid=False), "RFC 3501 §6.4.4", expunge=False),
     Command("UID SEARCH", SELECT, partial(search, by_uid=True), "RFC 3501 §6.4.8"),
+    Command(
+        "SORT",
+        SELECT,
+        partial(sort, by_uid=False),
+        "RFC 5256 §3",
+        expunge=False,
+        capability="SORT",
+    ),
+    Command("UID SORT", SELECT, partial(sort, by_uid=True), "RFC 5256 §3", capability="SORT"),
     Command("CANCELUPDATE", SELECT, cancel_update, "RFC 5267 §4.3.5", capability="CONTEXT=SEARCH"),
     Command("FETCH", SELECT, partial(fetch, by_uid=False), "RFC 3501 §6.4.5", expunge=False),
     Command("UID FETCH", SELECT, partial(fetch, by_uid=True), "RFC 3501 §6.4.8"),
