@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from binascii import b2a_base64
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pymaild.mime import collation
 from pymaild.mime.collation import COMPARATORS, DEFAULT, ascii_casemap, matching, unicode_casemap
+from pymaild.mime.text import header_texts
 from tests.support.rfc import rfc
 
 
@@ -42,6 +44,44 @@ def test_what_unicode_casemap_tells_apart(one: str, other: str) -> None:
 def test_a_mark_out_of_order_stays_where_it_is() -> None:
     """Nothing is put in order, so a part of a text has a part of its form."""
     assert unicode_casemap("a\u0301\u0323") != unicode_casemap("a\u0323\u0301")
+
+
+@rfc("5051", "4", 2)
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        *[
+            (name, "Привет")
+            for name in (
+                "koi8-r",
+                "koi8-ru",
+                "windows-1251",
+                "x-cp1251",
+                "iso-8859-5",
+                "cp866",
+                "utf-8",
+            )
+        ],
+        *[(name, "Grüße") for name in ("iso-8859-1", "iso-8859-15", "windows-1252", "utf-8")],
+        *[(name, "日本語") for name in ("iso-2022-jp", "shift_jis", "euc-jp", "utf-8")],
+        *[(name, "简体") for name in ("gb2312", "gbk", "gb18030", "hz-gb-2312")],
+        *[(name, "繁體") for name in ("big5", "big5-hkscs")],
+        *[(name, "한국") for name in ("euc-kr", "ks_c_5601-1987", "iso-2022-kr")],
+        *[(name, "Ελλάδα") for name in ("iso-8859-7", "windows-1253")],
+        *[(name, "ไทย") for name in ("tis-620", "windows-874")],
+    ],
+)
+def test_charsets_that_mail_comes_in(charset: str, text: str) -> None:
+    codec = {
+        "ks_c_5601-1987": "euc-kr",
+        "hz-gb-2312": "hz",
+        "windows-874": "cp874",
+        "x-cp1251": "cp1251",
+        "koi8-ru": "koi8_u",
+    }
+    word = b2a_base64(text.encode(codec.get(charset, charset)), newline=False)
+    header = b"Subject: =?%b?b?%b?=\r\n\r\n" % (charset.encode(), word)
+    assert list(map(unicode_casemap, header_texts(header, b"Subject"))) == [unicode_casemap(text)]
 
 
 @given(st.text(max_size=20), st.text(max_size=5), st.text(max_size=20))
