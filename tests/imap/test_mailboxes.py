@@ -234,6 +234,19 @@ def test_rename_of_the_selected_mailbox(tree: Client) -> None:
     tree.appended("moved/b/c", b"x: y\r\n\r\n")
 
 
+def test_rename_of_another_mailbox_when_the_selected_one_has_gone(
+    imap: ImapBench, tree: Client
+) -> None:
+    """The new name is none for the selected mailbox, however long both are."""
+    tree.ok("CREATE Mine")
+    tree.ok("SELECT Mine")
+    other = imap.login()
+    other.ok("DELETE Mine")
+    tree.send(b"x RENAME Archive Longer\r\n")
+    assert tree.read().raw == b"* BYE The selected mailbox was deleted or renumbered\r\n"
+    assert listed(other, 'LIST "" Longer')
+
+
 def test_rename_of_inbox_moves_its_mail(mail: ImapBench) -> None:
     """RFC 3501 §6.3.5: INBOX stays, empty."""
     client = mail.select()
