@@ -29,7 +29,7 @@ from pymaild.storage._watch import Watch
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
-    from pymaild.mail.mailbox import Status
+    from pymaild.mail.status import Status
 
 SELECTED_KEY = ""
 TREE_KEY = "\0"  # in no mailbox's name
@@ -119,6 +119,11 @@ class Notifier:
     def _opened(self) -> bool:
         """Say whether a mailbox that could not be read now can."""
         return any(self.session.account.paths(name) for name in self.told["denied"])
+
+    @property
+    def fetching(self) -> bool:
+        """Whether new mail in the selected mailbox is told with items of FETCH."""
+        return self._plan is not None
 
     def own(self, name: str) -> None:
         """Take the one change as told that this client has just made to a mailbox itself.
@@ -217,6 +222,7 @@ class Notifier:
         selection.tell(self.session.write, expunge or group.filter == "selected")
         if self._plan is not None:
             self._fetch(newest)
+            self.session.added.clear()
 
     def _fetch(self, newest: int) -> None:
         """FETCH of new mail that is not this client's own (RFC 5465 §5.2)."""
@@ -226,7 +232,6 @@ class Notifier:
         own = self.session.added
         new = view.resolve([(newest + 1, 0)], True)
         seqs = array("I", [seq for seq in new if view.uid(seq) not in own])
-        own.clear()
         if seqs:
             Fetch(self.session, self._plan).run(seqs)
 

@@ -221,10 +221,12 @@ class ImapSession:
 
     def brought(self, mailbox: Mailbox, uids: Iterable[int]) -> None:
         """Remember what this client itself has put into a mailbox: it is no news to it."""
-        if mailbox.name == self.record.mailbox:
-            self.added.update(uids)
-        elif self.notifier is not None:
+        if self.notifier is None:
+            return
+        if mailbox.name != self.record.mailbox:
             self.notifier.own(mailbox.name)
+        elif self.notifier.fetching:
+            self.added.update(uids)
 
     def overflow(self) -> None:
         """Give up telling events, and say so (RFC 5465 §5.8)."""
