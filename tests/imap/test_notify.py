@@ -362,7 +362,7 @@ def test_private_annotations_of_others_are_no_event(mail: ImapBench) -> None:
 
 def test_what_changes_nothing_is_no_event(mail: ImapBench) -> None:
     client = watching(mail, "(personal (MailboxMetadataChange))", select=False)
-    other = mail.login()
+    other = mail.login(id="2")
     other.ok("SETMETADATA INBOX (/shared/comment NIL /private/comment NIL)")
     other.ok('SETMETADATA INBOX (/shared/comment NIL /private/comment "b")')
     assert lines(client, 1) == ['METADATA "INBOX" /private/comment']
