@@ -61,6 +61,8 @@ ARGUMENTS = {
     "ESEARCH": " IN (personal) ALL",
     "SORT": " (SUBJECT) UTF-8 ALL",
     "UID SORT": " (SUBJECT) UTF-8 ALL",
+    "THREAD": " REFERENCES UTF-8 ALL",
+    "UID THREAD": " REFERENCES UTF-8 ALL",
     "CANCELUPDATE": ' "x"',
     "FETCH": " 1 FLAGS",
     "UID FETCH": " 1 FLAGS",

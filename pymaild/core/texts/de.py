@@ -137,6 +137,7 @@ TEXTS = {
     "Expected a sort criterion": "Sortierkriterium erwartet",
     "This is too much to be sorted at once": "Das ist zu viel, um auf einmal sortiert zu werden",
     "Unknown sort criterion": "Unbekanntes Sortierkriterium",
+    "Unknown threading algorithm": "Unbekanntes Verfahren, Nachrichten zu ordnen",
     "Expected the end of the group": "Ende der Gruppe erwartet",
     "Expected the end of what is known": "Ende der bekannten Daten erwartet",
     "Expected the lower number first": "Die kleinere Zahl muss vorn stehen",

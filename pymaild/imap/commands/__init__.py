@@ -36,6 +36,7 @@ from pymaild.imap.commands.sort import sort
 from pymaild.imap.commands.starttls import starttls
 from pymaild.imap.commands.status import status
 from pymaild.imap.commands.store import store
+from pymaild.imap.commands.thread import thread
 from pymaild.imap.commands.uidbatches import uidbatches
 from pymaild.imap.states import ANY, AUTH, NONAUTH, SELECT
 
@@ -95,6 +96,21 @@ _TABLE: tuple[Command, ...] = (
         capability="SORT",
     ),
     Command("UID SORT", SELECT, partial(sort, by_uid=True), "RFC 5256 §3", capability="SORT"),
+    Command(
+        "THREAD",
+        SELECT,
+        partial(thread, by_uid=False),
+        "RFC 5256 §3",
+        expunge=False,
+        capability="THREAD=REFERENCES",
+    ),
+    Command(
+        "UID THREAD",
+        SELECT,
+        partial(thread, by_uid=True),
+        "RFC 5256 §3",
+        capability="THREAD=REFERENCES",
+    ),
     Command("CANCELUPDATE", SELECT, cancel_update, "RFC 5267 §4.3.5", capability="CONTEXT=SEARCH"),
     Command("FETCH", SELECT, partial(fetch, by_uid=False), "RFC 3501 §6.4.5", expunge=False),
     Command("UID FETCH", SELECT, partial(fetch, by_uid=True), "RFC 3501 §6.4.8"),
