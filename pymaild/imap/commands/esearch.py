@@ -58,7 +58,7 @@ def _check(session: ImapSession, sources: Sources, returns: Returns) -> None:
 
 def _search(session: ImapSession, name: str, text: bytes, returns: Returns) -> None:
     """Search one mailbox; pass over one that is not there or may not be read."""
-    if name == session.record.mailbox:
+    if session.selection is not None and name == session.record.mailbox:
         _search_selected(session, text, returns)
         return
     try:
