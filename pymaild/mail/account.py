@@ -12,19 +12,20 @@ from contextlib import suppress
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.core.session import User
-from pymaild.mail import acl
+from pymaild.mail import acl, check
 from pymaild.mail.acl import Access, Controlled, Guard
 from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
 from pymaild.mail.guard import refusing
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
-from pymaild.mail.mailbox import Beat, Mailbox, Status
+from pymaild.mail.mailbox import Beat, Mailbox
 from pymaild.mail.metadata import Annotations
 from pymaild.mail.quota import Quota
 from pymaild.mail.rights import Actor, grantees, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
+from pymaild.mail.status import Status
 from pymaild.mail.subscriptions import Subscriptions
 from pymaild.mail.tree import INBOX, Names
 from pymaild.storage import atomic, takeover
@@ -182,11 +183,10 @@ class Account:
         """
         box = self._open.get(name)
         if box is not None:
-            try:
-                box.require("r")
-                return box.status(size)
-            except NoSuchMailbox:  # it may have been made anew
-                self._open.pop(name).close()
+            with suppress(NoSuchMailbox):  # it may have been made anew
+                if "r" in box.rights():
+                    return box.status(size)
+            self._open.pop(name).close()
         return self._keep(name, self.open(name, "r")).status(size)
 
     def mailboxid(self, name: str) -> str:
@@ -355,9 +355,11 @@ class Account:
             raise Refused(Code.CANNOT, "INBOX cannot be deleted")
         directory = self._directory(name)
         with self._lock:
-            if not Maildir(directory).exists():
+            try:
+                self._may_go(directory)
+            except NoSuchMailbox:
                 self._refuse_missing(name)
-            self.guard.admit(directory, "x")
+                raise
             grants = grantees(acl.load(directory) or {})
             self._remove(directory)
             if grants:
@@ -365,11 +367,16 @@ class Account:
             self.special.store(self.special.without([name]))
             self.journal.changed()
 
+    def _may_go(self, directory: str) -> None:
+        """Raise NoSuchMailbox, also where the user may not know of it, and Refused (NOPERM)."""
+        if not Maildir(directory).exists():
+            raise NoSuchMailbox
+        self.guard.admit(directory, "x")
+
     def _refuse_missing(self, name: str) -> None:
         below = name + self.separator
         if any(other.startswith(below) for other in self.visible()):
             raise Refused(Code.HASCHILDREN, "There are mailboxes below this name")
-        raise NoSuchMailbox
 
     def _remove(self, directory: str) -> None:
         gone = os.path.join(self.root, GONE + secrets.token_hex(8))
@@ -487,7 +494,7 @@ class Account:
         written = []
         for name in self._existing():
             with self.open(name) as mailbox:
-                mailbox.export_dovecot()
+                check.export_dovecot(mailbox)
             written.append(name)
         plain = (name.removeprefix(self.prefix) for name in self.subscriptions())
         takeover.write_dovecot_subscriptions(

@@ -164,7 +164,7 @@ class Selected:
             except Gap:
                 return self._succeed(expunge)
             except Unusable:
-                self.mailbox.repair()
+                self.mailbox.rebuild()
         return self._succeed(expunge)
 
     def _succeed(self, expunge: bool) -> Moved | None:

@@ -15,6 +15,7 @@ import pytest
 
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
@@ -104,7 +105,7 @@ def contents(account: Account) -> dict[bytes, list[tuple[str, int]]]:
             continue
         with account.open(entry.name) as box:
             box.refresh()
-            assert box.verify() == []
+            assert faults(box) == []
             view = box.view()
             for seq in range(1, len(view) + 1):
                 source = box.message(view, seq).section((), "")

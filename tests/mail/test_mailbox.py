@@ -10,6 +10,7 @@ import pytest
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.mail.flags import DELETED, FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
@@ -281,7 +282,7 @@ def test_a_damaged_cache_entry_is_made_anew(account: Account) -> None:
         data = bytearray(path.read_bytes())
         data[-20] ^= 0xFF
         path.write_bytes(data)
-        assert box.verify() == ["the cache of message 1 is damaged"]
+        assert faults(box) == ["the cache of message 1 is damaged"]
         assert box.message(box.view(), 1).envelope == envelope
 
 
