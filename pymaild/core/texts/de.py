@@ -261,6 +261,7 @@ TEXTS = {
     "A resource is named twice": "Eine Ressource ist doppelt genannt",
     "The administrator sets this entry": "Diesen Eintrag setzt der Verwalter",
     "There are too many annotations here": "Hier gibt es zu viele Anmerkungen",
+    "There are too many patterns": "Das sind zu viele Muster",
     "There is no such quota root": "Dieses Kontingent gibt es nicht",
     "There is no such resource": "Diese Ressource gibt es nicht",
     "There is no such right": "Dieses Recht gibt es nicht",
@@ -381,6 +382,15 @@ TEXTS = {
         "Zu viele offene Dateien, bitte später noch einmal versuchen"
     ),
     # POP3.
+    "Languages follow": "Es folgen die Sprachen",
+    "STLS comes before UTF8": "STLS kommt vor UTF8",
+    "The last login was too short a time ago": "Die letzte Anmeldung ist zu kurz her",
+    "This is the language from here on": "Das ist ab hier die Sprache",
+    "This language is not spoken here": "Diese Sprache wird hier nicht gesprochen",
+    "This message can be read after the command UTF8 only": (
+        "Diese Nachricht kann erst nach dem Befehl UTF8 gelesen werden"
+    ),
+    "UTF-8 it is": "Es gilt UTF-8",
     "Capability list follows": "Es folgen die Fähigkeiten",
     "Message {} marked for deletion": "Nachricht {} zum Löschen vorgemerkt",
     "No message is marked for deletion": "Keine Nachricht ist zum Löschen vorgemerkt",
