@@ -372,6 +372,19 @@ def test_who_may_no_longer_read_is_sent_away(work: ImapBench) -> None:
     assert bob.read().name == "BYE"
 
 
+def test_what_is_hidden_again_is_not_known_from_before(work: ImapBench) -> None:
+    """STATUS keeps mailboxes open."""
+    allow(work, "lr")
+    bob = work.login("bob")
+    bob.ok(f"STATUS {WORK} (MESSAGES)")
+    allow(work, "")
+    assert bob.no(f"STATUS {WORK} (MESSAGES)").code == "NONEXISTENT"
+    allow(work, "l")
+    assert bob.no(f"STATUS {WORK} (MESSAGES)").code == "NOPERM"
+    allow(work, "lr")
+    bob.ok(f"STATUS {WORK} (MESSAGES)")
+
+
 def test_rights_hold_in_a_session_that_was_resumed(work: ImapBench) -> None:
     allow(work, "lrs")
     bob = work.resume(work.select("bob", WORK))
