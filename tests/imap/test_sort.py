@@ -159,6 +159,13 @@ def three(imap: ImapBench) -> ImapBench:
     return imap
 
 
+@rfc("5256", "7", 2)
+def test_it_is_announced(imap: ImapBench) -> None:
+    """RFC 5267 §4.1: CONTEXT=SORT comes with SORT; RFC 5957 §1: SORT=DISPLAY with both criteria."""
+    told = set(imap.login().ok("CAPABILITY").one("CAPABILITY").values)
+    assert {"SORT", "SORT=DISPLAY", "ESORT", "CONTEXT=SORT", "I18NLEVEL=1"} <= told
+
+
 def test_replies(three: ImapBench) -> None:
     """RFC 5256 §4: told even when nothing is found, and under IMAP4rev2 too."""
     client = three.select()
