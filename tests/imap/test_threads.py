@@ -76,6 +76,23 @@ def depth(octets: bytes) -> int:
     return max(accumulate((octet == 40) - (octet == 41) for octet in octets))
 
 
+@pytest.mark.parametrize(
+    ("forest", "written"),
+    [
+        (threads.Forest([], {}), b""),
+        (
+            threads.Forest([0, 1], {1: [2], 2: [3, 5], 3: [4], 5: [6], 6: [7]}),
+            b"(2)(3 6 (4 23)(44 7 96))",
+        ),
+        (threads.Forest([8], {8: [1, 2]}), b"((3)(6))"),
+        (threads.Forest([8, 0], {8: [1, 2, 3], 2: [4, 5]}), b"((3)(6 (23)(44))(4))(2)"),
+    ],
+)
+def test_written(forest: threads.Forest, written: bytes) -> None:
+    """RFC 5256 §4, THREAD: what stands beside each other, and what in parentheses."""
+    assert b"".join(threads.pieces(forest, [2, 3, 6, 4, 23, 44, 7, 96])) == written
+
+
 @pytest.mark.parametrize("step", [1, -1, 7919])
 def test_a_long_chain_is_flat(view: Make, step: int) -> None:
     """Each message names the one before it, whatever their order in the mailbox is."""
