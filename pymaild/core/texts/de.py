@@ -65,6 +65,9 @@ TEXTS = {
     "That is too long": "Das ist zu lang",
     "That mechanism is not available here": "Dieses Verfahren ist hier nicht verfügbar",
     "The mechanism asks for more than it may": "Das Verfahren verlangt mehr, als es darf",
+    "This account may log in under TLS only": (
+        "Mit diesem Konto ist die Anmeldung nur unter TLS möglich"
+    ),
     "This account may not log in": "Dieses Konto darf sich nicht anmelden",
     "This account may not log in from here": "Dieses Konto darf sich von hier nicht anmelden",
     "This mechanism is accepted under TLS only": "Dieses Verfahren wird nur unter TLS angenommen",
