@@ -328,6 +328,17 @@ def test_status_of_the_selected_mailbox(mail: ImapBench) -> None:
     assert other.told(other.ok("STATUS INBOX (RECENT)")) == ['STATUS "INBOX" (RECENT 1)']
 
 
+@rfc("7889", "5", 1)
+@pytest.mark.parametrize("item", ["appendlimit", "AppendLimit", "APPENDLIMIT"])
+def test_append_limit_is_asked_for_in_any_case(mail: ImapBench, item: str) -> None:
+    limit = mail.mail.message_size
+    client = mail.login()
+    assert client.told(client.ok(f"STATUS INBOX ({item})")) == [
+        f'STATUS "INBOX" (APPENDLIMIT {limit})'
+    ]
+    client.ok(f'LIST "" INBOX RETURN (STATUS ({item}))')
+
+
 def test_append_limit_is_a_number_of_32_bits(mail: ImapBench) -> None:
     """RFC 7889 §5, RFC 3501 §9 (number)."""
     mail.mail = MailSettings(fsync=False, message_size=2**40)  # type: ignore[arg-type]
