@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from pymaild.index import View
 
@@ -13,7 +13,7 @@ class TooMuch(Exception): ...
 def order(
     view: View,
     seqs: array[int],
-    criteria: Iterable[tuple[int, bool]],
+    criteria: Sequence[tuple[int, bool]],
     keys: Callable[[int], bytes],
     size: Callable[[int], int],
     beat: Callable[[int, int], None],

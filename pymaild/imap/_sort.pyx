@@ -56,7 +56,7 @@ cdef class _Table:
     cdef int count
 
     def __cinit__(self, criteria, uint64_t rows):
-        for what, reverse in criteria:
+        for what, reverse in criteria[:MOST]:
             self.what[self.count], self.rows.reverse[self.count] = what, reverse
             self.count += 1
         self.rows.count = self.count
@@ -185,23 +185,26 @@ cdef int _read(_Table table, View view, uint32_t* numbers, Py_ssize_t count, key
                bint cached) except -1:
     cdef uint64_t[WORDS] room
     cdef unsigned char* octets = <unsigned char*>room
-    cdef Record* record
     cdef Py_ssize_t place
     cdef uint64_t octets_of_message = 0
     cdef uint32_t length = sizeof(SortHead)
-    cdef bint needs_keys = table.from_cache(), needs_size = table.sizes()
+    cdef bint needs_keys = table.from_cache(), needs_size = table.sizes(), asked
     for place in range(count):
+        asked = False
         if needs_keys:
-            length = _keys(view, numbers[place], octets, keys, cached)
+            length = _keys(view, numbers[place], octets, keys, cached, &asked)
         if needs_size:
-            record = view.record(numbers[place])
-            octets_of_message = record.wire_size or size(numbers[place])
+            octets_of_message = view.record(numbers[place]).wire_size
+            if octets_of_message == 0:
+                octets_of_message, asked = size(numbers[place]), True
         table.fill(place, view.record(numbers[place]), octets_of_message, octets, length)
-        if place % OFTEN == 0:
+        if asked or place % OFTEN == 0:
             beat(place, count)
     return 0
 
 
-cdef uint32_t _keys(View view, uint32_t seq, unsigned char* room, keys, bint cached) except? 0:
+cdef uint32_t _keys(View view, uint32_t seq, unsigned char* room, keys, bint cached,
+                    bint* asked) except? 0:
     cdef uint32_t length = copy_keys(view, view.record(seq), PART_SORT, room) if cached else 0
-    return length if length >= sizeof(SortHead) else given_keys(keys(seq), room)
+    asked[0] = length < sizeof(SortHead)
+    return given_keys(keys(seq), room) if asked[0] else length

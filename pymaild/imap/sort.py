@@ -70,7 +70,6 @@ class Keys:
 
     def sort(self, seq: int) -> bytes:
         """Return the sort keys of a message."""
-        self.scope.beat()
         try:
             entry = self.scope.message(seq).entry()
         except Refused as refused:
