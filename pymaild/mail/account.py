@@ -114,7 +114,11 @@ class Account:
         return len(self._existing())
 
     def quota_of(self, name: str) -> Quota:
-        """Return the quota root of a mailbox, which need not exist (RFC 9208 §4.1.2)."""
+        """Return the quota root of a mailbox, which need not exist (RFC 9208 §4.1.2).
+
+        Raises Refused where no mailbox can be called that.
+        """
+        self._names.directory(name)
         return self.quota
 
     def quota_root(self, name: str) -> Quota:

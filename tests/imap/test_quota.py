@@ -95,6 +95,14 @@ def test_a_mailbox_has_the_root_of_its_owner(imap: ImapBench) -> None:
         ]
 
 
+@pytest.mark.parametrize("modes", ["UTF8=ACCEPT", "IMAP4rev2", "X-NONE"])
+def test_a_name_that_no_mailbox_can_have_is_refused(imap: ImapBench, modes: str) -> None:
+    """It would stand in the reply: a line end in it would begin another one."""
+    client = imap.login()
+    client.ok(f"ENABLE {modes}")
+    assert client.no(b"GETQUOTAROOT {4+}\r\na\r\nb").code == "CANNOT"
+
+
 def test_others_see_how_full_it_is_where_they_may_read(imap: ImapBench) -> None:
     """RFC 9208 §6: the number of mailboxes needs no right, what lies in them needs "r"."""
     limited(imap, messages=10, mailboxes=20)
