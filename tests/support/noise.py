@@ -55,7 +55,7 @@ def spoken() -> dict[str, list[bytes]]:
     A variable's place is taken by a number, that of a literal by a small message.
     """
     found: dict[str, list[bytes]] = {}
-    for path in sorted(TRANSCRIPTS.glob("rfc*/*.txt")):
+    for path in sorted(TRANSCRIPTS.glob("*/*.txt")):
         for line in _SAID.findall(path.read_text()):
             name, _, rest = _VARIABLE.sub("1", line).partition(" ")
             wire = re.sub(rb"\{(\+?)\}\Z", rb"{12\1}\r\n" + _MESSAGE, rest.encode())
