@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 
@@ -110,11 +111,15 @@ class Maildrop:
         """Note a login in the lock's file, the only place that all processes see.
 
         Raises Refused where the last one was less than ``delay`` seconds ago (RFC 2449 §6.5).
+        A disk that fails, full perhaps, keeps nobody out.
         """
-        now, last = time.time(), self._lock.read()
+        now, last = time.time(), b""
+        with suppress(OSError):
+            last = self._lock.read()
         if last.isdigit() and 0 <= now - int(last) < delay:
             raise Refused(Code.LOGIN_DELAY, "The last login was too short a time ago")
-        self._lock.write(b"%d" % now)
+        with suppress(OSError):
+            self._lock.write(b"%d" % now)
 
     def release(self) -> None:
         """Let go of the maildrop."""

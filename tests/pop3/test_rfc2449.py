@@ -100,6 +100,17 @@ def test_a_session_that_goes_on_elsewhere_is_no_new_login(pop3: Bench) -> None:
     assert again.ask(b"STAT") == b"+OK 0 0"
 
 
+def test_a_full_disk_keeps_nobody_from_making_room(pop3: Bench) -> None:
+    """The note cannot be written; the login goes on without it."""
+    pop3.put("alice", *MESSAGES)
+    note(pop3).unlink(missing_ok=True)
+    note(pop3).symlink_to("/dev/full")
+    pop3.configure(login_delay=DAY)
+    session = login(pop3)
+    assert session.ask(b"DELE 1").startswith(b"+OK")
+    assert session.ask(b"QUIT") == b"+OK Bye, 1 messages deleted"
+
+
 # -- EXPIRE -------------------------------------------------------------------------------
 
 
