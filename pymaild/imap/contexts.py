@@ -87,13 +87,15 @@ class Origin:
     """The command that began a context.
 
     ``text`` is what stands behind its RETURN (...); ``named`` says that the mailbox is named
-    in what is told, as ESEARCH's is (RFC 7377 §2.1); ``sort`` that it is SORT.
+    in what is told, as ESEARCH's is (RFC 7377 §2.1); ``sort`` that it is SORT. ``fetch``: the
+    items that are told of new mail among the results, as they were written (RFC 5465 §7).
     """
 
     text: bytes
     by_uid: bool
     named: bool = False
     sort: bool = False
+    fetch: str = ""
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class Context:
     def restored(cls, state: dict[str, Any]) -> Self:
         """Make a context from what :meth:`state` returned."""
         text = state["text"].encode("latin-1")
-        origin = Origin(text, state["uid"], state["named"], state["sort"])
+        origin = Origin(text, state["uid"], state["named"], state["sort"], state["fetch"])
         known = InMailboxOrder(state["known"])
         return cls(state["tag"].encode(), origin, state["facts"], known, state["comparator"])
 
@@ -122,6 +124,7 @@ class Context:
             "uid": self.origin.by_uid,
             "named": self.origin.named,
             "sort": self.origin.sort,
+            "fetch": self.origin.fetch,
             "text": self.origin.text.decode("latin-1"),
             "facts": self.facts,
             "known": self.known.state(),
@@ -161,6 +164,15 @@ class Contexts:
         """Forget contexts (RFC 5267 §4.3.5)."""
         gone = frozenset(tags)
         self.contexts = [context for context in self.contexts if context.tag not in gone]
+
+    @property
+    def fetching(self) -> bool:
+        """Whether any of them asks for items of new mail."""
+        return any(context.origin.fetch for context in self.contexts)
+
+    def items(self, uid: int) -> list[str]:
+        """Return what is asked for of a new message, by those that it is a result of."""
+        return [context.origin.fetch for context in self.contexts if uid in context.known]
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -311,7 +323,7 @@ def begin(session: ImapSession, origin: Origin, facts: Facts, found: Sequence[in
     running = selection.contexts.contexts
     if len(running) >= session.settings.contexts:
         refuse(session, session.tag, "Too many searches are updated")
-    elif len(origin.text) + sum(map(len, facts.noted)) > _LONGEST:
+    elif len(origin.text) + len(origin.fetch) + sum(map(len, facts.noted)) > _LONGEST:
         refuse(session, session.tag, "This search is too long to be updated")
     else:
         view = selection.selected.view

@@ -7,13 +7,12 @@ of mailboxes the journal's. So nothing is lost between two processes.
 from __future__ import annotations
 
 import time
-from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pymaild.core.errors import Code, Refused, TimedOut
 from pymaild.core.session import Event as Stirred
-from pymaild.imap import items, listing
+from pymaild.imap import listing
 from pymaild.imap.events import (
     FLAGS,
     METADATA,
@@ -23,9 +22,7 @@ from pymaild.imap.events import (
     Wants,
     Wishes,
 )
-from pymaild.imap.fetch import Fetch
 from pymaild.imap.listing import mailbox_line
-from pymaild.imap.reread import reread
 from pymaild.mail.journal import Event
 from pymaild.storage._watch import Watch
 
@@ -56,10 +53,7 @@ class Notifier:
         self._stirred: set[str] | None = None  # None: whatever may have happened
         self._lost: set[str] = set()  # mailboxes that cannot be read any more
         group = self.wishes.selected
-        self._plan = None
-        if group is not None and group.fetch:
-            args = reread(group.fetch.encode("latin-1"), session)
-            self._plan = items.plan(args, by_uid=False)
+        self.items = group.fetch if group is not None else ""  # told of new mail
 
     # -- setting up ------------------------------------------------------------------------
 
@@ -122,11 +116,6 @@ class Notifier:
     def _opened(self) -> bool:
         """Say whether a mailbox that could not be read now can."""
         return any(self.session.account.paths(name) for name in self.told["denied"])
-
-    @property
-    def fetching(self) -> bool:
-        """Whether new mail in the selected mailbox is told with items of FETCH."""
-        return self._plan is not None
 
     def own(self, name: str) -> None:
         """Take the one change as told that this client has just made to a mailbox itself.
@@ -219,24 +208,8 @@ class Notifier:
             if command in _OWN:
                 selection.tell(self.session.write, True)
             return
-        view = selection.selected.view
-        newest = view.uid(len(view)) if len(view) else 0
         selection.quiet = FLAGS not in group.events
         selection.tell(self.session.write, expunge or group.filter == "selected")
-        if self._plan is not None:
-            self._fetch(newest)
-            self.session.added.clear()
-
-    def _fetch(self, newest: int) -> None:
-        """FETCH of new mail that is not this client's own (RFC 5465 §5.2)."""
-        view = self.session.current.selected.view
-        if not len(view) or view.uid(len(view)) <= newest or self._plan is None:
-            return
-        own = self.session.added
-        new = view.resolve([(newest + 1, 0)], True)
-        seqs = array("I", [seq for seq in new if view.uid(seq) not in own])
-        if seqs:
-            Fetch(self.session, self._plan).run(seqs)
 
     def _tell_numbers(self, name: str) -> None:
         old = self.told["known"].get(name)

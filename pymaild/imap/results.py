@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pymaild._parser import BadSyntax
+from pymaild._parser import LIST_BEGIN, BadSyntax
+from pymaild.imap import items
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.responses import set_pieces
 from pymaild.imap.search import Ends
@@ -58,7 +59,8 @@ class Returns:
 
     ``items``: the data items to be told, in the order asked for; ``partial`` is PARTIAL's range.
     ``save``: the results become "$" (RFC 5182); ``update``: changes are told later (RFC 5267
-    §4.3); ``hint``: CONTEXT, searches like this one will follow (§4.2).
+    §4.3); ``hint``: CONTEXT, searches like this one will follow (§4.2). ``fetch``: the items
+    that are told of new mail among the results (RFC 5465 §7), as the client wrote them.
     """
 
     items: tuple[bytes, ...] = (b"ALL",)
@@ -66,6 +68,7 @@ class Returns:
     save: bool = False
     update: bool = False
     hint: bool = False
+    fetch: str = ""
 
     @property
     def silent(self) -> bool:
@@ -108,6 +111,7 @@ class _Options:
     items: list[bytes] = field(default_factory=list)
     manners: set[bytes] = field(default_factory=set)
     partial: Partial | None = None
+    fetch: str = ""
 
     def take(self, args: Arguments) -> None:
         """Read one option."""
@@ -123,12 +127,17 @@ class _Options:
         if name == b"PARTIAL":
             args.sp()
             self.partial = Partial.read(args)
+        elif name == b"UPDATE" and args.more() and args.peek() == LIST_BEGIN:
+            if not args.glued():  # the grammar of RFC 5465 has no space, its example has
+                args.sp()
+            self.fetch = items.written(args)
 
     def returns(self) -> Returns:
-        items = tuple(dict.fromkeys(self.items))
-        if not items and not self.manners:
+        asked = tuple(dict.fromkeys(self.items))
+        if not asked and not self.manners:
             return DEFAULT
-        return Returns(items, self.partial, *(name in self.manners for name in _MANNERS))
+        save, update, hint = (name in self.manners for name in _MANNERS)
+        return Returns(asked, self.partial, save, update, hint, self.fetch)
 
 
 def read(args: Arguments) -> Returns | None:

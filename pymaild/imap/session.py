@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
 from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut, from_oserror
 from pymaild.core.session import Ending, Stream
-from pymaild.imap import capability, names, outcomes
+from pymaild.imap import capability, names, news, outcomes
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
@@ -221,12 +221,10 @@ class ImapSession:
 
     def brought(self, mailbox: Mailbox, uids: Iterable[int]) -> None:
         """Remember what this client itself has put into a mailbox: it is no news to it."""
-        if self.notifier is None:
-            return
-        if mailbox.name != self.record.mailbox:
+        if self.selection is not None and mailbox.name == self.record.mailbox:
+            self.added.update(uids if news.wanted(self) else ())
+        elif self.notifier is not None:
             self.notifier.own(mailbox.name)
-        elif self.notifier.fetching:
-            self.added.update(uids)
 
     def overflow(self) -> None:
         """Give up telling events, and say so (RFC 5465 §5.8)."""
@@ -371,10 +369,10 @@ class ImapSession:
 
     def tell(self, expunge: bool) -> None:
         """Tell what others did to the selected mailbox; the one place that does. Raises Gone."""
-        if self.notifier is None:
+        if self.notifier is None and self.current.contexts is None:
             self.current.tell(self.write, expunge)
         else:
-            self.notifier.tell_selected(self.command, expunge)
+            news.tell(self, expunge)
 
     def bye(self, reason: str) -> None:
         """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""

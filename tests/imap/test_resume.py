@@ -31,7 +31,7 @@ SCRIPT = (
         " MailboxMetadataChange ServerMetadataChange))",
     ),
     ("me", "UID SEARCH RETURN (SAVE COUNT) SUBJECT o"),
-    ("me", "SEARCH RETURN (UPDATE COUNT) FILTER bright"),
+    ("me", "SEARCH RETURN (UPDATE (RFC822.SIZE UID) COUNT) FILTER bright"),
     ("me", "UID SORT RETURN (UPDATE ALL) (REVERSE SUBJECT) UTF-8 NOT DELETED"),
     ("me", 'SETMETADATA "" (/private/filters/values/bright "ALL")'),
     ("other", "STORE 1 +FLAGS (\\Flagged)"),

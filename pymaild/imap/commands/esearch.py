@@ -86,7 +86,7 @@ def _search_selected(session: ImapSession, text: bytes, returns: Returns) -> Non
     reader.facts = Facts() if returns.update else None
     found = _find(session, session.current, reader, returns)
     if reader.facts is not None:
-        origin = contexts.Origin(text, by_uid=True, named=True)
+        origin = contexts.Origin(text, by_uid=True, named=True, fetch=returns.fetch)
         contexts.begin(session, origin, reader.facts, found)
 
 

@@ -32,5 +32,6 @@ def sort(session: ImapSession, args: Arguments, by_uid: bool) -> None:
         order = OfCriteria(Keys(scope, reader.comparator), criteria)
         found = order.sorted(evaluate(key, scope))
         Answer(session, b"SORT", by_uid, returns, reader.modseq).tell(found)
-    if reader.facts is not None:
-        contexts.begin(session, contexts.Origin(text, by_uid, sort=True), reader.facts, found)
+    if returns is not None and reader.facts is not None:
+        origin = contexts.Origin(text, by_uid, sort=True, fetch=returns.fetch)
+        contexts.begin(session, origin, reader.facts, found)
