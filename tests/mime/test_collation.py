@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+import tracemalloc
 from binascii import b2a_base64
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
@@ -119,6 +121,10 @@ def test_what_is_remembered_of_characters_is_bounded() -> None:
         ("de;*", []),
         ("i;octet*", ["i;octet"]),
         ("octet", []),
+        ("i;oct*tet", []),
+        ("i;oct*et", ["i;octet"]),
+        ("i*;*c*casemap", ["i;unicode-casemap", "i;ascii-casemap"]),
+        ("i;ascii-*map*map", []),
     ],
 )
 def test_what_matches_a_pattern(order: str, found: list[str]) -> None:
@@ -146,3 +152,24 @@ def test_an_unknown_name_in_a_record_is_the_default() -> None:
     assert collation.comparator("i;gone").name == DEFAULT
     assert collation.comparator("").name == DEFAULT
     assert collation.comparator("-i;octet").reverse
+
+
+def test_patterns_leave_nothing_behind() -> None:
+    """A client can send many of them, each another one."""
+
+    def ask(start: int) -> None:
+        for number in range(start, start + 2000):
+            matching(f"i;*{number}*" + "-*" * 100)
+
+    ask(0)
+    tracemalloc.start()
+    try:
+        ask(10_000)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.text("ic;t-*", min_size=1, max_size=12), st.text("ic;t-", max_size=12))
+def test_wildcards_match_as_they_do_in_shells(pattern: str, name: str) -> None:
+    assert collation._fits(name, pattern) == fnmatchcase(name, pattern)
