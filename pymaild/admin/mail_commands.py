@@ -14,6 +14,7 @@ from pymaild.admin.people import open_account
 from pymaild.core.units import human_size
 from pymaild.mail import check
 from pymaild.mail.account import Account
+from pymaild.mail.export import export_dovecot
 from pymaild.mail.mailbox import Mailbox
 
 USER = Argument(("user",), "Whose mail it is.", {"metavar": "USER"})
@@ -81,7 +82,7 @@ def _delete(args: Namespace, out: Output) -> Exit:
 
 
 def _export_dovecot(args: Namespace, out: Output) -> Exit:
-    names = open_account(args).export_dovecot()
+    names = export_dovecot(open_account(args))
     out.result(names, f"Dovecot can take over {len(names)} mailboxes of {args.user}.")
     return Exit.OK
 

@@ -1,4 +1,4 @@
-"""What an administrator asks of a mailbox: whether it is sound, and the way back to Dovecot."""
+"""Whether a mailbox is sound: index and cache against the mail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
-from pymaild.storage import takeover
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -25,12 +24,3 @@ def faults(mailbox: Mailbox) -> list[str]:
         if message.missing():
             problems.append(f"the file of message {uid} is missing")
     return problems
-
-
-@guarded
-def export_dovecot(mailbox: Mailbox) -> None:
-    """Write dovecot-uidlist and dovecot-keywords, so that Dovecot can take this folder."""
-    with mailbox.changing() as index:
-        messages = [(entry[1], entry[8]) for entry in index.living()]
-        numbers = (index.uidvalidity, index.uidnext)
-        takeover.write_dovecot(mailbox.directory, *numbers, index.keyword_names(), messages)

@@ -387,6 +387,7 @@ class Mailbox:
         with self.lock:
             old = self.index
             try:
+                self.maildir.sweep(time.time())
                 self.index = sync.rebuild(self)
             except OSError as error:
                 raise from_oserror(error) from error

@@ -357,3 +357,14 @@ def test_a_renumbered_mailbox_is_gone_for_its_sessions(account: Account) -> None
         assert uids(box) == [first, second, third]
         assert selected.changes(expunge=True).gone
         selected.close()
+
+
+def test_rebuild_removes_what_died_in_tmp_long_ago(account: Account) -> None:
+    """A Maildir's rule: what is older than 36 hours there is nobody's."""
+    with account.open("INBOX") as box:
+        old, young = (Path(box.directory, "tmp", name) for name in ("old", "young"))
+        old.write_bytes(b"half a mess")
+        young.write_bytes(b"half a mess")
+        os.utime(old, (0, 0))
+        box.rebuild()
+        assert (old.exists(), young.exists()) == (False, True)
