@@ -52,6 +52,7 @@ def _reselect(session: ImapSession, mailbox: str) -> None:
     )
     if selected is None:
         raise Gone
+    selected.keywords = record.keywords
     selection = session.select(selected)
     if record.contexts:
         selection.contexts = Contexts.restored(session, record.contexts)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
 from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut, from_oserror
@@ -242,6 +243,7 @@ class ImapSession:
             record = self.record
             state = self.selection.selected.state()
             record.mailbox, record.uidvalidity, record.snapshot, record.recent = state
+            record.keywords = len(self.selection.keywords)
             contexts = self.selection.contexts
             record.contexts = contexts.state() if contexts is not None else []
 
@@ -251,18 +253,18 @@ class ImapSession:
         """Return what the client sends next; ``idle`` outside of commands only."""
         if self.record.state != State.NOT_AUTHENTICATED:
             if idle and self.notifier is not None:
-                self._attend(self.notifier)
+                self.command = ""
+                self.attend(partial(self.notifier.wait, self.settings.idle_timeout))
             return self.stream.read(self.settings.idle_timeout, idle)
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimedOut
         return self.stream.read(left, idle)
 
-    def _attend(self, notifier: Notifier) -> None:
-        """Tell what happens until the client sends something (RFC 5465 §3.1)."""
-        self.command = ""
+    def attend(self, tell: Callable[[], object]) -> None:
+        """Let the notifier tell what happens; what it cannot tell is an overflow."""
         try:
-            notifier.wait(self.settings.idle_timeout)
+            tell()
         except (Refused, OSError) as error:
             failed = error if isinstance(error, Refused) else from_oserror(error)
             outcomes.log_refusal(self, failed)

@@ -50,7 +50,7 @@ SCRIPT = (
     ("me", "NOOP"),
     ("other", "COPY 1 More"),
     ("me", "NOOP"),
-    ("other", 'SETMETADATA More (/shared/comment "c")'),
+    ("other", 'SETMETADATA "" (/private/comment "c")'),
     ("me", "NOOP"),
     ("me", "COPY 1 INBOX"),
     ("me", 'RENAME "Entwürfe" "Größe"'),
@@ -90,3 +90,21 @@ def test_everything_switched_on_survives(tmp_path: Path) -> None:
     kept = play(tmp_path / "kept", lambda bench, client: client)
     parked = play(tmp_path / "parked", lambda bench, client: bench.resume(client))
     assert parked == kept
+
+
+def test_what_happened_meanwhile_is_told(tmp_path: Path) -> None:
+    """A keyword that is new to the client is named before a message has it."""
+    with ImapBench(tmp_path, (ImapRecord, ImapSession), ImapSettings()) as bench:
+        bench.add_user("alice")
+        bench.put("alice", *MESSAGES)
+        client, other = bench.select(), bench.select()
+        client.ok("STORE 1 +FLAGS ($Old)")
+        client.leave("parked")
+        assert client.read().name == "BYE"
+        client.wait()
+        other.ok("STORE 2 +FLAGS ($New)")
+        resumed = bench.connect(ImapRecord.decode(client.record.encode()))
+        told = resumed.told(resumed.ok("NOOP"))
+        assert [line.split()[0] for line in told] == ["FLAGS", "OK", "2"]
+        assert "$Old $New" in told[0]
+        assert resumed.told(resumed.ok("NOOP")) == []
