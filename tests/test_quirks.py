@@ -87,6 +87,12 @@ def bare_auth(client: Running) -> bytes:
     return b" ".join([first, *client.listing()]) if first.startswith(b"+OK") else first
 
 
+def spaced_auth(client: Running) -> bytes:
+    """Outlook leaves the space there."""
+    first = client.ask(b"AUTH ")
+    return b" ".join([first, *client.listing()]) if first.startswith(b"+OK") else first
+
+
 def long_auth(client: Running) -> bytes:
     """A token of 3,000 octets, which is no valid one."""
     return client.ask(b"AUTH XOAUTH2 " + b"QUFB" * 750)
@@ -104,6 +110,7 @@ def retrieved(command: bytes, mode: bytes = b"USER alice") -> Callable[[Running]
 
 POP3: list[tuple[str, Callable[[Running], bytes], bytes, bytes]] = [
     ("pop3_bare_auth", bare_auth, rb"\+OK .* PLAIN", rb"-ERR"),
+    ("pop3_bare_auth", spaced_auth, rb"\+OK .* PLAIN", rb"-ERR"),
     ("pop3_long_auth", long_auth, rb"-ERR .*mechanism", rb"-ERR .*too long"),
     ("pop3_raw_headers", retrieved(b"RETR 3"), rb"Gr\xc3\xbc", rb"-ERR \[UTF8\] "),
     ("pop3_raw_headers", retrieved(b"TOP 3 0"), rb"Gr\xc3\xbc", rb"-ERR \[UTF8\] "),
