@@ -409,10 +409,12 @@ def test_a_count_that_a_dead_process_left_is_mended(small: Client, imap: ImapBen
     held = account(imap)
     pid = os.fork()
     if pid == 0:
-        with held.open("INBOX") as box:
-            draft = box.write([b"A: b\r\n\r\nc"])
-            _die_while_changing(box, draft)
-        os._exit(1)
+        try:
+            with held.open("INBOX") as box:
+                draft = box.write([b"A: b\r\n\r\nc"])
+                _die_while_changing(box, draft)
+        finally:
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert root(small) == "(MESSAGE 4 3)"
     assert totals(imap) == (4, 4)
@@ -420,9 +422,10 @@ def test_a_count_that_a_dead_process_left_is_mended(small: Client, imap: ImapBen
 
 def _die_while_changing(box: Mailbox, draft: Any) -> None:
     from pymaild.mail.flags import Flags
+    from pymaild.mail.placing import place
 
     with box.changing() as index:
-        box.place(index, index.uidnext, [(draft, Flags(), None)], [])
+        place(box, index, index.uidnext, [(draft, Flags(), None)], [])
         index.commit()
         os._exit(7)
 
