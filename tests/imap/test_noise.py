@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pymaild.imap.capability import CAPABILITIES
 from pymaild.imap.commands import COMMANDS
 from pymaild.imap.states import State
+from pymaild.mail import acl
 from tests.imap.conftest import Client, ImapBench
 from tests.imap.test_grid import ARGUMENTS, STATES, in_state
 from tests.support import grammar
@@ -61,7 +62,11 @@ def noisy(mail: ImapBench) -> ImapBench:
 
 
 def begun(bench: ImapBench, chance: Random) -> Client:
-    """A session in any state, with everything enabled or nothing."""
+    """A session in any state, with everything enabled or nothing.
+
+    Noise before it may have taken away its user's own rights: they are given back.
+    """
+    (bench.folder / "mail" / "alice" / "Maildir" / acl.NAME).unlink(missing_ok=True)
     client = in_state(bench, chance.choice((*STATES, State.SELECTED, State.SELECTED)))
     if client.record.state != State.NOT_AUTHENTICATED and chance.random() < 0.5:
         client.ok(f"ENABLE {MODES}")
@@ -92,8 +97,8 @@ def test_noise_is_answered(noisy: ImapBench, name: str, seed: int) -> None:
             break
     else:
         assert len(client.record.encode()) < RECORD
-        client = noisy.resume(client)
-        client.command("LOGOUT")
+        client = noisy.resume(client)  # which ends where its user has no rights any more
+        tell(client, chance, b"LOGOUT")
     client.wait()
     left(noisy)
 
@@ -115,7 +120,7 @@ def _after(bench: ImapBench) -> int:
         client = begun(bench, chance)
         while tell(client, chance, NOISE.command(chance, chance.choice(NAMES))):
             if chance.random() < 0.1:
-                client.ok("LOGOUT")
+                tell(client, chance, b"LOGOUT")
                 break
         client.wait()
     left(bench)
