@@ -87,24 +87,34 @@ def bare_auth(client: Running) -> bytes:
     return b" ".join([first, *client.listing()]) if first.startswith(b"+OK") else first
 
 
+def spaced_auth(client: Running) -> bytes:
+    """Outlook leaves the space there."""
+    first = client.ask(b"AUTH ")
+    return b" ".join([first, *client.listing()]) if first.startswith(b"+OK") else first
+
+
 def long_auth(client: Running) -> bytes:
     """A token of 3,000 octets, which is no valid one."""
     return client.ask(b"AUTH XOAUTH2 " + b"QUFB" * 750)
 
 
-def retrieved(command: bytes) -> Callable[[Running], bytes]:
+def retrieved(command: bytes, mode: bytes = b"USER alice") -> Callable[[Running], bytes]:
     def ask(client: Running) -> bytes:
-        client.ask(b"USER alice")
-        assert client.ask(b"PASS secret").startswith(b"+OK")
-        assert client.ask(command).startswith(b"+OK")
-        return b"\n".join(client.listing())
+        for before in (mode, b"USER alice", b"PASS secret"):
+            assert client.ask(before).startswith(b"+OK")
+        first = client.ask(command)
+        return b"\n".join(client.listing()) if first.startswith(b"+OK") else first
 
     return ask
 
 
 POP3: list[tuple[str, Callable[[Running], bytes], bytes, bytes]] = [
     ("pop3_bare_auth", bare_auth, rb"\+OK .* PLAIN", rb"-ERR"),
+    ("pop3_bare_auth", spaced_auth, rb"\+OK .* PLAIN", rb"-ERR"),
     ("pop3_long_auth", long_auth, rb"-ERR .*mechanism", rb"-ERR .*too long"),
+    ("pop3_raw_headers", retrieved(b"RETR 3"), rb"Gr\xc3\xbc", rb"-ERR \[UTF8\] "),
+    ("pop3_raw_headers", retrieved(b"TOP 3 0"), rb"Gr\xc3\xbc", rb"-ERR \[UTF8\] "),
+    ("pop3_raw_headers", retrieved(b"RETR 3", b"UTF8"), rb"Gr\xc3\xbc", rb"Gr\xc3\xbc"),
     ("pop3_end_of_header", retrieved(b"RETR 1"), rb"header\n\Z", rb"header\Z"),
     ("pop3_end_of_header", retrieved(b"RETR 2"), rb"both\n\nbody\Z", rb"both\n\nbody\Z"),
 ]
@@ -123,7 +133,7 @@ def imap_with(folder: Path, **switches: bool) -> Iterator[Client]:
 def pop3_with(folder: Path, **switches: bool) -> Iterator[Running]:
     with Bench(folder, (Pop3Record, Pop3Session), Pop3Settings()) as bench:
         bench.add_user("alice")
-        bench.put("alice", BARE, WHOLE)
+        bench.put("alice", BARE, WHOLE, "Subject: Grüße\r\n\r\n".encode())
         bench.switch(**switches)
         session = bench.start()
         assert session.line().startswith(b"+OK")

@@ -12,7 +12,9 @@ from pymaild.admin.exits import Exit
 from pymaild.admin.output import Output
 from pymaild.admin.people import open_account
 from pymaild.core.units import human_size
+from pymaild.mail import check
 from pymaild.mail.account import Account
+from pymaild.mail.export import export_dovecot
 from pymaild.mail.mailbox import Mailbox
 
 USER = Argument(("user",), "Whose mail it is.", {"metavar": "USER"})
@@ -80,15 +82,16 @@ def _delete(args: Namespace, out: Output) -> Exit:
 
 
 def _export_dovecot(args: Namespace, out: Output) -> Exit:
-    names = open_account(args).export_dovecot()
+    names = export_dovecot(open_account(args))
     out.result(names, f"Dovecot can take over {len(names)} mailboxes of {args.user}.")
     return Exit.OK
 
 
 def _verify(args: Namespace, out: Output) -> Exit:
-    faults = {box.name: box.verify() for box in chosen(open_account(args), args.mailboxes)}
-    lines = [f"{name}: {fault}" for name, found in faults.items() for fault in found]
-    out.result(faults, *(lines or [f"{len(faults)} verified, no fault found."]))
+    boxes = chosen(open_account(args), args.mailboxes)
+    found = {box.name: check.faults(box) for box in boxes}
+    lines = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+    out.result(found, *(lines or [f"{len(found)} verified, no fault found."]))
     return Exit.DATA if lines else Exit.OK
 
 

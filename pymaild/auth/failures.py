@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NO_LOGIN = "no-login"
     NETWORK = "network"
     EXPIRED = "expired"
+    CLEAR_TEXT = "clear-text"
 
 
 #: The message for fail2ban; only reasons that a guesser causes. In a filter it stands behind

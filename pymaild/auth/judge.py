@@ -34,6 +34,7 @@ _TOLD: dict[Reason, tuple[Code, str]] = {
     Reason.NO_LOGIN: (Code.CONTACTADMIN, "This account may not log in"),
     Reason.NETWORK: (Code.CONTACTADMIN, "This account may not log in from here"),
     Reason.EXPIRED: (Code.EXPIRED, "This password is no longer valid"),
+    Reason.CLEAR_TEXT: (Code.PRIVACYREQUIRED, "This account may log in under TLS only"),
 }
 
 
@@ -122,4 +123,5 @@ _GATES: tuple[tuple[Reason, Callable[[Entry, Facts], bool]], ...] = (
     (Reason.NO_LOGIN, lambda entry, facts: entry.login),
     (Reason.NETWORK, lambda entry, facts: entry.admits(facts.address)),
     (Reason.EXPIRED, lambda entry, facts: not entry.expired),
+    (Reason.CLEAR_TEXT, lambda entry, facts: facts.tls or not entry.private),
 )

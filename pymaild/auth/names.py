@@ -19,8 +19,8 @@ LONGEST_PASSWORD = 1024
 
 _USUAL = re.compile(r"[a-z0-9_][a-z0-9._+=-]{0,63}(?:@[a-z0-9][a-z0-9.-]{0,180})?", re.ASCII)
 _LETTER_DIGITS = frozenset(("Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"))  # RFC 8264 §9.1
-#: RFC 4013 §2.3 and §2.5.
-_FORBIDDEN = (
+#: RFC 4013 §2.3.
+_PROHIBITED = (
     stringprep.in_table_c12,
     stringprep.in_table_c21_c22,
     stringprep.in_table_c3,
@@ -30,8 +30,8 @@ _FORBIDDEN = (
     stringprep.in_table_c7,
     stringprep.in_table_c8,
     stringprep.in_table_c9,
-    stringprep.in_table_a1,
 )
+_FORBIDDEN = (*_PROHIBITED, stringprep.in_table_a1)  # §2.5
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -82,6 +82,11 @@ def prepare_password(password: bytes) -> tuple[bytes, ...]:
     spaced = (" " if unicodedata.category(c) == "Zs" else c for c in password.decode())
     prepared = unicodedata.normalize("NFC", "".join(spaced)).encode()
     return (prepared,) if prepared == password else (prepared, password)
+
+
+def is_forbidden(text: str) -> bool:
+    """Say whether SASLprep forbids a query with this name or password (RFC 4013 §2.3)."""
+    return any(table(c) for c in _mapped(text) for table in _PROHIBITED)
 
 
 def prepare_scram_password(password: bytes) -> bytes:

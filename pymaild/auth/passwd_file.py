@@ -192,6 +192,10 @@ def _nologin(entry: Entry, value: str) -> Entry:
     return replace(entry, login=value in ("n", "no"))
 
 
+def _private(entry: Entry, value: str) -> Entry:
+    return replace(entry, private=value not in ("n", "no"))
+
+
 def _networks(entry: Entry, value: str) -> Entry:
     networks = tuple(_parse_networks(value))
     return replace(entry, networks=networks)
@@ -218,5 +222,6 @@ _EXTRAS: dict[str, Callable[[Entry, str], Entry]] = {
     "quota": _quota,
     "nologin": _nologin,
     "allow_nets": _networks,
+    "require_tls": _private,
     "hide_capabilities": _hidden,
 }

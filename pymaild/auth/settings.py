@@ -64,7 +64,9 @@ class AuthSettings:
         "mechanism (RFC 4422 section 3.4.1) and proves to be a master gets that user's mail.",
     )
     allow_plaintext: bool = setting(
-        False, "Let passwords be sent in clear text over connections without TLS."
+        False,
+        "Let passwords be sent in clear text over connections without TLS. A user's entry in the "
+        "passwd-file can forbid that to this user: extra field `require_tls`.",
     )
     cache_ttl: Duration = setting(
         Duration(3600.0),

@@ -23,6 +23,7 @@ class Entry:
 
     ``login`` false: mail is delivered, nobody logs in. ``networks``: where logins may come
     from, None for everywhere. ``expired``: the password is right and of no use any more.
+    ``private``: logins are for connections with TLS only.
     """
 
     user: User
@@ -30,6 +31,7 @@ class Entry:
     login: bool = True
     networks: tuple[Network, ...] | None = None
     expired: bool = False
+    private: bool = False
 
     def admits(self, address: str) -> bool:
         """Tell whether a login may come from ``address`` ("": a Unix socket)."""

@@ -42,6 +42,8 @@ class Code(StrEnum):
     MODIFIED = "MODIFIED"  # RFC 7162 §3.1.3, a set behind it
     UNKNOWN_CTE = "UNKNOWN-CTE"  # RFC 9051 §7.1
     UNDEFINED_FILTER = "UNDEFINED-FILTER"  # RFC 5466 §3.1, with its name
+    LOGIN_DELAY = "LOGIN-DELAY"  # RFC 2449 §8.1.1, of POP3
+    UTF8 = "UTF8"  # RFC 6856 §5, of POP3
     BADEVENT = "BADEVENT"  # RFC 5465 §3.1, with the supported events
     NOTIFICATIONOVERFLOW = "NOTIFICATIONOVERFLOW"  # RFC 5465 §5.8
     USEATTR = "USEATTR"  # RFC 6154 §3

@@ -109,6 +109,14 @@ class Quirks:
         "RFC 5034 §4",
         "2026-11",
     )
+    pop3_raw_headers: bool = quirk(
+        True,
+        "RETR and TOP send header fields with octets beyond ASCII as they are, also to clients "
+        "that did not ask for that by UTF8; such messages would be refused.",
+        "every client that does not know UTF8, Thunderbird and Outlook among them",
+        "RFC 6856 §2.1",
+        "2026-11",
+    )
     pop3_end_of_header: bool = quirk(
         False,
         "RETR ends a message that is nothing but a header with an empty line, which LIST does "

@@ -24,14 +24,15 @@ cdef inline uint32_t copy_keys(View view, Record* record, int part, unsigned cha
 
     ``room`` has ROOM octets and is aligned to eight.
     """
-    cdef const unsigned char* entry = reach_entry(view.index, record)
+    cdef uint32_t whole = 0
+    cdef const unsigned char* entry = reach_entry(view.index, record, &whole)
     cdef uint64_t start
     cdef uint32_t length
     cdef uint32_t[2] seal
     if entry == NULL:
         return 0
     start, length = part_start(entry, part), part_length(entry, part)
-    if length <= SEAL or length > ROOM or start + length > record.cache_length:
+    if length <= SEAL or length > ROOM or start + length > whole:
         return 0
     memcpy(seal, entry + start, SEAL)
     length -= SEAL
@@ -42,7 +43,7 @@ cdef inline uint32_t copy_keys(View view, Record* record, int part, unsigned cha
 
 
 cdef inline uint32_t given_keys(bytes keys, unsigned char* room) except? 0:
-    """Take keys that were made just now."""
+    """Take keys that were made just now; returns their length."""
     cdef uint32_t length = <uint32_t>min(len(keys), ROOM)
     memcpy(room, <const unsigned char*>keys, length)
     return length

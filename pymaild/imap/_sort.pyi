@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from pymaild.index import View
 
@@ -8,12 +8,14 @@ DATE: int
 SIZE: int
 STRING: int
 
+class TooMuch(Exception): ...
+
 def order(
     view: View,
     seqs: array[int],
-    criteria: Iterable[tuple[int, bool]],
+    criteria: Sequence[tuple[int, bool]],
     keys: Callable[[int], bytes],
     size: Callable[[int], int],
-    beat: Callable[[], None],
+    beat: Callable[[int, int], None],
     cached: bool = True,
 ) -> array[int]: ...

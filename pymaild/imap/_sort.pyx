@@ -24,6 +24,8 @@ cdef enum:
     MOST = BY_STRING + STRINGS
     OFTEN = 1024           # messages between two beats
 
+cdef uint64_t MOST_OCTETS = 128 << 20  # of texts behind their first eight octets
+
 ARRIVAL, DATE, SIZE, STRING = BY_ARRIVAL, BY_DATE, BY_SIZE, BY_STRING
 
 cdef uint64_t TOP = 1ULL << 63
@@ -40,6 +42,10 @@ cdef struct Rows:
     bint[MOST] reverse
 
 
+class TooMuch(Exception):
+    """The texts of the messages are too long to be compared all at once."""
+
+
 cdef class _Table:
     """A row of keys for each message, by each criterion one."""
 
@@ -50,7 +56,7 @@ cdef class _Table:
     cdef int count
 
     def __cinit__(self, criteria, uint64_t rows):
-        for what, reverse in criteria:
+        for what, reverse in criteria[:MOST]:
             self.what[self.count], self.rows.reverse[self.count] = what, reverse
             self.count += 1
         self.rows.count = self.count
@@ -85,6 +91,8 @@ cdef class _Table:
 
     cdef int keep(self, const unsigned char* octets, uint32_t length) except -1:
         cdef char* grown
+        if self.used + length > MOST_OCTETS:
+            raise TooMuch
         if self.used + length > self.room:
             self.room = 2 * (self.used + length) + ROOM
             grown = <char*>realloc(self.rows.octets, self.room)
@@ -153,7 +161,8 @@ def order(View view, array seqs, criteria, keys, size, beat, bint cached=True):
 
     ``criteria``: pairs of what (ARRIVAL, DATE, SIZE, or STRING and the place of a text) and
     whether in reverse, each what once. ``keys(seq)`` and ``size(seq)`` return what the cache or
-    the row does not have; without ``cached``, ``keys`` is asked always.
+    the row does not have; without ``cached``, ``keys`` is asked always. ``beat`` is told how many
+    messages of how many were read. Raises TooMuch.
     """
     global _sorted
     cdef Py_ssize_t count = len(seqs), place
@@ -176,23 +185,26 @@ cdef int _read(_Table table, View view, uint32_t* numbers, Py_ssize_t count, key
                bint cached) except -1:
     cdef uint64_t[WORDS] room
     cdef unsigned char* octets = <unsigned char*>room
-    cdef Record* record
     cdef Py_ssize_t place
     cdef uint64_t octets_of_message = 0
     cdef uint32_t length = sizeof(SortHead)
-    cdef bint needs_keys = table.from_cache(), needs_size = table.sizes()
+    cdef bint needs_keys = table.from_cache(), needs_size = table.sizes(), asked
     for place in range(count):
+        asked = False
         if needs_keys:
-            length = _keys(view, numbers[place], octets, keys, cached)
+            length = _keys(view, numbers[place], octets, keys, cached, &asked)
         if needs_size:
-            record = view.record(numbers[place])
-            octets_of_message = record.wire_size or size(numbers[place])
+            octets_of_message = view.record(numbers[place]).wire_size
+            if octets_of_message == 0:
+                octets_of_message, asked = size(numbers[place]), True
         table.fill(place, view.record(numbers[place]), octets_of_message, octets, length)
-        if place % OFTEN == 0:
-            beat()
+        if asked or place % OFTEN == 0:
+            beat(place, count)
     return 0
 
 
-cdef uint32_t _keys(View view, uint32_t seq, unsigned char* room, keys, bint cached) except? 0:
+cdef uint32_t _keys(View view, uint32_t seq, unsigned char* room, keys, bint cached,
+                    bint* asked) except? 0:
     cdef uint32_t length = copy_keys(view, view.record(seq), PART_SORT, room) if cached else 0
-    return length if length >= sizeof(SortHead) else given_keys(keys(seq), room)
+    asked[0] = length < sizeof(SortHead)
+    return given_keys(keys(seq), room) if asked[0] else length

@@ -43,8 +43,9 @@ def highest(view: View, seqs: Sequence[int]) -> int:
 class Answer:
     """How one command is answered.
 
-    ``name`` is that of the response without RETURN, SEARCH or SORT; IMAP4rev2 knows ESEARCH
-    alone (RFC 9051 §6.4.4). ``modseq``: the highest mod-sequence is told (RFC 7162 §3.1.5).
+    ``name`` is that of the response without RETURN, SEARCH or SORT; IMAP4rev2 knows no SEARCH
+    response but ESEARCH (RFC 9051 §6.4.4). ``modseq``: the highest mod-sequence is told (RFC 7162
+    §3.1.5).
     """
 
     session: ImapSession
@@ -60,7 +61,7 @@ class Answer:
         if self.modseq:
             session.aware()
         returns = self.returns
-        if returns is None and session.modes.rev2:
+        if returns is None and self.name == b"SEARCH" and session.modes.rev2:
             returns = results.DEFAULT
         if returns is None:
             found = results.uids(view.uid, seqs) if self.by_uid else seqs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,22 +15,26 @@ NAMED = ("subtree", "subtree-one", "mailboxes")
 OTHERS = ("inboxes", "personal", "subscribed", *NAMED)
 
 
-def covers(account: Account, choice: str, names: Sequence[str], name: str) -> bool:
-    """Say whether one of OTHERS, with the names given to it, covers a mailbox."""
-    if choice == "mailboxes":
-        return name in names
+Covers = Callable[[str], bool]
+
+
+def covering(account: Account, choice: str, names: Iterable[str]) -> Covers:
+    """Return a test of whether one of OTHERS, with the names given to it, covers a mailbox.
+
+    However many names are given, it looks at no more of them than the mailbox has levels.
+    """
     if choice == "subscribed":
-        return name in account.subscriptions()
+        return frozenset(account.subscriptions()).__contains__
+    if choice == "mailboxes":
+        return frozenset(names).__contains__
     if choice in NAMED:
-        deep = choice == "subtree"
-        return any(_below(account.separator, top, name, deep) for top in names)
+        return partial(_below, account.separator, frozenset(names), choice == "subtree")
     # Mail is delivered to any folder (user+folder), so inboxes are what personal is (§6.3).
-    return account.personal(name)
+    return account.personal
 
 
-def _below(separator: str, top: str, name: str, deep: bool) -> bool:
+def _below(separator: str, tops: frozenset[str], deep: bool, name: str) -> bool:
     """RFC 7377 §2.2: subtree-one is the mailbox and one level below it."""
-    if name == top:
-        return True
-    start = top + separator
-    return name.startswith(start) and (deep or separator not in name[len(start) :])
+    levels = name.split(separator)
+    first = 1 if deep else max(len(levels) - 1, 1)
+    return any(separator.join(levels[:end]) in tops for end in range(first, len(levels) + 1))

@@ -1,4 +1,4 @@
-"""Searches whose changes a client is told of (RFC 5267 §4.3).
+"""Searches and sorts whose changes a client is told of (RFC 5267 §4.3).
 
 A context is its program as text, what the sets and filters in it meant when the command came,
 and the results the client knows. After a change only the messages that changed are tested.
@@ -15,7 +15,7 @@ from pymaild._parser import BadSyntax
 from pymaild.core.errors import Refused
 from pymaild.imap import results
 from pymaild.imap.facts import Facts
-from pymaild.imap.known import InMailboxOrder, Known, Pairs
+from pymaild.imap.known import InMailboxOrder, InSortOrder, Known, Pairs
 from pymaild.imap.reread import reread
 from pymaild.imap.search import (
     HasFlags,
@@ -30,7 +30,8 @@ from pymaild.imap.search import (
 )
 from pymaild.imap.search_keys import Reader
 from pymaild.imap.sets import uid_ranges
-from pymaild.mime.collation import comparator
+from pymaild.imap.sort import Criterion, Keys, OfCriteria, OfMailbox, Order, read_sort
+from pymaild.mime.collation import Comparator, comparator
 
 if TYPE_CHECKING:
     from pymaild.imap.selection import Selection
@@ -45,10 +46,13 @@ _LOOK_AGAIN = 60.0  # seconds after which a program with OLDER or YOUNGER is ask
 class Program:
     """A program that was read, and what changes its results without a message coming or going.
 
-    ``made_for``: the index and the number of keywords that it was read for.
+    ``criteria`` are those of SORT, none of SEARCH. ``made_for``: the index and the number of
+    keywords that it was read for.
     """
 
     key: Key
+    criteria: list[Criterion]
+    comparator: Comparator
     of_flags: bool
     of_time: bool
     made_for: tuple[object, int]
@@ -59,16 +63,23 @@ class Program:
         reader = Reader.of(session, reread(context.origin.text, session))
         reader.facts = Facts(given=iter(context.facts))
         reader.comparator = comparator(context.comparator)
-        reader.charset_given()
-        key = reader.program()
+        criteria, key = read_sort(reader) if context.origin.sort else ([], reader.search())
         parts = list(leaves(key))
         index = session.current.selected.mailbox.index
         return cls(
             key,
+            criteria,
+            reader.comparator,
             any(isinstance(part, HasFlags | ModSeq) for part in parts),
             any(isinstance(part, Older | Younger) for part in parts),
             (index, index.keyword_count),
         )
+
+    def order(self, scope: Scope) -> Order:
+        """The order of the results."""
+        if not self.criteria:
+            return OfMailbox()
+        return OfCriteria(Keys(scope, self.comparator), self.criteria)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +87,15 @@ class Origin:
     """The command that began a context.
 
     ``text`` is what stands behind its RETURN (...); ``named`` says that the mailbox is named
-    in what is told, as ESEARCH's is (RFC 7377 §2.1).
+    in what is told, as ESEARCH's is (RFC 7377 §2.1); ``sort`` that it is SORT. ``fetch``: the
+    items that are told of new mail among the results, as they were written (RFC 5465 §7).
     """
 
     text: bytes
     by_uid: bool
     named: bool = False
+    sort: bool = False
+    fetch: str = ""
 
 
 @dataclass(slots=True)
@@ -98,7 +112,8 @@ class Context:
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Self:
         """Make a context from what :meth:`state` returned."""
-        origin = Origin(state["text"].encode("latin-1"), state["uid"], state["named"])
+        text = state["text"].encode("latin-1")
+        origin = Origin(text, state["uid"], state["named"], state["sort"], state["fetch"])
         known = InMailboxOrder(state["known"])
         return cls(state["tag"].encode(), origin, state["facts"], known, state["comparator"])
 
@@ -108,6 +123,8 @@ class Context:
             "tag": self.tag.decode(),
             "uid": self.origin.by_uid,
             "named": self.origin.named,
+            "sort": self.origin.sort,
+            "fetch": self.origin.fetch,
             "text": self.origin.text.decode("latin-1"),
             "facts": self.facts,
             "known": self.known.state(),
@@ -128,7 +145,12 @@ class Contexts:
     def restored(cls, session: ImapSession, states: list[dict[str, Any]]) -> Self:
         """Take up the contexts of a record."""
         count = len(session.current.selected.view)
-        return cls(session, [Context.restored(state) for state in states], count)
+        made = cls(session, [Context.restored(state) for state in states], count)
+        for context in list(made.contexts):
+            program = made._program(context) if context.origin.sort else None
+            if program is not None:
+                made._guarded(context, made._put_in_order, program)
+        return made
 
     def state(self) -> list[dict[str, Any]]:
         """Return what the record holds of them."""
@@ -142,6 +164,15 @@ class Contexts:
         """Forget contexts (RFC 5267 §4.3.5)."""
         gone = frozenset(tags)
         self.contexts = [context for context in self.contexts if context.tag not in gone]
+
+    @property
+    def fetching(self) -> bool:
+        """Whether any of them asks for items of new mail."""
+        return any(context.origin.fetch for context in self.contexts)
+
+    def items(self, uid: int) -> list[str]:
+        """Return what is asked for of a new message, by those that it is a result of."""
+        return [context.origin.fetch for context in self.contexts if uid in context.known]
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -170,7 +201,7 @@ class Contexts:
             program = self._program(context)
             if program is not None:
                 old = changed if program.of_flags else ()
-                self._guarded(context, self._test, program.key, scope, (*old, *fresh))
+                self._guarded(context, self._test, program, scope, (*old, *fresh))
 
     def _look_at_time(self) -> None:
         """RFC 5032 §2: what grows older without a change is looked at from time to time."""
@@ -179,7 +210,7 @@ class Contexts:
         for context in list(self.contexts):
             program = self._program(context)
             if program is not None and program.of_time:
-                self._guarded(context, self._test_all, program.key, scope)
+                self._guarded(context, self._test_all, program, scope)
 
     def _guarded(self, context: Context, test: Callable[..., None], *more: Any) -> None:
         """What cannot be tested now would be wrong for ever."""
@@ -188,21 +219,29 @@ class Contexts:
         except Refused as refused:
             self._give_up(context, refused.text)
 
-    def _test(self, context: Context, key: Key, scope: Scope, seqs: Iterable[int]) -> None:
+    def _test(self, context: Context, program: Program, scope: Scope, seqs: Iterable[int]) -> None:
         added: list[int] = []
         removed: list[int] = []
         for seq in seqs:
             known = scope.view.uid(seq) in context.known
-            if matches([key], scope, seq) != known:
+            if matches([program.key], scope, seq) != known:
                 (removed if known else added).append(seq)
             scope.beat()
-        self._tell(context, scope, added, removed)
+        self._tell(context, program.order(scope), scope, added, removed)
 
-    def _test_all(self, context: Context, key: Key, scope: Scope) -> None:
-        found = set(evaluate(key, scope))
+    def _test_all(self, context: Context, program: Program, scope: Scope) -> None:
+        found = set(evaluate(program.key, scope))
         changed = [s for s in scope.all() if (scope.view.uid(s) in context.known) != (s in found)]
         added = [seq for seq in changed if seq in found]
-        self._tell(context, scope, added, [seq for seq in changed if seq not in found])
+        removed = [seq for seq in changed if seq not in found]
+        self._tell(context, program.order(scope), scope, added, removed)
+
+    def _put_in_order(self, context: Context, program: Program) -> None:
+        """Sort results that a record told of, while the view still has them all."""
+        scope = self._scope()
+        seqs = scope.view.resolve(list(InMailboxOrder(context.known.state())), True)
+        found = program.order(scope).sorted(seqs)
+        context.known = InSortOrder(map(scope.view.uid, found))
 
     def _scope(self) -> Scope:
         return Scope(self.session.current, self.session.progress.beat)
@@ -210,12 +249,17 @@ class Contexts:
     # -- telling -------------------------------------------------------------------------------
 
     def _tell(
-        self, context: Context, scope: Scope, added: Sequence[int], removed: Sequence[int]
+        self,
+        context: Context,
+        order: Order,
+        scope: Scope,
+        added: Sequence[int],
+        removed: Sequence[int],
     ) -> None:
         self._remove(context, _pairs(scope, removed))
         if added:
-            pairs = _pairs(scope, added)
-            self._write(context, b"ADDTO", context.known.add(_told(context, pairs)))
+            pairs = _told(context, _pairs(scope, order.sorted(sorted(set(added)))))
+            self._write(context, b"ADDTO", context.known.add(pairs, order.precedes))
 
     def _remove(self, context: Context, pairs: Pairs) -> None:
         if pairs:
@@ -279,10 +323,15 @@ def begin(session: ImapSession, origin: Origin, facts: Facts, found: Sequence[in
     running = selection.contexts.contexts
     if len(running) >= session.settings.contexts:
         refuse(session, session.tag, "Too many searches are updated")
-    elif len(origin.text) + sum(map(len, facts.noted)) > _LONGEST:
+    elif len(origin.text) + len(origin.fetch) + sum(map(len, facts.noted)) > _LONGEST:
         refuse(session, session.tag, "This search is too long to be updated")
     else:
-        known = InMailboxOrder.of(uid_ranges(selection.selected.view, found))
+        view = selection.selected.view
+        known: Known = (
+            InSortOrder(map(view.uid, found))
+            if origin.sort
+            else InMailboxOrder.of(uid_ranges(view, found))
+        )
         active = session.record.comparator
         running.append(Context(session.tag, origin, facts.noted, known, active))
 

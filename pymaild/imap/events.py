@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pymaild.imap.choice import OTHERS, covers
+from pymaild.imap.choice import OTHERS, Covers, covering
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
+    from pymaild.mail.account import Account
 
 MESSAGES = frozenset({"MessageNew", "MessageExpunge"})
 FLAGS = "FlagChange"
@@ -50,6 +51,9 @@ class Group:
     fetch: str = ""
 
 
+Wants = Callable[[str, str], bool]  # an event, the name of a mailbox
+
+
 @dataclass(slots=True)
 class Wishes:
     """All groups of a NOTIFY command; none at all is NOTIFY NONE."""
@@ -77,25 +81,22 @@ class Wishes:
         The selected one is among them; its own group decides about it (RFC 5465 §3.1).
         """
         found: dict[str, frozenset[str]] = {}
-        for group in self.groups:
+        there = [entry.name for entry in session.account.entries() if entry.selectable]
+        for group, covers in self._tests(session.account):
             events = OF_MESSAGES & set(group.events)
-            for name in _matching(session, group) if events else ():
+            for name in filter(covers, there) if events else ():
                 found[name] = found.get(name, frozenset()) | events
         return found
 
-    def wants(self, session: ImapSession, event: str, name: str) -> bool:
-        """Say whether ``event`` is to be told of a mailbox, which may be gone already."""
-        return any(event in group.events and _covers(session, group, name) for group in self.groups)
+    def wanting(self, account: Account) -> Wants:
+        """Return a test of whether an event is to be told of a mailbox, which may be gone."""
+        tests = self._tests(account)
+        return lambda event, name: any(event in g.events and covers(name) for g, covers in tests)
 
-
-def _matching(session: ImapSession, group: Group) -> list[str]:
-    """The mailboxes of a group that are there (RFC 5465 §6.2 to §6.6)."""
-    return [
-        entry.name
-        for entry in session.account.entries()
-        if entry.selectable and _covers(session, group, entry.name)
-    ]
-
-
-def _covers(session: ImapSession, group: Group, name: str) -> bool:
-    return group.filter not in SELECTED and covers(session.account, group.filter, group.names, name)
+    def _tests(self, account: Account) -> list[tuple[Group, Covers]]:
+        """Which mailboxes each group is about (RFC 5465 §6.2 to §6.6)."""
+        return [
+            (group, covering(account, group.filter, group.names))
+            for group in self.groups
+            if group.filter not in SELECTED
+        ]

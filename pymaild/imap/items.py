@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,18 @@ def plan(args: Arguments, by_uid: bool) -> Plan:
 def made(*names: bytes) -> Plan:
     """Return the plan for items by their names."""
     return _compile([ITEMS[name] for name in names], by_uid=False)
+
+
+def joined(lists: Iterable[Arguments]) -> Plan:
+    """Read several lists of items; return a plan that has each of these once."""
+    return _compile([item for args in lists for item in read(args)], by_uid=False)
+
+
+def written(args: Arguments) -> str:
+    """Read items; return them as they are written, literals included, decoded as Latin-1."""
+    before = args.rest()
+    read(args)
+    return before[: len(before) - len(args.rest())].decode("latin-1")
 
 
 def _compile(items: list[Item], by_uid: bool, modifiers: Modifiers = NONE) -> Plan:

@@ -13,6 +13,7 @@ from pymaild.imap.responses import sequence_set
 from pymaild.imap.spans import Spans
 
 Pairs = Sequence[tuple[int, int]]
+Precedes = Callable[[int, int], bool]
 
 
 class Known(Protocol):
@@ -20,14 +21,17 @@ class Known(Protocol):
 
     def __contains__(self, uid: int) -> bool: ...
 
-    def add(self, pairs: Pairs) -> bytes:
-        """Take new results in."""
+    def add(self, pairs: Pairs, precedes: Precedes) -> bytes:
+        """Take new results in, given in the order of the results.
+
+        ``precedes`` says whether the first of two messages, by UID, comes first in it.
+        """
 
     def remove(self, pairs: Pairs) -> bytes:
         """Take results out (RFC 5267 §4.3.4)."""
 
     def state(self) -> list[int]:
-        """What the record holds."""
+        """What the record holds: which messages these are, not their order."""
 
 
 class InMailboxOrder(Spans):
@@ -35,13 +39,15 @@ class InMailboxOrder(Spans):
 
     __slots__ = ()
 
-    def add(self, pairs: Pairs) -> bytes:
+    def add(self, pairs: Pairs, precedes: Precedes) -> bytes:
         """As :meth:`Known.add`."""
+        return self.remove(pairs)
+
+    def remove(self, pairs: Pairs) -> bytes:
+        """As :meth:`Known.remove`."""
         for uid, _ in pairs:
             self.toggle(uid)
         return b"0 " + sequence_set(number for _, number in pairs)
-
-    remove = add
 
     def state(self) -> list[int]:
         """As :meth:`Known.state`."""
@@ -49,21 +55,20 @@ class InMailboxOrder(Spans):
 
 
 class InSortOrder:
-    """The results of SORT. ``precedes`` says which of two messages, by UID, comes first."""
+    """The results of SORT."""
 
-    def __init__(self, uids: Iterable[int], precedes: Callable[[int, int], bool]) -> None:
+    def __init__(self, uids: Iterable[int]) -> None:
         self.uids = array("I", uids)
-        self.precedes = precedes
         self._members = Spans.of((uid, uid) for uid in self.uids)
 
     def __contains__(self, uid: int) -> bool:
         return uid in self._members
 
-    def add(self, pairs: Pairs) -> bytes:
-        """As :meth:`Known.add`; ``pairs`` stand in the order of the results."""
+    def add(self, pairs: Pairs, precedes: Precedes) -> bytes:
+        """As :meth:`Known.add`."""
         places: list[int] = []
         for uid, _ in pairs:
-            place = self._place(uid, places[-1] + 1 if places else 0)
+            place = self._place(uid, places[-1] + 1 if places else 0, precedes)
             self.uids.insert(place, uid)
             self._members.toggle(uid)
             places.append(place)
@@ -82,13 +87,13 @@ class InSortOrder:
 
     def state(self) -> list[int]:
         """As :meth:`Known.state`."""
-        return list(self.uids)
+        return list(self._members.bounds)
 
-    def _place(self, uid: int, low: int) -> int:
+    def _place(self, uid: int, low: int, precedes: Precedes) -> int:
         high = len(self.uids)
         while low < high:
             middle = (low + high) // 2
-            if self.precedes(uid, self.uids[middle]):
+            if precedes(uid, self.uids[middle]):
                 high = middle
             else:
                 low = middle + 1

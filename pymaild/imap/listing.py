@@ -33,27 +33,24 @@ class Found:
 class Choice:
     """Which names are told: patterns, criteria, and those above names that meet them."""
 
-    matches: list[Match]
+    match: Match
     criteria: list[bytes] = field(default_factory=list)
     recursive: bool = False
 
     def names(self, tree: Listing, separator: str) -> Iterator[Found]:
         """Yield what is chosen, each name once (RFC 5258 §3.3)."""
         if not self.criteria:
-            yield from (Found(entry) for entry in tree if self._matches(entry.name))
+            yield from (Found(entry) for entry in tree if self.match(entry.name))
             return
         chosen = {entry.name: entry for entry in self._candidates(tree) if self._meets(entry)}
         if not self.recursive:
-            yield from (Found(entry) for entry in chosen.values() if self._matches(entry.name))
+            yield from (Found(entry) for entry in chosen.values() if self.match(entry.name))
             return
         above, told = self._above(chosen, separator)
         for name in sorted(chosen.keys() | told, key=lambda name: (name != "INBOX", name)):
-            if self._matches(name):
+            if self.match(name):
                 entry = chosen.get(name) or tree.by_name.get(name) or missing(name, False)
                 yield Found(entry, name in above, name in chosen)
-
-    def _matches(self, name: str) -> bool:
-        return any(match(name) for match in self.matches)
 
     def _meets(self, entry: Entry) -> bool:
         return all(CRITERIA[name](entry) for name in self.criteria)
@@ -72,7 +69,7 @@ class Choice:
             levels = name.split(separator)
             parents = [separator.join(levels[:depth]) for depth in range(1, len(levels))]
             above.update(parents)
-            if not self._matches(name):
+            if not self.match(name):
                 told.update(parents)
         return above, told
 
@@ -115,13 +112,15 @@ def childinfo(criteria: Iterable[bytes]) -> bytes:
     return b' ("CHILDINFO" (%b))' % b" ".join([b'"%b"' % name for name in criteria])
 
 
-def mailbox_line(session: ImapSession, name: str, old: str = "", gone: bool = False) -> bytes:
+def mailbox_line(
+    session: ImapSession, tree: Listing, name: str, old: str = "", gone: bool = False
+) -> bytes:
     """LIST of one mailbox, untagged and unasked, with its name from before where it has one.
 
     RFC 9051 §6.3.9.7: OLDNAME tells a client that it, or another, used another name. For a
     mailbox that is ``gone`` nothing but that is said.
     """
-    entry = session.account.entries().by_name.get(name)
+    entry = tree.by_name.get(name)
     told = [b"\\NonExistent"] if gone or entry is None else attributes(entry, True, True)
     more = b' ("OLDNAME" (%b))' % session.mailbox_name(old) if old and old != name else b""
     return line(session, name, told, more)
@@ -136,4 +135,4 @@ def correct(session: ImapSession, name: str, old: str = "", gone: bool = False) 
     name = name.removesuffix(account.separator)
     canonical = account.canonical(name)
     if session.modes.rev2 and (name != canonical or old != account.canonical(old)):
-        session.write(mailbox_line(session, canonical, old or name, gone))
+        session.write(mailbox_line(session, account.entries(), canonical, old or name, gone))

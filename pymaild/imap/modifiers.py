@@ -8,7 +8,7 @@ from typing import Any
 
 from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.results import Partial
+from pymaild.imap.partial import Partial
 
 LARGEST_MODSEQ = (1 << 63) - 1  # RFC 7162 §7
 

@@ -7,29 +7,29 @@ of mailboxes the journal's. So nothing is lost between two processes.
 from __future__ import annotations
 
 import time
-from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pymaild.core.errors import Code, Refused, TimedOut
 from pymaild.core.session import Event as Stirred
-from pymaild.imap import items, listing
+from pymaild.imap import listing
 from pymaild.imap.events import (
     FLAGS,
     METADATA,
     NAMES,
     SERVER_METADATA,
     SUBSCRIPTIONS,
+    Wants,
     Wishes,
 )
-from pymaild.imap.fetch import Fetch
 from pymaild.imap.listing import mailbox_line
-from pymaild.imap.reread import reread
 from pymaild.mail.journal import Event
 from pymaild.storage._watch import Watch
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
-    from pymaild.mail.mailbox import Status
+    from pymaild.mail.listing import Listing
+    from pymaild.mail.status import Status
 
 SELECTED_KEY = ""
 TREE_KEY = "\0"  # in no mailbox's name
@@ -53,10 +53,7 @@ class Notifier:
         self._stirred: set[str] | None = None  # None: whatever may have happened
         self._lost: set[str] = set()  # mailboxes that cannot be read any more
         group = self.wishes.selected
-        self._plan = None
-        if group is not None and group.fetch:
-            args = reread(group.fetch.encode("latin-1"), session)
-            self._plan = items.plan(args, by_uid=False)
+        self.items = group.fetch if group is not None else ""  # told of new mail
 
     # -- setting up ------------------------------------------------------------------------
 
@@ -110,7 +107,7 @@ class Notifier:
                 write(listing.line(self.session, name, [b"\\NoAccess"]))
         for name in self.told["denied"]:
             if name in events:
-                write(mailbox_line(self.session, name))
+                write(mailbox_line(self.session, account.entries(), name))
         self.told["denied"] = denied
 
     def _others(self) -> list[str]:
@@ -221,24 +218,8 @@ class Notifier:
             if command in _OWN:
                 selection.tell(self.session.write, True)
             return
-        view = selection.selected.view
-        newest = view.uid(len(view)) if len(view) else 0
         selection.quiet = FLAGS not in group.events
         selection.tell(self.session.write, expunge or group.filter == "selected")
-        if self._plan is not None:
-            self._fetch(newest)
-
-    def _fetch(self, newest: int) -> None:
-        """FETCH of new mail that is not this client's own (RFC 5465 §5.2)."""
-        view = self.session.current.selected.view
-        if not len(view) or view.uid(len(view)) <= newest or self._plan is None:
-            return
-        own = self.session.added
-        new = view.resolve([(newest + 1, 0)], True)
-        seqs = array("I", [seq for seq in new if view.uid(seq) not in own])
-        own.clear()
-        if seqs:
-            Fetch(self.session, self._plan).run(seqs)
 
     def _tell_numbers(self, name: str) -> None:
         old = self.told["known"].get(name)
@@ -290,34 +271,33 @@ class Notifier:
         if position == self.told["position"]:
             return
         self.told["position"] = position
+        wanted, tree = self.wishes.wanting(account), account.entries()
         for event in events:
             if event.origin != account.journal.origin:
-                self._tell_event(event)
+                self._tell_event(event, wanted, tree)
         self._evaluate()
         for name in self._others():
             if name not in self.told["known"]:
                 self._numbers(name)
 
-    def _tell_event(self, event: Event) -> None:
+    def _tell_event(self, event: Event, wanted: Wants, tree: Listing) -> None:
         """Tell one event, if it is wanted; a name's parent is affected too (RFC 5465 §5.4)."""
-        wanted, write = self.wishes.wants, self.session.write
+        told, write = partial(mailbox_line, self.session, tree), self.session.write
         if event.kind == "metadata":
-            self._tell_metadata(event)
+            self._tell_metadata(event, wanted)
         elif event.kind in ("subscribed", "unsubscribed"):
-            if wanted(self.session, SUBSCRIPTIONS, event.name):
-                write(mailbox_line(self.session, event.name))
-        elif wanted(self.session, NAMES, event.name):
+            if wanted(SUBSCRIPTIONS, event.name):
+                write(told(event.name))
+        elif wanted(NAMES, event.name):
             old = event.detail if event.kind == "renamed" else ""
-            write(mailbox_line(self.session, event.name, old, gone=event.kind == "deleted"))
+            write(told(event.name, old, gone=event.kind == "deleted"))
             parent = event.name.rpartition(self.session.account.separator)[0]
             if parent and event.kind != "renamed":
-                write(mailbox_line(self.session, parent))
+                write(told(parent))
 
-    def _tell_metadata(self, event: Event) -> None:
-        wanted = SERVER_METADATA if not event.name else METADATA
-        if any(wanted in group.events for group in self.wishes.groups) and (
-            not event.name or self.wishes.wants(self.session, wanted, event.name)
-        ):
+    def _tell_metadata(self, event: Event, wanted: Wants) -> None:
+        of_server = any(SERVER_METADATA in group.events for group in self.wishes.groups)
+        if wanted(METADATA, event.name) if event.name else of_server:
             name = self.session.mailbox_name(event.name)
             self.session.write(b"* METADATA %b %b\r\n" % (name, event.detail.encode()))
 

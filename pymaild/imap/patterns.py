@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from pymaild.core.errors import Code, Refused
+
+_MOST = 100  # patterns of one command
 _WILDCARDS = re.compile(r"([%*]+)")
 
 Match = Callable[[str], bool]
@@ -18,6 +21,22 @@ def matcher(pattern: str, separator: str) -> Match:
     plain = _matcher(_canonical(pattern, separator), separator)
     inbox = _matcher(pattern.upper(), separator)("INBOX")
     return lambda name: inbox if name == "INBOX" else plain(name)
+
+
+def union(patterns: Iterable[str], separator: str) -> Match:
+    """Return a test for names that match one of several patterns. Raises Refused (LIMIT).
+
+    Any number of them may be mere names; it takes as long as the others alone.
+    """
+    plain, others = set(), []
+    for pattern in dict.fromkeys(patterns):
+        if _WILDCARDS.search(pattern):
+            others.append(matcher(pattern, separator))
+        else:
+            plain.add(_canonical(pattern, separator))
+    if len(others) > _MOST:
+        raise Refused(Code.LIMIT, "There are too many patterns")
+    return lambda name: name in plain or any(match(name) for match in others)
 
 
 def _canonical(pattern: str, separator: str) -> str:

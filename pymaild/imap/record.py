@@ -21,7 +21,8 @@ class ImapRecord(SessionRecord):
     """What an IMAP session is between two commands.
 
     ``mailbox`` is "" where none is selected; ``snapshot`` and ``recent`` (ranges of UIDs) are
-    those of :meth:`pymaild.mail.selected.Selected.state`. ``idling`` is the tag of an IDLE
+    those of :meth:`pymaild.mail.selected.Selected.state`; ``keywords`` says how many of the
+    mailbox the client has been told. ``idling`` is the tag of an IDLE
     command under way. ``saved`` are ranges of the UIDs that "$" stands for (RFC 5182);
     ``contexts`` are those of :meth:`pymaild.imap.contexts.Contexts.state`.
     ``notify`` is None before the first NOTIFY (see notifier.py). ``compressed`` says that
@@ -34,6 +35,7 @@ class ImapRecord(SessionRecord):
     uidvalidity: int = 0
     snapshot: int = 0
     recent: list[list[int]] = field(default_factory=list)
+    keywords: int = 0
     enabled: list[str] = field(default_factory=list)
     idling: str = ""
     saved: list[list[int]] = field(default_factory=list)

@@ -10,6 +10,7 @@ from pymaild.core.errors import Refused
 from pymaild.core.texts import CATALOGUES
 
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}")
+_ATOM = re.compile(rb"(?!NIL\Z)[!#$&'+,./0-9:;<=>?@A-Z\[\]^_`a-z|}~-]{1,1000}", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 _UNPRINTABLE_UTF8 = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
 _PIECE = 4096  # ranges of a set that are put together before they are written
@@ -22,6 +23,14 @@ def string(value: bytes) -> bytes:
     return b"{%d}\r\n%b" % (len(value), value)
 
 
+def astring(value: bytes) -> bytes:
+    """astring (RFC 3501 §9): as it is where an atom can hold it, else a string.
+
+    For what clients show as they find it, quotes and all.
+    """
+    return value if _ATOM.fullmatch(value) else string(value)
+
+
 def nstring(value: bytes | None) -> bytes:
     """nstring (RFC 3501 §9)."""
     return b"NIL" if value is None else string(value)
@@ -29,7 +38,9 @@ def nstring(value: bytes | None) -> bytes:
 
 def text(line: str) -> bytes:
     """resp-text (RFC 3501 §9): one line of printable ASCII, whatever went in."""
-    return _UNPRINTABLE.sub("?", line).encode("ascii") or b"-"
+    if not (line.isascii() and line.isprintable()):
+        line = _UNPRINTABLE.sub("?", line)
+    return line.encode("ascii") or b"-"
 
 
 #: Makes a resp-text of a text in the language of a session.

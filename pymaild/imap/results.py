@@ -7,49 +7,16 @@ the last is MAX (RFC 5267 §3.1).
 
 from __future__ import annotations
 
-import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from pymaild._parser import BadSyntax
+from pymaild._parser import LIST_BEGIN, BadSyntax
+from pymaild.imap import items
 from pymaild.imap._arguments import Arguments
+from pymaild.imap.partial import Numbers, Partial
 from pymaild.imap.responses import set_pieces
 from pymaild.imap.search import Ends
-
-_PARTIAL = re.compile(rb"(-?)([1-9][0-9]{0,9}):\1([1-9][0-9]{0,9})")
-_LARGEST = 0xFFFFFFFF  # nz-number, RFC 3501 §9
-
-Numbers = Sequence[int]
-
-
-class Partial(NamedTuple):
-    """A range of places among the results, from 1, or from -1 for the last (RFC 9394 §3.1)."""
-
-    first: int
-    last: int
-
-    @classmethod
-    def read(cls, args: Arguments) -> Partial:
-        """Read partial-range (RFC 9394 §4)."""
-        match = _PARTIAL.fullmatch(args.word())
-        if match is None or max(int(match[2]), int(match[3])) > _LARGEST:
-            raise BadSyntax("Expected a range of results")
-        sign = -1 if match[1] else 1
-        return cls(sign * int(match[2]), sign * int(match[3]))
-
-    @property
-    def places(self) -> int:
-        """How many places these are."""
-        return abs(self.last - self.first) + 1
-
-    def cut(self, found: Numbers) -> Numbers:
-        """Return the results in these places, in their order."""
-        low, high = sorted(self)
-        if low < 0:
-            return found[max(len(found) + low, 0) : max(len(found) + high + 1, 0)]
-        return found[low - 1 : high]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +25,8 @@ class Returns:
 
     ``items``: the data items to be told, in the order asked for; ``partial`` is PARTIAL's range.
     ``save``: the results become "$" (RFC 5182); ``update``: changes are told later (RFC 5267
-    §4.3); ``hint``: CONTEXT, searches like this one will follow (§4.2).
+    §4.3); ``hint``: CONTEXT, searches like this one will follow (§4.2). ``fetch``: the items
+    that are told of new mail among the results (RFC 5465 §7), as the client wrote them.
     """
 
     items: tuple[bytes, ...] = (b"ALL",)
@@ -66,6 +34,7 @@ class Returns:
     save: bool = False
     update: bool = False
     hint: bool = False
+    fetch: str = ""
 
     @property
     def silent(self) -> bool:
@@ -108,6 +77,7 @@ class _Options:
     items: list[bytes] = field(default_factory=list)
     manners: set[bytes] = field(default_factory=set)
     partial: Partial | None = None
+    fetch: str = ""
 
     def take(self, args: Arguments) -> None:
         """Read one option."""
@@ -123,12 +93,17 @@ class _Options:
         if name == b"PARTIAL":
             args.sp()
             self.partial = Partial.read(args)
+        elif name == b"UPDATE" and args.more() and args.peek() == LIST_BEGIN:
+            if not args.glued():  # the grammar of RFC 5465 has no space, its example has
+                args.sp()
+            self.fetch = items.written(args)
 
     def returns(self) -> Returns:
-        items = tuple(dict.fromkeys(self.items))
-        if not items and not self.manners:
+        asked = tuple(dict.fromkeys(self.items))
+        if not asked and not self.manners:
             return DEFAULT
-        return Returns(items, self.partial, *(name in self.manners for name in _MANNERS))
+        save, update, hint = (name in self.manners for name in _MANNERS)
+        return Returns(asked, self.partial, save, update, hint, self.fetch)
 
 
 def read(args: Arguments) -> Returns | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymaild.core.errors import Refused
 from pymaild.imap.contexts import Contexts
 from pymaild.imap.notifier import Notifier
-from pymaild.imap.selection import GONE
+from pymaild.imap.selection import Gone
 from pymaild.imap.states import State
 from pymaild.mail.selected import Selected
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def resume(session: ImapSession) -> None:
-    """Take up the account and the mailbox that the record names. Raises Refused."""
+    """Take up the account and the mailbox that the record names. Raises Refused and Gone."""
     record = session.record
     if record.user is None:
         return
@@ -34,7 +33,7 @@ def resume(session: ImapSession) -> None:
 
 
 def follow_rename(session: ImapSession, mailbox: str) -> None:
-    """Go on in the selected mailbox under its new name (RFC 3501 §6.3.5)."""
+    """Go on in the selected mailbox under its new name (RFC 3501 §6.3.5). Raises Gone."""
     session.save()
     selection, session.selection = session.current, None
     selection.selected.close()
@@ -52,7 +51,8 @@ def _reselect(session: ImapSession, mailbox: str) -> None:
         record.recent,
     )
     if selected is None:
-        raise Refused(None, GONE)
+        raise Gone
+    selected.keywords = record.keywords
     selection = session.select(selected)
     if record.contexts:
         selection.contexts = Contexts.restored(session, record.contexts)

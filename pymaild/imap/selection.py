@@ -19,7 +19,8 @@ Write = Callable[[bytes], None]
 
 GONE = "The selected mailbox was deleted or renumbered"
 _MOST_CACHED = 4096  # combinations of flags whose wire form is kept
-_SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+_NAMES = tuple((bit, name.encode()) for bit, name in NAMES)
+_SYSTEM = b" ".join(name for _, name in _NAMES)
 
 
 class Gone(Exception):
@@ -45,7 +46,7 @@ class Selection:
         self._wire: dict[int, bytes] = {}
         self._recent = selected.recent  # as the client was told
         self._rights = self._foreign_rights()
-        self._take_keywords(self.mailbox.keyword_names())
+        self._take_keywords(self.mailbox.keyword_names()[: selected.keywords])
 
     @property
     def read_only(self) -> bool:
@@ -94,7 +95,7 @@ class Selection:
         if self.read_only:
             return b"()"
         allowed = self.mailbox.allowed()
-        found = [name.encode() for bit, name in NAMES if allowed.system & bit]
+        found = [name for bit, name in _NAMES if allowed.system & bit]
         if allowed.keywords:
             found += self.keyword_octets
             found += [b"\\*"] if self.mailbox.may_create_keywords() else []

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
 from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut, from_oserror
 from pymaild.core.session import Ending, Stream
-from pymaild.imap import capability, interrupted, names, outcomes, parking
+from pymaild.imap import capability, interrupted, names, news, outcomes, parking
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
 from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
@@ -242,8 +243,8 @@ class ImapSession:
 
     def brought(self, mailbox: Mailbox, uids: Iterable[int]) -> None:
         """Remember what this client itself has put into a mailbox: it is no news to it."""
-        if mailbox.name == self.record.mailbox:
-            self.added.update(uids)
+        if self.selection is not None and mailbox.name == self.record.mailbox:
+            self.added.update(uids if news.wanted(self) else ())
         elif self.notifier is not None:
             self.notifier.own(mailbox.name)
 
@@ -263,6 +264,7 @@ class ImapSession:
             record = self.record
             state = self.selection.selected.state()
             record.mailbox, record.uidvalidity, record.snapshot, record.recent = state
+            record.keywords = len(self.selection.keywords)
             contexts = self.selection.contexts
             record.contexts = contexts.state() if contexts is not None else []
 
@@ -297,17 +299,17 @@ class ImapSession:
         """Return what the client sends next; ``idle`` outside of commands only."""
         if self.record.state != State.NOT_AUTHENTICATED:
             if idle and self.notifier is not None:
-                self._attend(self.notifier)
+                self.command = ""
+                self.attend(partial(self.notifier.wait, self.settings.idle_timeout))
             return self.stream.read(self.settings.idle_timeout, idle)
         if self.left <= 0:
             raise TimedOut
         return self.stream.read(self.left, idle)
 
-    def _attend(self, notifier: Notifier) -> None:
-        """Tell what happens until the client sends something (RFC 5465 §3.1)."""
-        self.command = ""
+    def attend(self, tell: Callable[[], object]) -> None:
+        """Let the notifier tell what happens; what it cannot tell is an overflow."""
         try:
-            notifier.wait(self.settings.idle_timeout)
+            tell()
         except (Refused, OSError) as error:
             failed = error if isinstance(error, Refused) else from_oserror(error)
             outcomes.log_refusal(self, failed)
@@ -417,10 +419,10 @@ class ImapSession:
 
     def tell(self, expunge: bool) -> None:
         """Tell what others did to the selected mailbox; the one place that does. Raises Gone."""
-        if self.notifier is None:
+        if self.notifier is None and self.current.contexts is None:
             self.current.tell(self.write, expunge)
         else:
-            self.notifier.tell_selected(self.command, expunge)
+            news.tell(self, expunge)
 
     def bye(self, reason: str) -> None:
         """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""

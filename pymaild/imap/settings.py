@@ -77,7 +77,9 @@ class ImapSettings:
         high=0xFFFFFFFF,
     )
     contexts: int = setting(
-        8, "Most searches of a session that are kept up to date (SEARCH RETURN (UPDATE)).", low=1
+        8,
+        "Most searches and sorts of a session that are kept up to date (RETURN (UPDATE)).",
+        low=1,
     )
     searched_mailboxes: int = setting(
         10_000, "Most mailboxes that one ESEARCH command may search.", low=1

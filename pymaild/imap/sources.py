@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pymaild._parser import BadSyntax
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.choice import NAMED, OTHERS, covers
+from pymaild.imap.choice import NAMED, OTHERS, covering
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -71,8 +71,5 @@ class Sources:
 
 def _covered(session: ImapSession, word: str, names: list[str]) -> list[str]:
     """A walk over a list of names: no loop in the tree can lead it astray."""
-    return [
-        entry.name
-        for entry in session.account.entries()
-        if entry.selectable and covers(session.account, word, names, entry.name)
-    ]
+    covers = covering(session.account, word, names)
+    return [e.name for e in session.account.entries() if e.selectable and covers(e.name)]

@@ -391,10 +391,11 @@ cdef class Index:
 
     cdef bint _reach_cache(self, uint64_t offset, uint64_t length) except -1:
         cdef uint64_t mapped = 0 if self._cache_map is None else len(self._cache_map)
-        if offset + length <= mapped:
+        cdef uint64_t size
+        if length <= mapped and offset <= mapped - length:
             return True
         size = os.fstat(self._cache).st_size
-        if offset + length > <uint64_t>size:
+        if length > size or offset > size - length:
             return False
         self._cache_octets = None
         self._cache_map = mmap.mmap(self._cache, size, prot=mmap.PROT_READ)

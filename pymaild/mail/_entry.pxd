@@ -19,22 +19,29 @@ cdef enum:
     SEAL = 8               # octets of check and length in front of a sealed part
 
 
-cdef inline const unsigned char* reach_entry(Index index, Record* record) except? NULL:
-    """The row's entry, nothing of it checked; NULL where there is none."""
-    cdef uint32_t length = record.cache_length
-    if record.cache_offset == 0 or length < ENTRY_HEAD or length % 8:
+cdef inline const unsigned char* reach_entry(
+    Index index, Record* record, uint32_t* length
+) except? NULL:
+    """The row's entry and its length, nothing of it checked; NULL where there is none.
+
+    Others set offset and length at any time: what was reached is what counts.
+    """
+    cdef uint64_t offset = record.cache_offset
+    length[0] = record.cache_length
+    if offset == 0 or length[0] < ENTRY_HEAD or length[0] % 8:
         return NULL
-    if not index._reach_cache(record.cache_offset, length):
+    if not index._reach_cache(offset, length[0]):
         return NULL
-    return &index._cache_octets[record.cache_offset]
+    return &index._cache_octets[offset]
 
 
 cdef inline const unsigned char* checked_entry(Index index, Record* record) except? NULL:
     """The row's entry, checked; NULL where there is none to use."""
-    cdef const unsigned char* octets = reach_entry(index, record)
+    cdef uint32_t length = 0
+    cdef const unsigned char* octets = reach_entry(index, record, &length)
     if octets == NULL:
         return NULL
-    if (<const uint32_t*>octets)[0] != pm_check(octets + 8, (record.cache_length - 8) // 8):
+    if (<const uint32_t*>octets)[0] != pm_check(octets + 8, (length - 8) // 8):
         return NULL
     return octets
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from functools import partial
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail.acl import Guard
 from pymaild.mail.journal import Journal
-from pymaild.mail.metadata import NAME, OF_ACCOUNT, Annotations, Computed
+from pymaild.mail.metadata import NAME, OF_ACCOUNT, SHARED, Annotations, Computed
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses, Uses, checked
 from pymaild.storage.locks import FileLock
@@ -59,8 +60,13 @@ class Shelf:
     def _file(self, name: str, path: str, shared: bool) -> Annotations:
         actor = self._guard.actor
         user = actor.name if actor else self._guard.owner
-        note = partial(self._journal.metadata, name)
+        note = partial(self._note, name)
         return Annotations(path, user, self._lock, self._settings, shared=shared, note=note)
+
+    def _note(self, name: str, entries: Iterable[str]) -> None:
+        """Tell the journal, which is the owner's: what is private to others is no event there."""
+        own = self._guard.own
+        self._journal.metadata(name, [e for e in entries if own or e.startswith(SHARED)])
 
     def _special_use(self, name: str) -> Computed:
         """The uses of a mailbox as an annotation (RFC 6154 §4); the owner's alone has any."""

@@ -82,6 +82,8 @@ def settle(maildir: Maildir) -> None:
             note = json.loads(file.read())
     except FileNotFoundError:
         return
+    except ValueError:  # what a power failure leaves where files are not synced
+        note = {"placed": []}
     _take_back(maildir, note)
 
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from pymaild.core.errors import Code, Refused
 from pymaild.index import IN_NEW, Index
 from pymaild.mail.batch import Exchanged, noted
+from pymaild.mail.placing import Incoming, fill_cache, place
 from pymaild.storage import atomic
 
 if TYPE_CHECKING:
-    from pymaild.mail.flags import Flags
     from pymaild.mail.mailbox import Mailbox
-    from pymaild.storage.maildir import Draft
 
 SYSTEM = 0x1F
 
@@ -23,7 +22,7 @@ class Exchange:
     def __init__(self, source: Mailbox, target: Mailbox) -> None:
         self.source, self.target = source, target
 
-    def run(self, uid: int, draft: tuple[Draft, Flags, float | None]) -> int:
+    def run(self, uid: int, draft: Incoming) -> int:
         """Return the new UID. Raises Refused (EXPUNGEISSUED)."""
         row, base, path = self._old(uid)
         index = self.target.index
@@ -31,10 +30,10 @@ class Exchange:
         self.target.reserve(index, new + 1)
         exchanged = Exchanged(self.source.maildir, base)
         with noted(self.target.maildir, [draft[0]], exchanged):
-            rows = self.target.place(index, new, [draft], [])
+            rows = place(self.target, index, new, [draft], [])
             atomic.unlink(path)  # from here on it is done: what fails now is for the next scan
             self._publish(index, row)
-        self.target.fill_cache(index, rows)
+        fill_cache(self.target, index, rows)
         return new
 
     def _old(self, uid: int) -> tuple[int, bytes, str]:

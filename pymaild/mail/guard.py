@@ -37,7 +37,7 @@ def guarded(method: Callable[P, R]) -> Callable[P, R]:
             raise from_oserror(error) from error
         except Unusable:
             mailbox: Any = args[0]
-            mailbox.repair()
+            mailbox.rebuild()
         return method(*args, **kwargs)
 
     return call

@@ -92,12 +92,13 @@ class Journal:
         self._append(held, [Event("renamed", new, old, self.origin)])
         self._level(held, self.origin)
 
-    def metadata(self, name: str, entry: str) -> None:
-        """Note that an entry of a mailbox, "" for the server, has been set or removed."""
+    def metadata(self, name: str, entries: Iterable[str]) -> None:
+        """Note that entries of a mailbox, "" for the server, have been set or removed."""
+        events = [Event("metadata", name, entry, self.origin) for entry in entries]
         with self._lock:
-            held = self._load()
+            held = self._load() if events else None
             if held is not None:
-                self._append(held, [Event("metadata", name, entry, self.origin)])
+                self._append(held, events)
 
     def _level(self, held: dict[str, Any], origin: str) -> int:
         """Compare what is known with what there is; returns the last event's number."""

@@ -11,64 +11,37 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Literal
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
-from pymaild.index import IN_NEW, Index, Unusable, View
+from pymaild.index import Index, View
+from pymaild.mail import expunging, flagging, keywords, placing, status, sync
 from pymaild.mail import flags as flag_names
-from pymaild.mail import sync
 from pymaild.mail.acl import Access
-from pymaild.mail.batch import noted
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.exchange import Exchange
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
 from pymaild.mail.message import Message
+from pymaild.mail.placing import Incoming
 from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.status import Status
 from pymaild.mail.transfer import Transfer
-from pymaild.storage import atomic, takeover
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
-from pymaild.storage.maildir import Draft, Maildir, save_date
+from pymaild.storage.maildir import Draft, Maildir
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-#: A message file in its place: base name, whether it is in new/, flags, keywords.
-Placed = tuple[bytes, bool, int, int]
-
-KEYWORD_LIMIT = 26  # letters a to z in a file name
-KEYWORD_LENGTH = 120  # octets of a keyword's name
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
 DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
-
 
 Beat = Callable[[int, int], object]
 
 
 def _quiet(done: int, goal: int) -> None:
     """For those who need no signs of life."""
-
-
-class Status(NamedTuple):
-    """RFC 9051 §6.3.11; ``size`` in octets of the CRLF form, numbers as of one moment.
-
-    ``deleted_storage``: octets of the files of messages marked as deleted (RFC 9208 §4.1.4).
-    """
-
-    messages: int
-    recent: int
-    uidnext: int
-    uidvalidity: int
-    unseen: int
-    deleted: int
-    size: int
-    highestmodseq: int
-    deleted_storage: int
-    mailboxid: str = ""  # only when asked
 
 
 class Mailbox:
@@ -208,10 +181,7 @@ class Mailbox:
     def status(self, size: bool = False) -> Status:
         """Return the mailbox's numbers, outside changes taken in; ``size`` only when asked."""
         self.refresh()
-        messages, unseen, recent, deleted, uidnext, snapshot = self.index.counts()
-        total, doomed = (self.total_size(), self.index.usage()[2]) if size else (0, 0)
-        counts = (messages, recent, uidnext, self.uidvalidity, unseen, deleted, total, snapshot)
-        return Status(*counts, doomed)
+        return status.status(self, size)
 
     @guarded
     def mailboxid(self) -> str:
@@ -224,19 +194,11 @@ class Mailbox:
         return self._mailboxid
 
     def _new_mailboxid(self) -> str:
-        with self.lock:
-            self._settle()
+        with self.settled():
             held = self.reserved(self.index)
             held.mailboxid = held.mailboxid or control_file.new_mailboxid()
             held.save(self.directory, self.settings.fsync)
             return held.mailboxid
-
-    @guarded
-    def total_size(self) -> int:
-        """Return the octets of all messages in CRLF form (RFC 8438 §3)."""
-        view = self.view()
-        total, unknown = view.total_size()
-        return total + sum(Message(self, view.index, row).size for row in unknown)
 
     @guarded
     def view(self, snapshot: int | None = None) -> View:
@@ -258,7 +220,7 @@ class Mailbox:
 
     def may_create_keywords(self) -> bool:
         """Say whether a client may invent keywords (RFC 9051 §7.1, PERMANENTFLAGS with \\*)."""
-        return self.index.keyword_count < KEYWORD_LIMIT
+        return self.index.keyword_count < keywords.MOST
 
     @guarded
     def flags(self, names: Iterable[str], create: bool = True) -> Flags:
@@ -267,36 +229,7 @@ class Mailbox:
         Flags that the user may not change are left out. Raises Refused with LIMIT where the
         mailbox has no room for another keyword.
         """
-        system, keywords, allowed = 0, 0, self.allowed()
-        for name in names:
-            upper = name.upper()
-            if upper in flag_names.BITS:
-                system |= flag_names.BITS[upper]
-            elif not name.startswith("\\") and allowed.keywords:
-                keywords |= self._keyword(name, create)
-        return Flags(system & allowed.system, keywords)
-
-    def _keyword(self, name: str, create: bool) -> int:
-        wanted = name.upper()
-        known = [known.upper() for known in self.index.keyword_names()]
-        if wanted in known:
-            return 1 << known.index(wanted)
-        return 1 << self._define(name) if create else 0
-
-    def _define(self, name: str) -> int:
-        if len(name.encode()) > KEYWORD_LENGTH:
-            raise Refused(Code.LIMIT, "This keyword is too long")
-        with self.lock:
-            self._settle()
-            known = [known.upper() for known in self.index.keyword_names()]
-            if name.upper() in known:
-                return known.index(name.upper())
-            if len(known) >= KEYWORD_LIMIT:
-                raise Refused(Code.LIMIT, "This mailbox has no room for another keyword")
-            held = self.reserved(self.index)
-            held.keywords = [*self.index.keyword_names(), name]
-            held.save(self.directory, self.settings.fsync)
-            return self.index.define_keyword(name)
+        return keywords.bits(self, names, create)
 
     def flag_names(self, flags: Flags) -> list[str]:
         """Return the names of flags, as a client is told them."""
@@ -361,25 +294,17 @@ class Mailbox:
         return self.maildir.write(pieces)
 
     @guarded
-    def commit(self, drafts: Sequence[tuple[Draft, Flags, float | None]]) -> list[int]:
+    def commit(self, drafts: Sequence[Incoming]) -> list[int]:
         """Make drafts messages, all or none; returns their UIDs, which are on disk then.
 
-        The third item is INTERNALDATE in seconds since 1970, None for now.
+        The third item is INTERNALDATE in seconds since 1970, None for now. Raises Refused
+        (OVERQUOTA, LIMIT).
         """
         self.admit(len(drafts), sum(draft.size for draft, *_ in drafts))
-        with self.changing() as index:
-            first = index.uidnext
-            self.reserve(index, first + len(drafts))
-            with noted(self.maildir, [draft for draft, *_ in drafts]), self.placing() as placed:
-                rows = self.place(index, first, drafts, placed)
-                index.commit()
-        self.fill_cache(index, rows)
-        return list(range(first, first + len(drafts)))
+        return placing.commit(self, drafts)
 
     @guarded
-    def replace(
-        self, uid: int, target: Mailbox, draft: tuple[Draft, Flags, float | None]
-    ) -> tuple[int, int]:
+    def replace(self, uid: int, target: Mailbox, draft: Incoming) -> tuple[int, int]:
         """Put a draft into ``target`` and remove message ``uid`` here, both or neither.
 
         RFC 8508 §3.4. Returns the target's UIDVALIDITY and the new UID. Raises Refused
@@ -401,54 +326,6 @@ class Mailbox:
             return 0, 0
         return 1, self._octets([uid]) if self.quota else 0
 
-    @contextmanager
-    def placing(self) -> Iterator[list[Placed]]:
-        """Remove the files that are noted here when the change they are for fails."""
-        placed: list[Placed] = []
-        try:
-            yield placed
-        except BaseException:
-            for entry in placed:
-                path = self.maildir.locate(*entry)
-                if path is not None:
-                    atomic.unlink(path)
-            raise
-
-    def place(
-        self,
-        index: Index,
-        first: int,
-        drafts: Sequence[tuple[Draft, Flags, float | None]],
-        placed: list[Placed],
-    ) -> list[int]:
-        """Give drafts their names and stage their rows, which are returned."""
-        rows, now = [], time.time()
-        for uid, (draft, flags, date) in enumerate(drafts, first):
-            when = now if date is None else date
-            os.utime(draft.path, (now, when))
-            new = not flags.system and not flags.keywords
-            base = self.maildir.publish(draft, uid, flags.system, flags.keywords, new)
-            placed.append((base, new, flags.system, flags.keywords))
-            bits = flags.system | (IN_NEW if new else 0)
-            sizes = (draft.size, draft.wire_size)
-            dates = (int(when), save_date(base, now))
-            row = index.add(uid, bits, flags.keywords, *dates, *sizes, base)
-            rows.append(row)
-        self._sync_for(placed)
-        return rows
-
-    def _sync_for(self, placed: Iterable[Placed]) -> None:
-        directories = {self.maildir.new if new else self.maildir.cur for _, new, *_ in placed}
-        self.maildir.sync(*directories)
-
-    def fill_cache(self, index: Index, rows: Iterable[int]) -> None:
-        """Compute what FETCH will ask for while the message is in memory; not needed for OK."""
-        for row in rows:
-            try:
-                Message(self, index, row).entry()
-            except (OSError, Refused, Unusable):
-                return
-
     @guarded
     def store(
         self,
@@ -463,97 +340,18 @@ class Mailbox:
         Those that do not meet the condition are left as they are, and noted there; so are flags
         that the user may not change.
         """
-        allowed = self.allowed()
-        uids = [(seq, view.uid(seq)) for seq in seqs]
-        with self.changing() as index:
-            rows = {seq: index.row_of_uid(uid) for seq, uid in uids}
-            gone = [seq for seq, row in rows.items() if row < 0]
-            for seq in gone:
-                del rows[seq]
-            if condition is not None:
-                condition.sift(index, rows, how, flags)
-            stirred = self._stirred(view, index, rows)
-            change = (how, flags, allowed)
-            gone += [seq for seq, row in rows.items() if not self._set(index, row, *change)]
-            if index.staged:
-                self.publish(index)
-                if not stirred:
-                    self.own.add(index.snapshot)
-        return gone
-
-    def _stirred(self, view: View, index: Index, seqs: Iterable[int]) -> bool:
-        """Say whether others changed one of these behind the view: then its flags are news."""
-        if index is not view.index:
-            return True
-        seen, own = view.snapshot, self.own
-        modseqs = (view.modseq(seq) for seq in seqs if not view.expunged(seq))
-        return any(modseq > seen and modseq not in own for modseq in modseqs)
-
-    def _set(self, index: Index, row: int, how: str, given: Flags, allowed: Flags) -> bool:
-        """Rename one message's file and stage the change; false when the file is gone."""
-        self.beat(0, 0)
-        _, bits, keywords, _ = index.fields(row)
-        old = Flags(bits & sync.SYSTEM, keywords)
-        flags = old.combined(how, given).limited(old, allowed)
-        if flags == old:
-            return True
-        base = index.name(row)
-        path = self.maildir.locate(base, bool(bits & IN_NEW), old.system, old.keywords)
-        if path is None:
-            return False
-        self.maildir.set_flags(path, base, flags.system, flags.keywords)
-        index.change(row, flags.system, flags.keywords)
-        return True
+        return flagging.Store(self, how, flags).run(view, seqs, condition)
 
     @guarded
     def claim_recent(self, view: View) -> list[int]:
         """Move messages from new/ to cur/ and return their UIDs: \\Recent to the caller alone."""
         rows = view.rows_in_new() if self.index.counts()[2] else []
-        if not rows:
-            return []
-        claimed: list[int] = []
-        with self.changing() as index:
-            try:
-                for uid in [view.index.fields(row)[0] for row in rows]:
-                    row = index.row_of_uid(uid)
-                    if row >= 0 and self._claim(index, row):
-                        claimed.append(uid)
-            except OSError as error:  # without room in cur/ mail can still be read
-                if error.errno not in sync.FULL:
-                    raise
-            self.publish(index)
-        return claimed
-
-    def _claim(self, index: Index, row: int) -> bool:
-        _, bits, keywords, _ = index.fields(row)
-        if not bits & IN_NEW:
-            return False
-        base, system = index.name(row), bits & sync.SYSTEM
-        path = self.maildir.locate(base, True, system, keywords)
-        if path is None:
-            return False
-        self.maildir.set_flags(path, base, system, keywords)
-        index.change(row, system, keywords)
-        return True
+        return flagging.claim(self, [view.index.fields(row)[0] for row in rows])
 
     @guarded
     def expunge(self, uids: Iterable[int]) -> None:
         """Remove messages for good; UIDs that are gone already are no error."""
-        with self.changing() as index:
-            for uid in uids:
-                self.beat(0, 0)
-                row = index.row_of_uid(uid)
-                if row < 0:
-                    continue
-                _, bits, keywords, _ = index.fields(row)
-                self._unlink(index.name(row), bits, keywords)
-                index.expunge(row)
-            self.publish(index)
-
-    def _unlink(self, base: bytes, bits: int, keywords: int) -> None:
-        path = self.maildir.locate(base, bool(bits & IN_NEW), bits & sync.SYSTEM, keywords)
-        if path is not None:
-            atomic.unlink(path)
+        expunging.expunge(self, uids)
 
     @guarded
     def copy(
@@ -584,38 +382,13 @@ class Mailbox:
 
     # -- administration ------------------------------------------------------------------------
 
-    def repair(self) -> None:
-        """Make a damaged index anew from the mail; UIDs and flags stay."""
+    def rebuild(self) -> None:
+        """Throw index, log and cache away and make them from the mail; UIDs and flags stay."""
         with self.lock:
             old = self.index
             try:
+                self.maildir.sweep(time.time())
                 self.index = sync.rebuild(self)
             except OSError as error:
                 raise from_oserror(error) from error
             old.supersede()
-
-    def rebuild(self) -> None:
-        """Throw index, log and cache away and make them from the mail."""
-        self.repair()
-
-    @guarded
-    def verify(self) -> list[str]:
-        """Return what is wrong with index or cache, in sentences; empty when all is well."""
-        self.refresh()
-        problems = self.index.verify()
-        for row, uid, *_ in self.index.living() if not problems else ():
-            message = Message(self, self.index, row)
-            if message.damaged():
-                problems.append(f"the cache of message {uid} is damaged")
-            if message.missing():
-                problems.append(f"the file of message {uid} is missing")
-        return problems
-
-    @guarded
-    def export_dovecot(self) -> None:
-        """Write dovecot-uidlist and dovecot-keywords, so that Dovecot can take this folder."""
-        with self.changing() as index:
-            messages = [(entry[1], entry[8]) for entry in index.living()]
-            takeover.write_dovecot(
-                self.directory, index.uidvalidity, index.uidnext, index.keyword_names(), messages
-            )

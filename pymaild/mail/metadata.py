@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pymaild.core.errors import Code, Refused
@@ -49,7 +49,7 @@ class Annotations:
     settings: MailSettings
     computed: dict[str, Computed] = field(default_factory=dict)
     shared: bool = True  # whether clients may set shared entries
-    note: Callable[[str], object] = lambda entry: None  # told of each entry that changes
+    note: Callable[[Iterable[str]], object] = lambda entries: None  # told which have changed
 
     @refusing
     def all(self) -> Entries:
@@ -91,8 +91,14 @@ class Annotations:
             except OSError:
                 self._save(after, before)
                 raise
-            for entry in changes:
-                self.note(entry)
+            self.note([e for e in changes if e in self.computed or self._differs(e, before, after)])
+
+    def _differs(self, entry: str, before: Stored, after: Stored) -> bool:
+        owner = self._owner(entry)
+        return before.get(owner, {}).get(entry) != after.get(owner, {}).get(entry)
+
+    def _owner(self, entry: str) -> str:
+        return self.user if entry.startswith(PRIVATE) else ""
 
     def copy(self, source: Annotations) -> None:
         """Take over all that stands in another file; the caller has the lock."""
@@ -104,7 +110,7 @@ class Annotations:
             if entry in self.computed:
                 continue
             self._check(entry, value)
-            entries = after.setdefault(self.user if entry.startswith(PRIVATE) else "", {})
+            entries = after.setdefault(self._owner(entry), {})
             entries.pop(entry, None)
             if value is not None:
                 entries[entry] = value

@@ -49,7 +49,7 @@ class Selected:
         self.view = view
         self.read_only = read_only
         self._recent: list[list[int]] = []
-        self._keywords = mailbox.index.keyword_count
+        self.keywords = mailbox.index.keyword_count  # how many of them the client knows
 
     @classmethod
     def open(cls, account: Account, name: str, read_only: bool) -> Selected:
@@ -164,7 +164,7 @@ class Selected:
             except Gap:
                 return self._succeed(expunge)
             except Unusable:
-                self.mailbox.repair()
+                self.mailbox.rebuild()
         return self._succeed(expunge)
 
     def _succeed(self, expunge: bool) -> Moved | None:
@@ -180,6 +180,6 @@ class Selected:
 
     def _new_keywords(self) -> bool:
         count = self.mailbox.index.keyword_count
-        changed = count != self._keywords
-        self._keywords = count
+        changed = count != self.keywords
+        self.keywords = count
         return changed

@@ -47,13 +47,13 @@ class Foreign(Account):
         """Return this account's own name for one below ``place``. Raises NoSuchMailbox."""
         rest = "".join(name.split(self.separator, self._depth)[self._depth :])
         local = self.prefix + rest if rest else INBOX
-        if rest and self._names.canonical(local) == INBOX:
+        if rest and self.names.canonical(local) == INBOX:
             raise NoSuchMailbox
         return local
 
     def allows(self, name: str) -> bool:
         """Say whether the user may be told that a mailbox exists."""
-        return self.exists(name) and self.guard.visible(self._directory(name))
+        return self.exists(name) and self.guard.visible(self.directory(name))
 
     def _has(self, directory: str) -> bool:
         """What is shared has no INBOX, but a list for who may make mailboxes there."""
@@ -241,7 +241,7 @@ class SharingAccount(Account):
             return own
         names = {entry.name for entry in own if entry.exists} | foreign
         subscribed = set(self.subscriptions())
-        return listing(names, self._names, self.special.now(), subscribed)
+        return listing(names, self.names, self.special.now(), subscribed)
 
     def _picture(self) -> tuple[list[str], list[str]]:
         names, subscribed = super()._picture()

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
+from pymaild.mail.placing import Placed, placing
 from pymaild.storage import atomic
 from pymaild.storage.maildir import save_date
 
 if TYPE_CHECKING:
-    from pymaild.mail.mailbox import Mailbox, Placed
+    from pymaild.mail.mailbox import Mailbox
 
 SYSTEM = 0x1F
 NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
@@ -32,7 +33,7 @@ class Transfer:
         rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
         self.target.reserve(target, target.uidnext + len(rows))
         mapping = self._keyword_map(rows)
-        with self.target.placing() as placed:
+        with placing(self.target) as placed:
             pairs = self._take_all(rows, mapping, [] if self.move else placed)
             self.target.publish(target)
         self._finish(target)

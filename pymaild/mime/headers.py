@@ -36,20 +36,31 @@ def _plain_name(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-#: Charset name without punctuation -> Python codec. WHATWG reads latin-1 as windows-1252.
+#: Charset name without punctuation -> Python codec. WHATWG reads latin-1 as windows-1252 and has
+#: more names than Python.
 _CHARSETS: dict[str, str] = {
     **{_plain_name(alias): name for alias, name in aliases.items() if name in _CODECS},
     **{_plain_name(name): name for name in _CODECS},
     "iso88591": "cp1252",
     "latin1": "cp1252",
+    "iso88596i": "iso8859_6",
+    "iso88596e": "iso8859_6",
     "iso88598i": "iso8859_8",
     "iso88598e": "iso8859_8",
     "xsjis": "cp932",
     "windows31j": "cp932",
     "gb2312": "gb18030",
     "xgbk": "gb18030",
+    "cngb": "gb18030",
+    "xxbig5": "big5hkscs",
+    "xeucjp": "euc_jp",
+    "isoir149": "cp949",
+    "windows874": "cp874",
+    **{f"xcp{page}": f"cp{page}" for page in range(1250, 1259)},
+    "koi8ru": "koi8_u",
     "unicode11utf7": "utf_7",
     "xmaccyrillic": "mac_cyrillic",
+    "xmacroman": "mac_roman",
     "macintosh": "mac_roman",
     "ansix341968": "ascii",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,6 +36,15 @@ def _implementation(session: Pop3Session) -> str | None:
     return f"pymaild-{__version__}" if logged_in else None
 
 
+def _expire(session: Pop3Session) -> str | None:
+    return session.services.settings.expire.upper()
+
+
+def _login_delay(session: Pop3Session) -> str | None:
+    delay = session.services.settings.login_delay
+    return str(math.ceil(delay)) if delay else None
+
+
 @dataclass(frozen=True, slots=True)
 class Capability:
     """One line of CAPA. ``arguments`` returns None where it is not announced."""
@@ -53,14 +63,25 @@ CAPABILITIES = (
     Capability("PIPELINING", _plain, "RFC 2449 §6.6"),
     Capability("RESP-CODES", _plain, "RFC 2449 §6.4"),
     Capability("AUTH-RESP-CODE", _plain, "RFC 3206 §6"),
-    Capability("EXPIRE", lambda session: "NEVER", "RFC 2449 §6.7"),
+    Capability("EXPIRE", _expire, "RFC 2449 §6.7"),
+    Capability("LOGIN-DELAY", _login_delay, "RFC 2449 §6.5"),
+    Capability("UTF8", lambda session: "USER", "RFC 6856 §2"),
+    Capability("LANG", _plain, "RFC 6856 §3"),
     Capability("IMPLEMENTATION", _implementation, "RFC 2449 §6.9"),
 )
 
 
 def announced(session: Pop3Session) -> Iterator[str]:
     """The lines of CAPA as they are true for this session now."""
+    hidden = _hidden(session)
     for row in CAPABILITIES:
         arguments = row.arguments(session)
-        if arguments is not None:
+        if arguments is not None and row.tag not in hidden:
             yield f"{row.tag} {arguments}".rstrip()
+
+
+def _hidden(session: Pop3Session) -> set[str]:
+    """What the server, the listener or the user's entry does not want announced."""
+    user = session.record.user
+    names = (*session.services.settings.hide_capabilities, *session.record.hidden)
+    return {name.upper() for name in (*names, *(user.hidden if user else ()))}

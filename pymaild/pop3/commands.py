@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
 from pymaild.core.session import Ending
-from pymaild.pop3 import login
+from pymaild.pop3 import languages, login
 from pymaild.pop3.capabilities import announced
 from pymaild.pop3.framing import first_lines, framed, with_empty_line, with_end_of_header
 from pymaild.pop3.record import State
@@ -67,6 +67,8 @@ def quit_(session: Pop3Session, arguments: Arguments) -> None:
 def stls(session: Pop3Session, arguments: Arguments) -> None:
     if session.tls:
         raise Refused(None, "TLS is active already")
+    if session.record.utf8:
+        raise Refused(None, "STLS comes before UTF8")  # RFC 6856 §2.1
     if not session.stls_possible():
         raise Refused(None, "TLS is not available")
     if session.reader.pending:
@@ -76,6 +78,7 @@ def stls(session: Pop3Session, arguments: Arguments) -> None:
         raise Refused(None, "Nothing may follow STLS before TLS is active")
     session.record.name = ""
     session.ok("Begin TLS negotiation")
+    session.speak("")  # RFC 2595 §4: whoever said LANG may have been somebody else
     session.ending = Ending.TLS
 
 
@@ -85,13 +88,13 @@ def noop(session: Pop3Session, arguments: Arguments) -> None:
 
 def stat(session: Pop3Session, arguments: Arguments) -> None:
     sizes = list(session.sizes())
-    session.ok(f"{len(sizes)} {sum(size for _, size in sizes)}")
+    session.told(f"{len(sizes)} {sum(size for _, size in sizes)}")
 
 
 def list_(session: Pop3Session, arguments: Arguments) -> None:
     if arguments:
         wanted = message_number(session, arguments[0])
-        session.ok(f"{wanted} {session.drop.size(wanted)}")
+        session.told(f"{wanted} {session.drop.size(wanted)}")
         return
     sizes = list(session.sizes())
     session.ok(f"{len(sizes)} messages ({sum(size for _, size in sizes)} octets)")
@@ -102,7 +105,7 @@ def uidl(session: Pop3Session, arguments: Arguments) -> None:
     names = UidlFormat(session.services.settings.uidl_format)
     if arguments:
         wanted = message_number(session, arguments[0])
-        session.ok(f"{wanted} {_unique_id(session, names, wanted)}")
+        session.told(f"{wanted} {_unique_id(session, names, wanted)}")
         return
     lines = [f"{each} {_unique_id(session, names, each)}" for each in session.drop.numbers()]
     session.ok("Unique-id listing follows")
@@ -116,7 +119,9 @@ def _unique_id(session: Pop3Session, names: UidlFormat, wanted: int) -> str:
 
 def retr(session: Pop3Session, arguments: Arguments) -> None:
     wanted = message_number(session, arguments[0])
-    source = session.drop.message(wanted).section((), "")
+    message = session.drop.message(wanted)
+    languages.check(session, message)
+    source = message.section((), "")
     if source is None:
         raise Refused(None, "No such message")
     session.ok(f"{source.size} octets")
@@ -128,12 +133,15 @@ def retr(session: Pop3Session, arguments: Arguments) -> None:
     session.record.octets += source.size
     if session.services.settings.mark_seen:
         session.drop.retrieved(wanted)
+    if session.services.settings.taken_away:
+        session.drop.take(wanted)
 
 
 def top(session: Pop3Session, arguments: Arguments) -> None:
     """Headers, the empty line, and ``n`` lines counted from there on (RFC 1939 §7)."""
     wanted, lines = message_number(session, arguments[0]), number(arguments[1])
     message = session.drop.message(wanted)
+    languages.check(session, message)
     header = with_empty_line(message.header())
     session.ok("Top of message follows")
     session.body(framed(_top_pieces(header, message.section((), "TEXT"), lines)))
@@ -199,6 +207,8 @@ _ROWS = (
     Command(b"USER", _BEFORE, 1, 1, login.user, "RFC 1939 §7", raw=True),
     Command(b"PASS", _BEFORE, 1, 1, login.password, "RFC 1939 §7", raw=True),
     Command(b"AUTH", _BEFORE, 0, 2, login.auth, "RFC 5034 §4"),
+    Command(b"UTF8", _BEFORE, 0, 0, languages.utf8, "RFC 6856 §2.1"),
+    Command(b"LANG", _BOTH, 0, 1, languages.lang, "RFC 6856 §3.2"),
     Command(b"QUIT", _BOTH, 0, 0, quit_, "RFC 1939 §4, §6"),
     Command(b"STAT", _AFTER, 0, 0, stat, "RFC 1939 §5", changes=False),
     Command(b"LIST", _AFTER, 0, 1, list_, "RFC 1939 §5", changes=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pymaild.auth import dialogue
+from pymaild.auth import dialogue, names
 from pymaild.auth.client import Accepted, Rejected
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import Ending
@@ -28,6 +28,7 @@ def password(session: Pop3Session, arguments: list[bytes]) -> None:
     name, session.record.name = session.record.name, ""
     if not name:
         raise Refused(None, "USER comes before PASS")
+    _require_text(arguments[0])
     client = session.services.auth
     answer = client.password(name, arguments[0], dialogue.facts(session.record))
     settle(session, dialogue.verdict(client, answer))
@@ -47,6 +48,16 @@ def auth(session: Pop3Session, arguments: list[bytes]) -> None:
         raise Refused(None, "That mechanism is not available here")
     initial = _initial(arguments[1]) if len(arguments) > 1 else None
     settle(session, _exchange(session, mechanism, initial))
+
+
+def _require_text(password: bytes) -> None:
+    """RFC 6856 §2.2. The role that checks passwords is not asked about what is none."""
+    try:
+        bad = names.is_forbidden(password.decode())
+    except UnicodeDecodeError:
+        bad = True
+    if bad:
+        raise Refused(Code.AUTHENTICATIONFAILED, "Authentication failed")
 
 
 def _require_plaintext(session: Pop3Session, code: Code | None) -> None:

@@ -18,6 +18,9 @@ INBOX = "INBOX"
 class Lock(Protocol):
     """The maildrop's lock; a process that dies frees it."""
 
+    def admit(self, delay: float) -> None:
+        """Note a login. Raises Refused where the last one was less than ``delay`` seconds ago."""
+
     def release(self) -> None:
         """Let others in."""
 
@@ -31,15 +34,24 @@ class Maildrop:
         self._record = record
         self._deleted = marked(record.deleted)
         self._seen = marked(record.seen)
+        self._taken = marked(record.taken)
         self._sizes: dict[int, int] = {}
 
     @classmethod
-    def open(cls, account: Account, record: Pop3Record, read_only: bool) -> Maildrop:
-        """Lock the maildrop and number its messages. Raises Refused(INUSE) while another has it."""
+    def open(
+        cls, account: Account, record: Pop3Record, read_only: bool, delay: float = 0.0
+    ) -> Maildrop:
+        """Lock the maildrop and number its messages.
+
+        ``delay``: seconds from one login to the next. Raises Refused, INUSE while another has it,
+        LOGIN_DELAY where the last login is too near.
+        """
         account.prepare()
         selected = Selected.open(account, INBOX, read_only)
         drop = cls._locked(selected, record)
         try:
+            if delay:
+                drop._lock.admit(delay)
             selected.changes(expunge=True)  # what the last session removed before it let go
         except BaseException:
             drop.close()  # before the refusal is said (RFC 1939 §4)
@@ -129,9 +141,15 @@ class Maildrop:
             self._seen.add(number)
             mark(self._record.seen, number)
 
+    def take(self, number: int) -> None:
+        """Note that a message does not stay behind UPDATE (RFC 2449 §6.7, EXPIRE 0)."""
+        if number not in self._taken:
+            self._taken.add(number)
+            mark(self._record.taken, number)
+
     def update(self) -> int:
         """Remove what is marked (RFC 1939 §6); returns how many messages that were."""
-        uids = [self.uid(number) for number in sorted(self._deleted)]
+        uids = [self.uid(number) for number in sorted(self._deleted | self._taken)]
         if uids:
             self._selected.mailbox.expunge(uids)
         return len(uids)

@@ -22,6 +22,8 @@ class Pop3Record(SessionRecord):
 
     ``name`` is what USER said until PASS follows. ``deleted`` and ``seen`` are ranges of message
     numbers: those marked by DELE, and those that RETR sent and that have no \\Seen flag yet.
+    ``taken`` are those that RETR sent, where they are not to stay on the server. ``utf8`` is the
+    mode of RFC 6856 §2.1, ``language`` one of core.texts.LANGUAGES or "" for the default.
     """
 
     name: str = ""
@@ -32,6 +34,9 @@ class Pop3Record(SessionRecord):
     seen: list[list[int]] = field(default_factory=list)
     retrieved: int = 0
     octets: int = 0
+    taken: list[list[int]] = field(default_factory=list)
+    utf8: bool = False
+    language: str = ""
 
 
 def mark(ranges: list[list[int]], number: int) -> None:

@@ -38,6 +38,7 @@ class Pop3Session:
         self.services = services
         self.reader = LineReader(stream, record.unread, bare_lf=True)
         self.ending: Ending | None = None
+        self.say = replies.speech(record.language)
         self._drop: Maildrop | None = None
         self._midway = False
         self._changed = True  # the record, by the command under way
@@ -82,9 +83,18 @@ class Pop3Session:
         before = self.record.state == State.AUTHORIZATION
         return before and not self.tls and self.services.starttls
 
-    def ok(self, text: str) -> None:
-        """Write a positive status line."""
-        self.stream.write(replies.ok(text))
+    def ok(self, text: str, data: str = "") -> None:
+        """Write a positive status line: a text for people, data for the program in front."""
+        self.stream.write(replies.ok(text, data, self.say))
+
+    def told(self, data: str) -> None:
+        """Write a positive status line that is nothing but data."""
+        self.stream.write(replies.ok("", data))
+
+    def speak(self, language: str) -> None:
+        """Say texts in this language from now on (RFC 6856 §3.2)."""
+        self.record.language = language
+        self.say = replies.speech(language)
 
     def listing(self, lines: Iterable[str]) -> None:
         """Write the lines of a multi-line response and its end."""
@@ -115,7 +125,8 @@ class Pop3Session:
     def enter(self) -> None:
         """Open the maildrop of the authenticated user and answer the login with it."""
         try:
-            self._drop = Maildrop.open(self._account(), self.record, self._read_only())
+            delay = self.services.settings.login_delay
+            self._drop = Maildrop.open(self._account(), self.record, self._read_only(), delay)
         except BaseException:
             self.ending = Ending.CLOSED  # RFC 1939 §4: the server may close the connection
             raise
@@ -226,14 +237,15 @@ class Pop3Session:
         if isinstance(refused, StorageFailure):
             log.error("session=%s user=%r: %s", self.record.id, self._name(), refused.detail)
         self._give_up_midway()
-        self.stream.write(replies.refusal(refused))
+        self.stream.write(replies.refusal(refused, self.say))
 
     def _bug(self) -> None:
         reference = secrets.token_hex(4)
         log.exception("internal error %s: session=%s", reference, self.record.id)
         self.services.board.count("bugs")
         self._give_up_midway()
-        self.stream.write(replies.err(f"Internal error, reference {reference}", replies.TEMPORARY))
+        told = replies.err(f"Internal error, reference {reference}", replies.TEMPORARY, self.say)
+        self.stream.write(told)
 
     def _give_up_midway(self) -> None:
         if self._midway:
@@ -246,7 +258,7 @@ class Pop3Session:
 
     def _bad(self, text: str) -> None:
         self.record.bad += 1
-        self.stream.write(replies.err(text))
+        self.stream.write(replies.err(text, say=self.say))
         if self.record.bad >= self.services.settings.bad_commands:
             self.ending = Ending.CLOSED
 
@@ -255,7 +267,7 @@ class Pop3Session:
     def _send_away(self, leave: Leave) -> None:
         self.ending = Ending.CLOSED
         try:
-            self.stream.write(replies.err(leave.text, replies.TEMPORARY))
+            self.stream.write(replies.err(leave.text, replies.TEMPORARY, self.say))
             self.stream.flush()
         except (Disconnected, TimedOut):
             log.debug("session=%s was gone before it could be told to leave", self.record.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,7 +52,33 @@ class Pop3Settings:
         "Courier, %v.%u after Cyrus, %08Xv%08Xu after UW ipop3d.",
     )
 
+    login_delay: Duration = setting(
+        Duration(0.0),
+        "How long a user must wait from one login to the next; a login before that is refused, "
+        "with [LOGIN-DELAY]. 0: no delay.",
+    )
+    expire: str = setting(
+        "never",
+        "How many days mail that a client leaves here is kept for certain, or `never` where it "
+        "stays until the user deletes it. Clients are told so (EXPIRE); what deletes mail after "
+        "these days is up to the site. 0: mail must not be left here, and QUIT deletes what RETR "
+        "has sent.",
+    )
+    hide_capabilities: tuple[str, ...] = setting(
+        (),
+        "Capabilities that are not announced, `IMPLEMENTATION` for one; what they stand for works "
+        "all the same. A listener and a user's entry (extra field "
+        "`hide_capabilities=NAME,NAME`) can hide more.",
+    )
+
+    @property
+    def taken_away(self) -> bool:
+        """Whether mail that was retrieved does not stay (RFC 2449 §6.7, EXPIRE 0)."""
+        return self.expire == "0"
+
     def __post_init__(self) -> None:
+        if not re.fullmatch("never|0|[1-9][0-9]{0,4}", self.expire):
+            raise ConfigError('pop3.expire: must be "never" or a number of days')
         try:
             UidlFormat(self.uidl_format)
         except ValueError as error:

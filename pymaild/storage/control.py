@@ -1,9 +1,8 @@
 """The control file of a mailbox: what cannot be rebuilt from the mail.
 
 ``pymaild.control`` holds UIDVALIDITY, MAILBOXID, the names of the keyword letters, and
-reservations: every
-UID and every transaction number below them may have been seen by a client. Reserving in blocks
-keeps the file out of the way of each single delivery.
+reservations: every UID and every transaction number below them may have been seen by a client.
+Reserving in blocks keeps the file out of the way of each single delivery.
 """
 
 from __future__ import annotations
@@ -70,11 +69,14 @@ class Control:
 
 
 def load(directory: str) -> Control | None:
-    """Read a control file; None when there is none or it makes no sense."""
+    """Read a control file; None when there is none or it makes no sense.
+
+    Raises FileNotFoundError where the directory is not there: a mailbox on its way from one name
+    to another has not lost its UIDVALIDITY.
+    """
     try:
-        with open(os.path.join(directory, NAME), encoding="utf-8") as file:
-            lines = file.read(65536).splitlines()
-    except (FileNotFoundError, UnicodeDecodeError):
+        lines = _text(directory).splitlines()
+    except UnicodeDecodeError:
         return None
     if not lines or lines[0] != HEADER:
         return None
@@ -90,6 +92,18 @@ def load(directory: str) -> Control | None:
         numbers.get("adopting", 0) == 1,
         _OBJECTID.sub("", dict(pairs).get("mailboxid", "")),
     )
+
+
+def _text(directory: str) -> str:
+    """Read by a descriptor of the directory: all is said of the one that was found."""
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with open(os.open(NAME, os.O_RDONLY | os.O_CLOEXEC, dir_fd=place), "rb") as file:
+            return file.read(65536).decode()
+    except FileNotFoundError:
+        return ""
+    finally:
+        os.close(place)
 
 
 def mailboxid(directory: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 
 FIRST_WAIT = 0.0005
 LONGEST_WAIT = 0.05
+_LONGEST_NOTE = 20  # octets
 
 
 class FileLock:
@@ -78,6 +80,14 @@ class FileLock:
         self._depth += 1
         return True
 
+    def read(self) -> bytes:
+        """Return a note that was written under the lock."""
+        return os.pread(self._fd, _LONGEST_NOTE, 0).strip()
+
+    def write(self, note: bytes) -> None:
+        """Write a note for those who will have the lock. Raises OSError."""
+        os.pwrite(self._fd, note.ljust(_LONGEST_NOTE), 0)
+
     def close(self) -> None:
         """Let go of lock and file."""
         if self._fd >= 0:
@@ -96,6 +106,20 @@ class Maildrop:
         if not self._lock.try_once():
             self._lock.close()
             raise Refused(Code.INUSE, "The maildrop is in use by another session", path)
+
+    def admit(self, delay: float) -> None:
+        """Note a login in the lock's file, the only place that all processes see.
+
+        Raises Refused where the last one was less than ``delay`` seconds ago (RFC 2449 §6.5).
+        A disk that fails, full perhaps, keeps nobody out.
+        """
+        now, last = time.time(), b""
+        with suppress(OSError):
+            last = self._lock.read()
+        if last.isdigit() and 0 <= now - int(last) < delay:
+            raise Refused(Code.LOGIN_DELAY, "The last login was too short a time ago")
+        with suppress(OSError):
+            self._lock.write(b"%d" % now)
 
     def release(self) -> None:
         """Let go of the maildrop."""

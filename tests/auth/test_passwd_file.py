@@ -81,7 +81,7 @@ class TestParsing:
             ("erin:{PLAIN}x::::::userdb_mail=mbox:/x", True, "userdb_mail"),
             ("erin:{PLAIN}x::::::userdb_mail=maildir:/m/%u", True, "variables"),
             ("erin:{PLAIN}x::::::allow_nets=10.0.0.0/33", True, "allow_nets"),
-            ("erin:{PLAIN}x::::::quota=1 other", False, "quota, other"),
+            ("erin:{PLAIN}x::::::color=1 other", False, "color, other"),
         ],
     )
     def test_bad_lines_are_named_and_hide_no_other(

@@ -103,6 +103,16 @@ class TestPasswords:
         assert refused(client.password("bob", b"b", elsewhere)) is Code.CONTACTADMIN
         assert client.lookup("alice")
 
+    @rfc("2595", "2.3", 2)
+    def test_accounts_that_need_tls(self, start: Start) -> None:
+        """RFC 2595 §2.3: also where all others may do without."""
+        text = "alice:{PLAIN}a::::::require_tls\nbob:{PLAIN}b::::::require_tls=no\n"
+        client = start(text, allow_plaintext=True).client()
+        assert accepted(client.password("bob", b"b", CLEAR))
+        assert accepted(client.password("alice", b"a", FACTS))
+        assert refused(client.password("alice", b"a", CLEAR)) is Code.PRIVACYREQUIRED
+        assert refused(client.password("alice", b"x", CLEAR)) is Code.AUTHENTICATIONFAILED
+
     def test_a_damaged_hash_lets_nobody_in(self, start: Start) -> None:
         role = start(users(alice="$argon2id$v=19$m=8,t=1,p=1$$", bob="{ROT13}x"))
         client = role.client()

@@ -53,15 +53,15 @@ set imap_fetch_chunk_size = 5
 """
 
 
-def mutt(server: Served, home: Path, keys: str, more: str = "") -> str:
+def mutt(server: Served, home: Path, keys: str, more: str = "", program: str = "mutt") -> str:
     """Open the INBOX, press ``keys`` and let mutt end by itself; returns its screen's octets.
 
-    What it says to the server is in muttdebug0 of its home.
+    What it says to the server is in muttdebug0 of its home. ``program``: mutt or neomutt.
     """
     config = write(home / "muttrc", CONFIG.format(port=server.imap[1]) + more)
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        ["mutt", "-n", "-d", "3", "-F", str(config), "-e", f"push {keys}"],
+        [program, "-n", "-d", "3", "-F", str(config), "-e", f"push {keys}"],
         cwd=home,
         env=environment(home, LINES="50", COLUMNS="150", TERM="vt100"),
         stdin=terminal,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import imaplib
+import os
 import poplib
+from pathlib import Path
 
 import pytest
 
-from tests.support import corpus, lmtp
+from tests.support import corpus, lmtp, maildir
+from tests.support.place import give
 from tests.support.served import Served
 
 from .conftest import MESSAGES, messages
@@ -77,3 +80,39 @@ def test_lmtp(server: Served) -> None:
         with server.client(user) as imap:
             imap.ok("SELECT INBOX")
             assert imap.ok('SEARCH SUBJECT "simple 7"').one("SEARCH").values[1:]
+
+
+MANY = 150_000
+
+
+def links(folder: Path, message: bytes, count: int) -> None:
+    """Fill a Maildir with ``count`` names of few files: a file has no more than 65,000."""
+    for number in range(1, count + 1):
+        name = str(folder / "cur" / f"{number}.many:2,S")
+        if number % 50_000 == 1:
+            source = name
+            Path(name).write_bytes(message)
+        else:
+            os.link(source, name)
+
+
+def test_imaplib_with_many_messages(server: Served) -> None:
+    """It reads lines of up to 1,000,000 octets: what SEARCH says of 150,000 messages is less.
+
+    Where there are more, RETURN tells them as ranges. Commands of 60 KB come from scripts that
+    send back what SEARCH told.
+    """
+    folder = maildir.make(server.maildir("alice") / ".Many")
+    links(folder, corpus.simple(1), MANY)
+    give(folder)
+    with imaplib.IMAP4(*server.imap) as imap:
+        imap.login("alice", "secret")
+        assert imap.select("Many") == ("OK", [b"%d" % MANY])
+        for found in (imap.search(None, "ALL"), imap.uid("SEARCH", "ALL")):
+            assert found[1][0].split() == [b"%d" % uid for uid in range(1, MANY + 1)]
+        assert imap.uid("SEARCH", "RETURN (ALL)", "SEEN")[0] == "OK"
+        assert imap.response("ESEARCH")[1][0].endswith(b" UID ALL 1:%d" % MANY)
+        every_other = ",".join(str(uid) for uid in range(MANY - 17_000, MANY, 2))
+        assert len(every_other) > 59_000
+        kind, rows = imap.uid("FETCH", every_other, "(FLAGS)")
+        assert (kind, len(rows)) == ("OK", 8_500)

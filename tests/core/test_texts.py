@@ -102,6 +102,12 @@ def test_a_value_is_carried_over() -> None:
     assert german("{0} completed") == "{0} ausgeführt"
 
 
+def test_a_long_text_is_given_up_soon() -> None:
+    """Three values in one template: without a bound this would be a matter of hours."""
+    text = " takes " * 20_000 + " to " * 20_000
+    assert CATALOGUES["de"](text) == text
+
+
 def test_settings_name_every_language() -> None:
     named = get_args(get_type_hints(MailSettings)["language"])
     assert set(named) == set(LANGUAGES)

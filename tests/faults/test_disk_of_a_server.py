@@ -16,6 +16,7 @@ from tests.support.imap import Answer, Imap
 from tests.support.instance import Instance, instance
 from tests.support.lmtp import Lmtp
 from tests.support.place import give, write
+from tests.support.rfc import rfc
 
 from .disk import SmallDisk, small_disk
 
@@ -116,6 +117,7 @@ def test_every_command_says_why(failing: FailingInstance, number: int) -> None:
     assert f"user='{user}': [Errno {number}]" in failing.log()
 
 
+@rfc("2033", "4.2", 3)
 @pytest.mark.parametrize("number", REPLIES, ids=lambda number: errno.errorcode[number])
 def test_delivery_says_why(failing: FailingInstance, number: int) -> None:
     """LMTP: each recipient has his own reply, temporary in any case."""

@@ -16,6 +16,7 @@ import pytest
 from pymaild.core.errors import Code, Refused, StorageFailure
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.mail.delivery import deliver
 from pymaild.mail.flags import FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
@@ -147,7 +148,7 @@ def failing(step: int, number: int) -> Iterator[list[str]]:
 def contents(box: Mailbox) -> dict[int, bytes]:
     """UID and octets of every message, as a session sees them after NOOP."""
     box.refresh()
-    assert box.verify() == []
+    assert faults(box) == []
     view = box.view()
     found = {}
     for seq in range(1, len(view) + 1):

@@ -11,6 +11,7 @@ import pytest
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.mail.flags import DELETED, FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
@@ -82,7 +83,7 @@ def test_append_till_the_disk_is_full(disk: SmallDisk, inbox: Mailbox) -> None:
     assert len(accepted) > 22
     inbox.refresh()
     assert numbers(inbox) == accepted
-    assert inbox.verify() == []
+    assert faults(inbox) == []
     disk.free()
     add(inbox, 999)
     inbox.rebuild()
@@ -103,7 +104,7 @@ def test_copy_till_the_disk_is_full(disk: SmallDisk, account: Account, inbox: Ma
         assert 0 < done < 60
         target.refresh()
         assert numbers(target) == list(range(20)) * done
-        assert target.verify() == []
+        assert faults(target) == []
         disk.free()
         target.rebuild()
         assert numbers(target) == list(range(20)) * done

@@ -24,6 +24,7 @@ from pymaild.core.session import User
 from pymaild.index import View
 from pymaild.mail import mailbox
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.mail.flags import SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.settings import MailSettings
@@ -210,7 +211,7 @@ def found(account: Account, rebuild: bool) -> Found:
             if rebuild:
                 box.rebuild()
             box.refresh()
-            assert box.verify() == []
+            assert faults(box) == []
             view = box.view()
             uids = [view.uid(seq) for seq in range(1, len(view) + 1)]
             assert uids == sorted(set(uids))

@@ -125,11 +125,11 @@ def test_rights_that_can_be_given_are_listed(work: ImapBench) -> None:
     alice = work.login()
     every = "l r s w i p k x t e c d a"
     (line,) = alice.told(alice.ok("LISTRIGHTS Work BoB"))
-    assert line == f'LISTRIGHTS "Work" "BoB" "" {every}'
+    assert line == f'LISTRIGHTS "Work" BoB "" {every}'
     (line,) = alice.told(alice.ok("LISTRIGHTS Work alice"))
-    assert line == 'LISTRIGHTS "Work" "alice" la r s w i p k x t e c d'
+    assert line == 'LISTRIGHTS "Work" alice la r s w i p k x t e c d'
     (line,) = alice.told(alice.ok("LISTRIGHTS Work -alice"))
-    assert line == f'LISTRIGHTS "Work" "-alice" "" {every}'
+    assert line == f'LISTRIGHTS "Work" -alice "" {every}'
 
 
 def test_an_owner_cannot_lock_himself_out(work: ImapBench) -> None:
@@ -370,6 +370,19 @@ def test_who_may_no_longer_read_is_sent_away(work: ImapBench) -> None:
     allow(work, "")
     bob.send(b"x NOOP\r\n")
     assert bob.read().name == "BYE"
+
+
+def test_what_is_hidden_again_is_not_known_from_before(work: ImapBench) -> None:
+    """STATUS keeps mailboxes open."""
+    allow(work, "lr")
+    bob = work.login("bob")
+    bob.ok(f"STATUS {WORK} (MESSAGES)")
+    allow(work, "")
+    assert bob.no(f"STATUS {WORK} (MESSAGES)").code == "NONEXISTENT"
+    allow(work, "l")
+    assert bob.no(f"STATUS {WORK} (MESSAGES)").code == "NOPERM"
+    allow(work, "lr")
+    bob.ok(f"STATUS {WORK} (MESSAGES)")
 
 
 def test_rights_hold_in_a_session_that_was_resumed(work: ImapBench) -> None:

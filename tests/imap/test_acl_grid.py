@@ -182,3 +182,30 @@ def test_what_may_not_be_seen_is_as_if_it_were_not_there(work: ImapBench, row: R
         bob.ok("NOOP")
     assert len(replies) == 1, replies
     assert bob.told(bob.ok('LIST "" "Users*"')) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "DELETE Users/alice/{}",
+        "RENAME Users/alice/{} Users/alice/other",
+        "SUBSCRIBE Users/alice/{}",
+        "SELECT Users/alice/{}",
+        "MYRIGHTS Users/alice/{}",
+        "CREATE Users/alice/{}/below",
+        'LIST "" Users/alice/{} RETURN (STATUS (MESSAGES) MYRIGHTS METADATA (/shared/comment))',
+    ],
+)
+def test_hidden_above_what_is_visible_is_a_name_alone(mail: ImapBench, command: str) -> None:
+    """There is no mailbox called Bare, but one below it, as below Hidden."""
+    alice, bob = mail.login("alice"), mail.login("bob")
+    alice.ok("CREATE Hidden")
+    for name in ("Hidden", "Bare"):
+        alice.ok(f"CREATE {name}/open")
+        alice.ok(f"SETACL {name}/open bob lr")
+    said = []
+    for name in ("Hidden", "Bare"):
+        answer = bob.command(command.format(name))
+        lines = [reply.raw.partition(b" ")[2] for reply in (*answer.untagged, answer.tagged)]
+        said.append([line.replace(name.encode(), b"?") for line in lines])
+    assert said[0] == said[1]

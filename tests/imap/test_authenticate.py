@@ -195,3 +195,16 @@ def test_passwords_may_hold_anything(imap: ImapBench) -> None:
     client.ok('LOGIN carl "a\\"b\\\\c \u00fc"'.encode())
     client = imap.connect()
     client.ok(b"LOGIN carl {8+}\r\n" + 'a"b\\c \u00fc'.encode())
+
+
+@rfc("2595", "6", 2)
+def test_names_and_passwords_of_255_octets(imap: ImapBench) -> None:
+    """RFC 2595 §6: authorization identity, authentication identity and password."""
+    name, password = "n" * 255, "p" * 255
+    with imap.auth.users.open("a") as file:
+        file.write(f"{name}:{{PLAIN}}{password}\n")
+    message = f"{name}\0{name}\0{password}".encode()
+    client = imap.connect()
+    client.ok(b"AUTHENTICATE PLAIN " + b64encode(message))
+    assert client.record.user is not None
+    assert client.record.user.name == name

@@ -163,3 +163,29 @@ def test_a_search_that_is_updated_keeps_its_own(imap: ImapBench, client: Client)
     client = imap.resume(client)
     imap.put("alice", message("ZURICH"), message("zurich"))
     assert client.told(client.ok("NOOP"))[-1].endswith(" ADDTO (0 9)")
+
+
+@rfc("5255", "4.6", 3)
+@pytest.mark.parametrize(
+    ("comparator", "order"),
+    [("i;unicode-casemap", [6, 4, 2, 5, 3, 1]), ("-i;unicode-casemap", [1, 3, 5, 2, 4, 6])],
+)
+def test_what_is_no_text_is_sorted_behind_all_that_is(
+    imap: ImapBench, comparator: str, order: list[int]
+) -> None:
+    """The example of RFC 5255 §4.6, and with it a charset nobody knows and Latin-1."""
+    words = (
+        ("utf-8", "D0C0D0BDD0B4D180D0B5D0B9"),
+        ("utf-8", "D181D095D0A0D093D095D099"),
+        ("utf-8", "D092D0B0D181D0B8D0BBD0B8FFB9"),
+        ("koi8-r", "E1CCC5CBD3C5CA"),
+        ("x-of-nobody", "4142"),
+        ("iso-8859-1", "FF"),
+    )
+    for charset, octets in words:
+        word = "".join(f"={octets[at : at + 2]}" for at in range(0, len(octets), 2))
+        imap.put("alice", f"Subject: =?{charset}?q?{word}?=\r\n\r\n".encode())
+    client = imap.select()
+    client.ok(f"COMPARATOR {comparator}")
+    told = client.told(client.ok("SORT (SUBJECT) UTF-8 ALL"))[0]
+    assert [int(number) for number in told.split()[1:]] == order

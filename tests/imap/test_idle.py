@@ -89,3 +89,16 @@ def test_a_line_without_end_is_thrown_away(mail: ImapBench) -> None:
     client.send(b"x" * 300_000 + b"\r\n")
     assert client.finish(tag).status == "BAD"
     client.ok("NOOP")
+
+
+def test_an_idle_that_fails_is_over(mail: ImapBench) -> None:
+    """No other process goes on with it."""
+    client = mail.select()
+    client.send(b"x IDLE\r\n")
+    assert client.read().tag == "+"
+    folder = mail.folder / "mail" / "alice" / "Maildir"
+    (folder / "cur").rename(folder / "kept")
+    (folder / "cur").write_bytes(b"no directory")
+    reply = client.read()
+    assert reply.raw.startswith(b"x NO [")
+    assert client.record.idling == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.imap.conftest import MESSAGES, Client, ImapBench
@@ -51,6 +53,9 @@ def sent(client: Client, tag: bytes, text: str, values: list[bytes], plus: bytes
     return client.finish(tag.decode())
 
 
+LITERAL = re.compile(rb"\{\d+[^}]*\}\r\n")
+
+
 def in_quotes(client: Client, text: str, values: list[bytes]) -> Answer:
     """Send a command whose strings are quoted."""
     first, *rest = text.encode().split(b"%")
@@ -80,6 +85,20 @@ def test_literal_or_quoted(mail: ImapBench, text: str, values: list[bytes]) -> N
 def test_login(imap: ImapBench, plus: bytes) -> None:
     client = imap.connect()
     assert sent(client, b"x", "LOGIN % %", [b"alice", b"secret"], plus).status == "OK"
+
+
+@rfc("7888", "3", 1)
+def test_the_server_sends_synchronizing_literals_alone(mail: ImapBench) -> None:
+    """RFC 7888 §3: whatever it has to send in one, and however the client sent it."""
+    client = mail.select()
+    client.ok(b'SETMETADATA "" (/private/comment {3+}\r\na\nb)')
+    told = [
+        *client.ok("FETCH 1:3 (BODY[] RFC822.HEADER BODY[TEXT]<0.4> ENVELOPE)").untagged,
+        *client.ok('GETMETADATA "" /private/comment').untagged,
+    ]
+    announced = [found for reply in told for found in LITERAL.findall(reply.raw)]
+    assert len(announced) > 6
+    assert b"+" not in b"".join(announced)
 
 
 @rfc("7888", "3", 2)

@@ -234,6 +234,19 @@ def test_rename_of_the_selected_mailbox(tree: Client) -> None:
     tree.appended("moved/b/c", b"x: y\r\n\r\n")
 
 
+def test_rename_of_another_mailbox_when_the_selected_one_has_gone(
+    imap: ImapBench, tree: Client
+) -> None:
+    """The new name is none for the selected mailbox, however long both are."""
+    tree.ok("CREATE Mine")
+    tree.ok("SELECT Mine")
+    other = imap.login()
+    other.ok("DELETE Mine")
+    tree.send(b"x RENAME Archive Longer\r\n")
+    assert tree.read().raw == b"* BYE The selected mailbox was deleted or renumbered\r\n"
+    assert listed(other, 'LIST "" Longer')
+
+
 def test_rename_of_inbox_moves_its_mail(mail: ImapBench) -> None:
     """RFC 3501 §6.3.5: INBOX stays, empty."""
     client = mail.select()
@@ -313,6 +326,17 @@ def test_status_of_the_selected_mailbox(mail: ImapBench) -> None:
     mail.put("alice", b"Subject: new\r\n\r\n")
     other.ok("EXAMINE INBOX")
     assert other.told(other.ok("STATUS INBOX (RECENT)")) == ['STATUS "INBOX" (RECENT 1)']
+
+
+@rfc("7889", "5", 1)
+@pytest.mark.parametrize("item", ["appendlimit", "AppendLimit", "APPENDLIMIT"])
+def test_append_limit_is_asked_for_in_any_case(mail: ImapBench, item: str) -> None:
+    limit = mail.mail.message_size
+    client = mail.login()
+    assert client.told(client.ok(f"STATUS INBOX ({item})")) == [
+        f'STATUS "INBOX" (APPENDLIMIT {limit})'
+    ]
+    client.ok(f'LIST "" INBOX RETURN (STATUS ({item}))')
 
 
 def test_append_limit_is_a_number_of_32_bits(mail: ImapBench) -> None:

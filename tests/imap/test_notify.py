@@ -348,3 +348,52 @@ def test_too_many_mailboxes(imap: ImapBench) -> None:
     client = imap.login()
     assert client.no(f"NOTIFY SET (personal {ALL})").code == "NOTIFICATIONOVERFLOW"
     client.ok("NOTIFY SET (inboxes NONE)")
+
+
+@rfc("5465", "5.8", 1)
+@pytest.mark.parametrize("command", ["", "NOOP", "IDLE"])
+def test_mailboxes_that_become_too_many(imap: ImapBench, command: str) -> None:
+    """It is said once, wherever it is noticed, and no command fails for it."""
+    imap.configure(notify_mailboxes=7)
+    client, other = imap.login(id="1"), imap.login(id="2")
+    client.ok(f"NOTIFY SET (personal {ALL})")
+    other.ok("CREATE One")
+    if command == "IDLE":
+        client.send(b"x IDLE\r\n")
+        assert client.read().tag == "+"
+    other.ok("CREATE Two")
+    told = client.ok(command).untagged if command == "NOOP" else [client.read()]
+    assert [reply.code for reply in told] == [["NOTIFICATIONOVERFLOW"]]
+    if command == "IDLE":
+        client.send(b"DONE\r\n")
+        assert client.read().raw == b"x OK IDLE completed\r\n"
+    other.append("One", MESSAGES[0])
+    assert client.ok("NOOP").untagged == []
+    assert client.record.idling == ""
+
+
+def test_private_annotations_of_others_are_no_event(mail: ImapBench) -> None:
+    """RFC 5464 §3.2: they are the other user's alone."""
+    client = watching(mail, "(personal (MailboxMetadataChange))", select=False)
+    client.ok("SETACL INBOX bob lrw")
+    bob = mail.login("bob")
+    bob.ok('SETMETADATA Users/alice (/private/comment "mine")')
+    bob.ok('SETMETADATA Users/alice (/shared/comment "ours")')
+    assert lines(client, 1) == ['METADATA "INBOX" /shared/comment']
+
+
+def test_what_changes_nothing_is_no_event(mail: ImapBench) -> None:
+    client = watching(mail, "(personal (MailboxMetadataChange))", select=False)
+    other = mail.login(id="2")
+    other.ok("SETMETADATA INBOX (/shared/comment NIL /private/comment NIL)")
+    other.ok('SETMETADATA INBOX (/shared/comment NIL /private/comment "b")')
+    assert lines(client, 1) == ['METADATA "INBOX" /private/comment']
+
+
+@pytest.mark.parametrize("groups", ["", "(selected (MessageNew MessageExpunge))"])
+def test_a_clients_own_mail_is_not_remembered_for_ever(mail: ImapBench, groups: str) -> None:
+    client = watching(mail, groups) if groups else mail.select()
+    client.append("INBOX", MESSAGES[0])
+    client.ok("COPY 1:4 INBOX")
+    client.ok("NOOP")
+    assert not client.running.session.added

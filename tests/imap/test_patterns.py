@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymaild.imap.patterns import matcher
+from pymaild.core.errors import Code, Refused
+from pymaild.imap.patterns import matcher, union
 
 CASES = [
     ("*", "a/b/c", True),
@@ -56,3 +57,25 @@ def test_many_wildcards_take_no_exponential_time() -> None:
     match = matcher("*a" * 5000 + "%b", "/")
     assert not match("a" * 20_000)
     assert match("a" * 20_000 + "b")
+
+
+@given(st.lists(st.text("ab/%*", max_size=4)), st.text("ab/", max_size=6))
+def test_several_match_what_one_of_them_matches(patterns: list[str], name: str) -> None:
+    assert union(patterns, "/")(name) is any(matcher(pattern, "/")(name) for pattern in patterns)
+
+
+def test_inbox_has_no_case_among_several() -> None:
+    match = union(["inbox", "Inbox/a", "x"], "/")
+    assert [name for name in ("INBOX", "INBOX/a", "inbox", "x") if match(name)] == [
+        *("INBOX", "INBOX/a", "x")
+    ]
+
+
+def test_names_are_looked_up_and_patterns_counted() -> None:
+    """Thousands of patterns for thousands of mailboxes would keep a session busy for minutes."""
+    match = union((f"name{number}" for number in range(10_000)), "/")
+    assert match("name9999")
+    assert not match("name10000")
+    with pytest.raises(Refused) as refused:
+        union((f"name{number}*" for number in range(101)), "/")
+    assert refused.value.code is Code.LIMIT

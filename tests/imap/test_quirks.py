@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64encode
 
@@ -80,6 +81,64 @@ def test_what_is_not_announced_is_bad(mail: ImapBench) -> None:
         client.bad(command)
 
 
+def test_ios_goes_on_behind_done(mail: ImapBench) -> None:
+    """iOS 18 sends DONE and what it wants next in one packet, another mailbox among it."""
+    client = mail.select()
+    tag = client.idle()
+    client.send(b"DONE\r\na STATUS Archive (MESSAGES)\r\nb SELECT Archive\r\nc IDLE\r\n")
+    for each in (tag, "a", "b"):
+        assert client.finish(each).status == "OK"
+    assert client.read().tag == "+"
+    client.send(b"DONE\r\nd SELECT INBOX\r\ne UID FETCH 1:* FLAGS\r\n")
+    assert client.finish("c").status == "OK"
+    assert client.finish("d").one("EXISTS").number == 3
+    assert list(client.finish("e").fetched()) == [1, 2, 3]
+
+
+def test_store_and_expunge_in_one_packet(mail: ImapBench) -> None:
+    """Each command sees what those before it have done."""
+    client = mail.select()
+    store, expunge, again, fetch = client.pipeline(
+        [
+            "UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+            "EXPUNGE",
+            "STORE 1 +FLAGS (\\Seen)",
+            "FETCH 1:* UID",
+        ]
+    )
+    assert [reply.name for reply in store.untagged] == []
+    assert client.told(expunge)[0] == "1 EXPUNGE"
+    assert "UID 1" not in str(client.told(again))
+    assert client.told(fetch) == ["1 FETCH (UID 2)", "2 FETCH (UID 3)"]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_set_as_long_as_a_command_may_be(mail: ImapBench, over: int) -> None:
+    """The line end counts; one octet more is refused, and the session goes on."""
+    client = mail.select()
+    limit = mail.settings.command_size + over
+    start, end = b"x UID FETCH ", b" (UID)\r\n"
+    room = limit - len(start) - len(end)
+    numbers = (b"1,2,3," * (room // 6 + 1))[: room - 1].rstrip(b",").ljust(room, b"3")
+    client.send(start + numbers + end)
+    answer = client.finish("x")
+    assert (answer.status, str(answer.code)) == (("OK", "") if not over else ("BAD", "TOOBIG"))
+    client.ok("NOOP")
+
+
+@pytest.mark.parametrize("modes", ["", "ENABLE UTF8=ACCEPT", "ENABLE IMAP4rev2"])
+def test_an_ampersand_in_names(mail: ImapBench, modes: str) -> None:
+    """In both encodings, made in the one and used in the other."""
+    old, new = mail.login(), mail.login()
+    old.ok("CREATE R&-D")
+    if modes:
+        new.ok(modes)
+    wire = "R&D" if modes else "R&-D"
+    assert new.told(new.ok(f'STATUS "{wire}" (MESSAGES)')) == [f'STATUS "{wire}" (MESSAGES 0)']
+    new.ok(f'CREATE "{wire}/Q{wire[1:]}"')
+    assert old.ok('LIST "" "R&-D/%"').one("LIST").values[-1] == b"R&-D/Q&-D"
+
+
 # -- the named switches ------------------------------------------------------------------------
 
 SWITCHES = [
@@ -136,6 +195,7 @@ SESSION = [
     "NAMESPACE",
     'CREATE "a \\"b\\\\ c"',
     "CREATE empty",
+    "STATUS empty (HIGHESTMODSEQ)",
     'LIST "" ""',
     'LIST "" *',
     'LIST (SPECIAL-USE) "" *',
@@ -143,12 +203,14 @@ SESSION = [
     "STATUS empty (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)",
     "SELECT empty",
     "SEARCH ALL",
+    "SELECT empty (CONDSTORE)",
+    "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1)",
     "EXAMINE INBOX",
     "SELECT INBOX",
     "SEARCH ALL",
     "UID SEARCH UNSEEN",
     "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY)",
-    "FETCH 1:* BODYSTRUCTURE",
+    "FETCH 1:* (BODYSTRUCTURE MODSEQ)",
     "STORE 1 +FLAGS (\\Seen $New)",
     "COPY 1 empty",
     "NOOP",
@@ -201,6 +263,8 @@ def transcript(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("mailkit")
     with ImapBench(folder, (ImapRecord, ImapSession), ImapSettings()) as bench:
         bench.add_user("alice")
+        os.mkdir(folder / "mail" / "alice" / "Maildir" / ".odd\x01name")
+        os.mkdir(folder / "mail" / "alice" / "Maildir" / ".odd\x01name" / "cur")
         bench.put("alice", PARTS, PARTS.replace(b"\n", b"\r\n"))
         return told(bench.connect())
 

@@ -95,6 +95,14 @@ def test_a_mailbox_has_the_root_of_its_owner(imap: ImapBench) -> None:
         ]
 
 
+@pytest.mark.parametrize("modes", ["UTF8=ACCEPT", "IMAP4rev2", "X-NONE"])
+def test_a_name_that_no_mailbox_can_have_is_refused(imap: ImapBench, modes: str) -> None:
+    """It would stand in the reply: a line end in it would begin another one."""
+    client = imap.login()
+    client.ok(f"ENABLE {modes}")
+    assert client.no(b"GETQUOTAROOT {4+}\r\na\r\nb").code == "CANNOT"
+
+
 def test_others_see_how_full_it_is_where_they_may_read(imap: ImapBench) -> None:
     """RFC 9208 §6: the number of mailboxes needs no right, what lies in them needs "r"."""
     limited(imap, messages=10, mailboxes=20)
@@ -401,10 +409,12 @@ def test_a_count_that_a_dead_process_left_is_mended(small: Client, imap: ImapBen
     held = account(imap)
     pid = os.fork()
     if pid == 0:
-        with held.open("INBOX") as box:
-            draft = box.write([b"A: b\r\n\r\nc"])
-            _die_while_changing(box, draft)
-        os._exit(1)
+        try:
+            with held.open("INBOX") as box:
+                draft = box.write([b"A: b\r\n\r\nc"])
+                _die_while_changing(box, draft)
+        finally:
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert root(small) == "(MESSAGE 4 3)"
     assert totals(imap) == (4, 4)
@@ -412,9 +422,10 @@ def test_a_count_that_a_dead_process_left_is_mended(small: Client, imap: ImapBen
 
 def _die_while_changing(box: Mailbox, draft: Any) -> None:
     from pymaild.mail.flags import Flags
+    from pymaild.mail.placing import place
 
     with box.changing() as index:
-        box.place(index, index.uidnext, [(draft, Flags(), None)], [])
+        place(box, index, index.uidnext, [(draft, Flags(), None)], [])
         index.commit()
         os._exit(7)
 

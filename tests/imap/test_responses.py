@@ -30,6 +30,25 @@ def test_string(value: bytes, wire: bytes) -> None:
     assert responses.nstring(value) == wire
 
 
+ASTRINGS = [
+    (b"bob", b"bob"),
+    (b"-bob@example.org", b"-bob@example.org"),
+    (b"a]b", b"a]b"),
+    (b"", b'""'),
+    (b"a b", b'"a b"'),
+    (b"nil", b'"nil"'),
+    (b"a*", b'"a*"'),
+    (b'a"b', b'"a\\"b"'),
+    (b"a{3}", b'"a{3}"'),
+    (b"\xc3\xbc", b"{2}\r\n\xc3\xbc"),
+]
+
+
+@pytest.mark.parametrize(("value", "wire"), ASTRINGS)
+def test_astring(value: bytes, wire: bytes) -> None:
+    assert responses.astring(value) == wire
+
+
 def test_nil() -> None:
     assert responses.nstring(None) == b"NIL"
 

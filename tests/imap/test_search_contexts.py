@@ -355,3 +355,69 @@ def act(actor: Client, chance: random.Random) -> Answer:
     silent = verb.replace("FLAGS", chance.choice(("FLAGS", "FLAGS.SILENT")))
     low = chance.randrange(1, 15)
     return actor.ok(f"UID STORE {low}:{low + chance.randrange(3)} {silent}")
+
+
+# -- items of new mail ---------------------------------------------------------------------------
+
+
+def news(client: Client) -> list[str]:
+    """What NOOP tells, numbers of messages left out."""
+    told = client.told(client.ok("NOOP"))
+    return [line for line in told if not line.endswith(("EXISTS", "RECENT"))]
+
+
+@rfc("5465", "5.2", 5)
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [
+        ("SEARCH RETURN (COUNT UPDATE (UID FLAGS)) SUBJECT one", "ADDTO (0 4)"),
+        ("SEARCH RETURN (UPDATE(UID FLAGS) COUNT) SUBJECT one", "ADDTO (0 4)"),
+        ("UID SORT RETURN (UPDATE (UID FLAGS)) (SUBJECT) UTF-8 SUBJECT one", "UID ADDTO (2 4)"),
+        ("ESEARCH IN (selected) RETURN (UPDATE (UID FLAGS)) SUBJECT one", "UID ADDTO (0 4)"),
+    ],
+)
+def test_items_of_new_results(mail: ImapBench, command: str, result: str) -> None:
+    """RFC 5465 §7: behind the change of the search (§5.2), and for new mail alone."""
+    client = mail.select()
+    client.ok(command)
+    mail.put("alice", MESSAGES[0])
+    change, items = news(client)
+    assert change.startswith("ESEARCH (TAG ")
+    assert change.endswith(result)
+    assert items == "4 FETCH (UID 4 FLAGS (\\Recent))"
+    mail.put("alice", MESSAGES[1])
+    assert news(client) == []
+
+
+@rfc("5465", "7", 2)
+def test_results_that_are_no_new_mail_have_no_items(mail: ImapBench) -> None:
+    client = mail.select()
+    client.ok("SEARCH RETURN (UPDATE (UID ENVELOPE)) FLAGGED")
+    mail.select().ok("STORE 2 +FLAGS.SILENT (\\Flagged)")
+    assert [line.split()[0] for line in news(client)] == ["2", "ESEARCH"]
+    assert client.told(client.append("INBOX", MESSAGES[0], "(\\Flagged)"))[-1].startswith("ESEARCH")
+
+
+@rfc("5465", "5.2", 3, 4)
+def test_all_that_is_asked_for_of_new_mail_comes_at_once(mail: ImapBench) -> None:
+    client = mail.select()
+    client.ok("NOTIFY SET (selected-delayed (MessageNew (FLAGS UID) MessageExpunge))")
+    client.ok("SEARCH RETURN (UPDATE (UID RFC822.SIZE)) SUBJECT one")
+    client.ok("SEARCH RETURN (UPDATE (RFC822.SIZE INTERNALDATE)) SUBJECT three")
+    for message, items in (
+        (MESSAGES[0], ["UID", "FLAGS", "RFC822.SIZE"]),
+        (MESSAGES[1], ["UID", "FLAGS"]),
+        (MESSAGES[2], ["UID", "FLAGS", "RFC822.SIZE", "INTERNALDATE"]),
+    ):
+        mail.put("alice", message)
+        fetched = [reply for reply in client.ok("NOOP").untagged if reply.name == "FETCH"]
+        assert len(fetched) == 1
+        assert [str(item) for item in fetched[0].values[2][::2]] == items
+
+
+@rfc("5465", "8", 1)
+@pytest.mark.parametrize("option", ["UPDATE ()", "UPDATE (NOTHING)", "UPDATE UID", "UPDATE (UID"])
+def test_what_is_no_list_of_items_is_bad(mail: ImapBench, option: str) -> None:
+    client = mail.select()
+    client.bad(f"SEARCH RETURN ({option}) ALL")
+    client.ok("SEARCH return (update (uid)) all")

@@ -241,3 +241,11 @@ def test_mailboxes_of_others(mail: ImapBench, tree: Client) -> None:
     named = "Users/alice/Lists Users/alice/Lists/a Users/alice/Lists/b Users/alice/Archive"
     told = found(bob, f"IN (mailboxes ({named} Users/nobody/INBOX)) SUBJECT two")
     assert told.keys() == {"Users/alice/Lists", "Users/alice/Lists/b"}
+
+
+def test_an_empty_name_is_no_mailbox(mail: ImapBench) -> None:
+    """RFC 7377 §2.2: passed over, with a mailbox selected and without."""
+    client = mail.login()
+    assert client.ok('ESEARCH IN (mailboxes "") ALL').untagged == []
+    client.ok("SELECT INBOX")
+    assert client.ok('ESEARCH IN (mailboxes "") ALL').untagged == []

@@ -89,6 +89,18 @@ def test_the_same_recipient_twice_gets_one_copy_and_two_replies(lmtp: Bench) -> 
     assert len(mailbox(lmtp, "alice")) == 1
 
 
+@rfc("2033", "5", 6, 7)
+def test_replies_do_not_wait_for_the_recipients_to_come(lmtp: Bench) -> None:
+    """RFC 2033 §5: another process holds the second one's mailbox."""
+    with lmtp.account("bob").open("INBOX") as held:
+        with held.lock:
+            session = with_recipients(lmtp, "alice", "bob")
+            assert b"<alice@example.org> delivered" in data(session)[0]
+            assert len(mailbox(lmtp, "alice")) == 1
+            assert lmtp.board.counts["delivered"] == 1
+        assert b"<bob@example.org> delivered" in session.line()
+
+
 def test_folders_of_addresses(lmtp: Bench) -> None:
     """The folder when it exists, else INBOX; never another user's."""
     lmtp.account("alice").create("lists")

@@ -179,3 +179,12 @@ def test_spellings_stay_plain_folders(name: str) -> None:
             assert "/" not in directory
             assert directory.startswith(".")
             assert not directory.startswith("..")
+
+
+def test_delete_takes_away_what_another_left(tmp_path: Path) -> None:
+    """A process that dies behind the first step of DELETE leaves a folder without a name."""
+    account = account_at(tmp_path)
+    (tmp_path / "Maildir" / "..pymaild-gone-00" / "cur").mkdir(parents=True)
+    account.create("a")
+    account.delete("a")
+    assert not list((tmp_path / "Maildir").glob("..pymaild-gone-*"))

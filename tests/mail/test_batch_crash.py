@@ -140,3 +140,14 @@ def test_the_message_that_goes_may_have_moved_meanwhile(tmp_path: Path) -> None:
     found = contents(account_at(path))
     assert NEW[0] not in found
     assert found[KEPT[1]] == [("INBOX", 2)]
+
+
+@pytest.mark.parametrize("note", [b"", b'{"placed": ["', bytes(64)])
+def test_a_note_that_makes_no_sense_is_thrown_away(tmp_path: Path, note: bytes) -> None:
+    """As a power failure can leave it where files are not synced."""
+    maildir = tmp_path / "Maildir"
+    prepare(maildir)
+    (maildir / NAME).write_bytes(note)
+    append_all(account_at(maildir))
+    assert not (maildir / NAME).exists()
+    assert {*NEW, *KEPT} <= contents(account_at(maildir)).keys()

@@ -15,6 +15,8 @@ import pytest
 
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
+from pymaild.mail.delivery import deliver
 from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
@@ -104,7 +106,7 @@ def contents(account: Account) -> dict[bytes, list[tuple[str, int]]]:
             continue
         with account.open(entry.name) as box:
             box.refresh()
-            assert box.verify() == []
+            assert faults(box) == []
             view = box.view()
             for seq in range(1, len(view) + 1):
                 source = box.message(view, seq).section((), "")
@@ -180,3 +182,24 @@ def test_flags_on_disk_are_the_flags_told(tmp_path: Path) -> None:
             told = [bool(view.flags(seq) & FLAGGED) for seq in range(1, 5)]
             names = {name.split("U=")[1][0]: name for name in os.listdir(box.maildir.cur)}
             assert told == ["F" in names[str(uid)].split(":2,")[1] for uid in range(1, 5)]
+
+
+@rfc("2033", "4.2", 3)
+@rfc("2033", "4.3", 2)
+def test_delivered_mail_is_on_disk_with_its_name(tmp_path: Path) -> None:
+    """RFC 2033 §4.2: once a recipient has its reply, no crash of the machine loses the message."""
+    account = account_at(tmp_path / "Maildir")
+    account.prepare()
+    steps: list[tuple[str, str]] = []
+    atomic.observer = lambda kind, path: steps.append((kind, path))
+    try:
+        deliver(account, [KEPT[0]], None)
+    finally:
+        atomic.observer = None
+    written = next(place for place, (kind, path) in enumerate(steps) if kind == "create")
+    draft = steps[written][1]
+    named = next(place for place, (kind, path) in enumerate(steps) if "/new/" in path)
+    assert "/tmp/" in draft
+    assert written < steps.index(("fsync", draft)) < named
+    assert steps[named][0] in ("rename", "link")
+    assert ("fsync", str(tmp_path / "Maildir" / "new")) in steps[named:]

@@ -64,7 +64,7 @@ def test_what_other_programs_do_is_found_by_comparing(account: Account) -> None:
 def test_what_is_no_longer_known_is_said(account: Account) -> None:
     start = account.journal.position()
     for number in range(MOST + 1):
-        account.journal.metadata("INBOX", f"/private/{number}")
+        account.journal.metadata("INBOX", [f"/private/{number}"])
     assert account.journal.since(start) is None
     assert len(events(account, start + 1)) == MOST
     assert account.journal.since(start + MOST + 2) is None

@@ -10,6 +10,7 @@ import pytest
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.mail.flags import DELETED, FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
@@ -281,7 +282,7 @@ def test_a_damaged_cache_entry_is_made_anew(account: Account) -> None:
         data = bytearray(path.read_bytes())
         data[-20] ^= 0xFF
         path.write_bytes(data)
-        assert box.verify() == ["the cache of message 1 is damaged"]
+        assert faults(box) == ["the cache of message 1 is damaged"]
         assert box.message(box.view(), 1).envelope == envelope
 
 
@@ -356,3 +357,14 @@ def test_a_renumbered_mailbox_is_gone_for_its_sessions(account: Account) -> None
         assert uids(box) == [first, second, third]
         assert selected.changes(expunge=True).gone
         selected.close()
+
+
+def test_rebuild_removes_what_died_in_tmp_long_ago(account: Account) -> None:
+    """A Maildir's rule: what is older than 36 hours there is nobody's."""
+    with account.open("INBOX") as box:
+        old, young = (Path(box.directory, "tmp", name) for name in ("old", "young"))
+        old.write_bytes(b"half a mess")
+        young.write_bytes(b"half a mess")
+        os.utime(old, (0, 0))
+        box.rebuild()
+        assert (old.exists(), young.exists()) == (False, True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.export import export_dovecot
 from pymaild.mail.flags import Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import takeover
@@ -91,7 +92,7 @@ def test_and_back_to_dovecot(tmp_path: Path) -> None:
     with account.open("INBOX") as box:
         box.store(box.view(), [2], "add", box.flags(["$Todo"]))
         validity, following = box.uidvalidity, box.status().uidnext
-    account.export_dovecot()
+    export_dovecot(account)
     found = takeover.adopt(str(tmp_path))
     assert found is not None
     assert (found.uidvalidity, found.uidnext, found.keywords) == (validity, following, ["$Todo"])

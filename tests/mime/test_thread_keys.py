@@ -7,8 +7,10 @@ import struct
 import pytest
 
 from pymaild.mime import order
+from tests.support.rfc import rfc
 
 
+@rfc("5256", "3", 4, 5)
 @pytest.mark.parametrize(
     ("value", "found"),
     [

@@ -26,6 +26,13 @@ def pop3(tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
+def elsewhere(bench: Bench, session: Running) -> Running:
+    """End a session where it is and go on with its record, as in another process."""
+    record = Pop3Record.decode(session.record.encode())
+    session.close()
+    return bench.start(record)
+
+
 def login(bench: Bench, name: bytes = b"alice", tls: bool = False) -> Running:
     """A session in the TRANSACTION state."""
     session = bench.start(tls=tls)

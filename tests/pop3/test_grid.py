@@ -19,6 +19,8 @@ GRID = {
     b"USER": (b"USER alice", "A"),
     b"PASS": (b"PASS secret", "A"),
     b"AUTH": (b"AUTH", "A"),
+    b"UTF8": (b"UTF8", "A"),
+    b"LANG": (b"LANG en", "AT"),
     b"QUIT": (b"QUIT", "AT"),
     b"STAT": (b"STAT", "T"),
     b"LIST": (b"LIST 1", "T"),
@@ -114,6 +116,8 @@ def test_capa_in_both_states(pop3: Bench) -> None:
         b"RESP-CODES",
         b"AUTH-RESP-CODE",
         b"EXPIRE NEVER",
+        b"UTF8 USER",
+        b"LANG",
     ]
     assert set(before) - {b"STLS"} <= set(after)
     assert [line.split(b"-")[0] for line in set(after) - set(before)] == [b"IMPLEMENTATION pymaild"]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.pop3.conftest import MESSAGES
+from pymaild.pop3.commands import COMMANDS
+from tests.pop3.conftest import MESSAGES, login
 from tests.support.sessions import Bench
 
 WORDS = (
-    *(b"CAPA STLS USER PASS AUTH STAT LIST UIDL RETR TOP DELE NOOP RSET LAST".split()),
+    *sorted(COMMANDS.keys() - {b"QUIT"}),
+    *(b"LAST", b"APOP"),
     *(b"alice secret PLAIN LOGIN = * AGFsaWNlAHNlY3JldA== YWxpY2U= c2VjcmV0 1 2 3 4 0 -1".split()),
     *(b"99999999999999999999", b"\0", b"\xff\xfe", b"%s", b"", b"x" * 3000, b"[AUTH]"),
 )
@@ -39,4 +44,27 @@ def test_noise(pop3: Bench, seed: int) -> None:
     replies = session.rest()
     session.wait()
     assert replies.startswith(b"+OK")
+    assert pop3.board.counts["bugs"] == 0
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 0xFFFFFFFF))
+def test_noise_behind_each_command(pop3: Bench, name: bytes, seed: int) -> None:
+    """Whatever stands behind a command, it is answered, and so is what is asked next."""
+    pop3.put("alice", MESSAGES[0])
+    chance = random.Random(seed)
+    inside = chance.random() < 0.7
+    session = login(pop3) if inside else pop3.start()
+    assert inside or session.line().startswith(b"+OK")
+    words = chance.choices(WORDS, k=chance.choice((0, 1, 1, 2, 3)))
+    session.send(b" ".join([name, *words]) + b"\r\n*\r\nCAPA\r\nQUIT\r\n")
+    replies = session.rest()
+    session.wait()
+    assert re.match(rb"(\+OK|-ERR|\+ )[^\r\n]*\r\n", replies)
+    assert b"\r\nUSER\r\n" in replies or name in (b"QUIT", b"STLS")
     assert pop3.board.counts["bugs"] == 0

@@ -25,6 +25,15 @@ def test_refusals(code: Code | None, expected: bytes) -> None:
     assert replies.refusal(Refused(code, "no", "the log's")) == expected
 
 
+@pytest.mark.parametrize("start", range(3))
+def test_no_character_is_cut_in_two(start: int) -> None:
+    """RFC 6856 §3.2: what is said is UTF-8, also where it is too long."""
+    told = replies.ok("x" * start + "ü" * 400, say=replies.speech("de"))
+    assert len(told) <= 512
+    assert len(told) >= 511
+    assert told.decode().startswith("+OK " + "x" * start + "ü")
+
+
 @rfc("2449", "3", 1)
 def test_a_status_line_is_one_line_of_512_octets_at_most() -> None:
     """RFC 2449 §4."""

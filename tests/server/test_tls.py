@@ -49,6 +49,7 @@ def test_exporter_only_with_tls13(server: Running, tls: Tls) -> None:
 
 
 @rfc("2595", "9", 2)
+@rfc("2595", "2.5", 1)
 def test_minimum_version(server: Running, tls: Tls) -> None:
     server.change("tls", minimum_version="TLSv1.3")
     server.start()
@@ -106,6 +107,7 @@ def test_starttls_without_tls_role_closes(server: Running) -> None:
 
 @rfc("9051", "11.1", 7)
 @rfc("3501", "11.1", 7)
+@rfc("2595", "2.5", 1)
 def test_garbage_instead_of_a_handshake(server: Running, tls: Tls) -> None:
     server.start()
     with server.raw("tls") as sock, suppress(ConnectionError):

@@ -53,6 +53,11 @@ class DeflatedSocket:
 def compress(imap: Imap, **options: Any) -> DeflatedSocket:
     """Have a client's connection compressed."""
     imap.ok("Compress Deflate")
+    return deflate(imap, **options)
+
+
+def deflate(imap: Imap, **options: Any) -> DeflatedSocket:
+    """Compress from here on: the server has said that it does."""
     before, imap.buffer = imap.buffer, b""
     wrapped = DeflatedSocket(imap.socket, before, **options)
     imap.socket = wrapped  # type: ignore[assignment]

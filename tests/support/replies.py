@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+_SECTIONED = (b"BODY", b"BINARY", b"BINARY.SIZE")
 _ATOM = re.compile(rb'[^\x00-\x20(){"\x7f-\xff\]\[]+')
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
 
@@ -148,6 +149,10 @@ class _Reader:
     def atom(self) -> Atom | None:
         start = self.at
         self.skip_atom()
+        sectioned = self.raw[start : self.at].upper() in _SECTIONED
+        while self.peek() == b"[" and not sectioned:  # an octet of an atom like others
+            self.at += 1
+            self.skip_atom()
         if self.peek() == b"[":
             self.skip_section()
             if self.peek() == b"<":
@@ -176,7 +181,9 @@ class _Reader:
         """Values up to the end of the line."""
         values: list[Any] = []
         while self.raw[self.at :] != b"\r\n":
-            if values:
+            # RFC 5256 §5: thread-lists stand side by side.
+            threads = values[:1] == ["THREAD"] and len(values) > 1 and self.peek() == b"("
+            if values and not threads:
                 self.expect(b" ")
             values.append(self.value())
         return values

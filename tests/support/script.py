@@ -54,7 +54,13 @@ class Script:
         return [step for step in self.steps if step.only in ("", server)]
 
 
-_ARGUMENTS = {"connect": (1, 3), "close": (1, 1), "mailbox": (1, 2), "mail": (1, 9)}
+_ARGUMENTS = {
+    "connect": (1, 3),
+    "close": (1, 1),
+    "deflate": (1, 1),
+    "mailbox": (1, 2),
+    "mail": (1, 9),
+}
 
 
 def parse(text: str) -> Script:

@@ -224,8 +224,7 @@ class Bench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for close in reversed(self._open):
-            close()
+        self.forget()
         self.auth.close()
         os.close(self.journal)
 
@@ -236,6 +235,12 @@ class Bench:
     def switch(self, **changes: bool) -> None:
         """Change quirks for the sessions to come."""
         self.quirks = replace(self.quirks, **changes)
+
+    def forget(self) -> None:
+        """Close the connections that there have been, and forget what they told."""
+        while self._open:
+            self._open.pop()()
+        self.board.notes.clear()
 
     def user(self, name: str) -> User:
         mail = self.folder / "mail" / name / "Maildir"

@@ -17,6 +17,7 @@ Set-up, anywhere in the file; each user is new, and a name means the same user t
     connect B                   connection B, its greeting still to be read
     connect P pop3              a connection to the POP3 port, greeting still to be read
     close A                     without LOGOUT
+    deflate A                   from here on both sides are compressed (RFC 4978)
 
 What is said; each connection has a name:
 
@@ -60,6 +61,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from .deflated import deflate
 from .imap import Closed, Imap
 from .script import MORE, BadScript, Script, Step, blocks
 from .served import Served
@@ -164,6 +166,7 @@ class Player:
         verbs = {
             "connect": self._connect,
             "close": self._close,
+            "deflate": self._deflate,
             "mailbox": self._mailbox,
             "mail": self._mail,
         }
@@ -188,6 +191,9 @@ class Player:
 
     def _close(self, step: Step) -> None:
         self.lines.pop(step.words[0]).close()
+
+    def _deflate(self, step: Step) -> None:
+        deflate(self.lines[step.words[0]])
 
     def _mailbox(self, step: Step) -> None:
         name, whose = [*step.words, "alice"][:2]

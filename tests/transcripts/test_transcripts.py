@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pymaild.imap.capability import CAPABILITIES
 from tests.support.dovecot import Dovecot, needs_dovecot
 from tests.support.imap import Imap
 from tests.support.instance import Instance
@@ -39,6 +40,26 @@ def test_with_pymaild(path: Path, shared: Instance) -> None:
         pytest.skip(reason)
     assert not missing(script, shared)
     play(path, script, shared, "pymaild")
+
+
+#: Capabilities without a transcript of their own: what one connection without TLS and with the
+#: usual settings does not show is shown elsewhere.
+_ELSEWHERE = {
+    *("IMAP4rev1", "AUTH=", "SASL-IR"),  # of all transcripts, rfc4959 for the last two
+    *("STARTTLS", "LOGINDISABLED"),  # tests/server/test_tls.py
+    *(
+        "LITERAL-",
+        "MESSAGELIMIT=",
+        "INPROGRESS",
+    ),  # test_append.py, test_limits.py, test_progress.py
+    *("QUOTASET", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "QUOTA=RES-MAILBOX"),  # rfc9208
+    "APPENDLIMIT",  # rfc7889: its name has a value behind it
+}
+
+
+def test_every_capability_has_a_transcript() -> None:
+    needed = {name for path in PATHS for name in parse(path.read_text("utf-8")).needs}
+    assert {row.name for row in CAPABILITIES} - needed == _ELSEWHERE
 
 
 @needs_dovecot

@@ -50,7 +50,8 @@ class Catalogue:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile("(.+)".join(map(re.escape, template.split("{}"))), re.DOTALL)
+    """A template whose values are short, so that no text takes long to be compared."""
+    return re.compile("(.{1,100})".join(map(re.escape, template.split("{}"))), re.DOTALL)
 
 
 #: What is not English.

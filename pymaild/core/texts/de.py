@@ -73,6 +73,9 @@ TEXTS = {
     "That is too long": "Das ist zu lang",
     "That mechanism is not available here": "Dieses Verfahren ist hier nicht verfügbar",
     "The mechanism asks for more than it may": "Das Verfahren verlangt mehr, als es darf",
+    "This account may log in under TLS only": (
+        "Mit diesem Konto ist die Anmeldung nur unter TLS möglich"
+    ),
     "This account may not log in": "Dieses Konto darf sich nicht anmelden",
     "This account may not log in from here": "Dieses Konto darf sich von hier nicht anmelden",
     "This mechanism is accepted under TLS only": "Dieses Verfahren wird nur unter TLS angenommen",
@@ -143,7 +146,9 @@ TEXTS = {
         "Nachrichtennummern und ebenso viele UIDs erwartet"
     ),
     "Expected a sort criterion": "Sortierkriterium erwartet",
+    "This is too much to be sorted at once": "Das ist zu viel, um auf einmal sortiert zu werden",
     "Unknown sort criterion": "Unbekanntes Sortierkriterium",
+    "Unknown threading algorithm": "Unbekanntes Verfahren, Nachrichten zu ordnen",
     "Expected the end of the group": "Ende der Gruppe erwartet",
     "Expected the end of what is known": "Ende der bekannten Daten erwartet",
     "Expected the lower number first": "Die kleinere Zahl muss vorn stehen",
@@ -267,6 +272,7 @@ TEXTS = {
     "A resource is named twice": "Eine Ressource ist doppelt genannt",
     "The administrator sets this entry": "Diesen Eintrag setzt der Verwalter",
     "There are too many annotations here": "Hier gibt es zu viele Anmerkungen",
+    "There are too many patterns": "Das sind zu viele Muster",
     "There is no such quota root": "Dieses Kontingent gibt es nicht",
     "There is no such resource": "Diese Ressource gibt es nicht",
     "There is no such right": "Dieses Recht gibt es nicht",
@@ -387,6 +393,15 @@ TEXTS = {
         "Zu viele offene Dateien, bitte später noch einmal versuchen"
     ),
     # POP3.
+    "Languages follow": "Es folgen die Sprachen",
+    "STLS comes before UTF8": "STLS kommt vor UTF8",
+    "The last login was too short a time ago": "Die letzte Anmeldung ist zu kurz her",
+    "This is the language from here on": "Das ist ab hier die Sprache",
+    "This language is not spoken here": "Diese Sprache wird hier nicht gesprochen",
+    "This message can be read after the command UTF8 only": (
+        "Diese Nachricht kann erst nach dem Befehl UTF8 gelesen werden"
+    ),
+    "UTF-8 it is": "Es gilt UTF-8",
     "Capability list follows": "Es folgen die Fähigkeiten",
     "Message {} marked for deletion": "Nachricht {} zum Löschen vorgemerkt",
     "No message is marked for deletion": "Keine Nachricht ist zum Löschen vorgemerkt",

@@ -32,9 +32,11 @@ from pymaild.imap.commands.notify import notify
 from pymaild.imap.commands.quota import getquota, getquotaroot, setquota
 from pymaild.imap.commands.search import cancel_update, search
 from pymaild.imap.commands.select import close, select, unselect
+from pymaild.imap.commands.sort import sort
 from pymaild.imap.commands.starttls import starttls
 from pymaild.imap.commands.status import status
 from pymaild.imap.commands.store import store
+from pymaild.imap.commands.thread import thread
 from pymaild.imap.commands.uidbatches import uidbatches
 from pymaild.imap.states import ANY, AUTH, NONAUTH, SELECT
 
@@ -89,6 +91,30 @@ _TABLE: tuple[Command, ...] = (
     Command("UID EXPUNGE", SELECT, uid_expunge, "RFC 4315 §2.1", capability="UIDPLUS"),
     Command("SEARCH", SELECT, partial(search, by_uid=False), "RFC 3501 §6.4.4", expunge=False),
     Command("UID SEARCH", SELECT, partial(search, by_uid=True), "RFC 3501 §6.4.8"),
+    Command(
+        "SORT",
+        SELECT,
+        partial(sort, by_uid=False),
+        "RFC 5256 §3",
+        expunge=False,
+        capability="SORT",
+    ),
+    Command("UID SORT", SELECT, partial(sort, by_uid=True), "RFC 5256 §3", capability="SORT"),
+    Command(
+        "THREAD",
+        SELECT,
+        partial(thread, by_uid=False),
+        "RFC 5256 §3",
+        expunge=False,
+        capability="THREAD=REFERENCES",
+    ),
+    Command(
+        "UID THREAD",
+        SELECT,
+        partial(thread, by_uid=True),
+        "RFC 5256 §3",
+        capability="THREAD=REFERENCES",
+    ),
     Command("CANCELUPDATE", SELECT, cancel_update, "RFC 5267 §4.3.5", capability="CONTEXT=SEARCH"),
     Command(
         "FETCH",

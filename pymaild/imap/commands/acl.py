@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pymaild._parser import BadSyntax
 from pymaild.imap import grammar
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.responses import string
+from pymaild.imap.responses import astring
 from pymaild.mail.rights import NONE, ORDER, Rights, parse, prepare, tell
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def getacl(session: ImapSession, args: Arguments) -> None:
     args.end()
     words = [session.mailbox_name(name)]
     for identifier, rights in session.account.controlled(name).acl().items():
-        words += [string(identifier.encode()), tell(rights).encode()]
+        words += [astring(identifier.encode()), tell(rights).encode()]
     session.write(b"* ACL %b\r\n" % b" ".join(words))
 
 
@@ -60,7 +60,7 @@ def listrights(session: ImapSession, args: Arguments) -> None:
     account = session.account
     admins = session.services.mail.admins
     always = account.controlled(name).kept(account.identifier(identifier), admins)
-    words = [session.mailbox_name(name), string(given), _letters(always)]
+    words = [session.mailbox_name(name), astring(given), _letters(always)]
     words += [letter.encode() for letter in ORDER if letter not in always]
     session.write(b"* LISTRIGHTS %b\r\n" % b" ".join(words))
 

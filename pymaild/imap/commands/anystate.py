@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pymaild import __version__
@@ -31,7 +32,7 @@ def noop(session: ImapSession, args: Arguments) -> None:
     args.end()
     if session.notifier is not None:
         session.notifier.look()
-        session.notifier.tell(expunge=True)
+        session.attend(partial(session.notifier.tell, expunge=True))
 
 
 def logout(session: ImapSession, args: Arguments) -> None:

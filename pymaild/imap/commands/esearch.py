@@ -58,7 +58,7 @@ def _check(session: ImapSession, sources: Sources, returns: Returns) -> None:
 
 def _search(session: ImapSession, name: str, text: bytes, returns: Returns) -> None:
     """Search one mailbox; pass over one that is not there or may not be read."""
-    if name == session.record.mailbox:
+    if session.selection is not None and name == session.record.mailbox:
         _search_selected(session, text, returns)
         return
     try:
@@ -86,7 +86,7 @@ def _search_selected(session: ImapSession, text: bytes, returns: Returns) -> Non
     reader.facts = Facts() if returns.update else None
     found = _find(session, session.current, reader, returns)
     if reader.facts is not None:
-        origin = contexts.Origin(text, by_uid=True, named=True)
+        origin = contexts.Origin(text, by_uid=True, named=True, fetch=returns.fetch)
         contexts.begin(session, origin, reader.facts, found)
 
 

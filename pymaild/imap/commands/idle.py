@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from pymaild._parser import BadSyntax
+from pymaild.core.errors import Refused
 from pymaild.core.session import Event
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.notifier import Notifier, waiting
@@ -58,16 +60,26 @@ class _Selected:
 class _Notified:
     """All that NOTIFY asks for: IDLE tells exactly that (RFC 5465 §4)."""
 
-    def __init__(self, notifier: Notifier) -> None:
-        self._notifier = notifier
-        self.look = notifier.look
-        self.close = notifier.close
+    def __init__(self, session: ImapSession) -> None:
+        self._session = session
+
+    @property
+    def _notifier(self) -> Notifier:
+        """That of the session; an overflow has put another one in its place."""
+        assert self._session.notifier is not None
+        return self._session.notifier
 
     def descriptor(self) -> tuple[int | None, float]:
         return waiting(self._notifier.watch())
 
+    def look(self) -> None:
+        self._notifier.look()
+
     def tell(self) -> None:
-        self._notifier.tell(expunge=True)
+        self._session.attend(partial(self._notifier.tell, expunge=True))
+
+    def close(self) -> None:
+        self._notifier.close()
 
 
 def idle(session: ImapSession, args: Arguments) -> None:
@@ -79,12 +91,14 @@ def idle(session: ImapSession, args: Arguments) -> None:
 
 def again(session: ImapSession, args: Arguments) -> None:
     """Go on with an IDLE that began in another process, or has just begun."""
-    notifier = session.notifier
-    source: Source = _Selected(session) if notifier is None else _Notified(notifier)
+    source: Source = _Selected(session) if session.notifier is None else _Notified(session)
     session.record.idling = session.tag.decode("ascii")
     session.note("idle")
     try:
         line = _until_line(session, source)
+    except (Refused, OSError):
+        session.record.idling = ""
+        raise
     finally:
         source.close()
     session.record.idling = ""

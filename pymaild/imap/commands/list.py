@@ -17,7 +17,7 @@ from pymaild.imap.commands.acl import rights_of
 from pymaild.imap.commands.metadata import read_entries, response
 from pymaild.imap.commands.status import answer, planned, read_items
 from pymaild.imap.listing import CRITERIA, Choice, Found, attributes, childinfo, line
-from pymaild.imap.patterns import Match, matcher
+from pymaild.imap.patterns import Match, union
 from pymaild.imap.responses import string
 from pymaild.mail.listing import Entry, Listing
 
@@ -146,8 +146,8 @@ def _names(session: ImapSession, request: Request, tree: Listing) -> Iterator[Fo
     if request.patterns == [""] and not request.extended:
         return iter([Found(_ROOT)])
     patterns = [pattern for pattern in request.patterns if pattern]  # RFC 5258 §3
-    matches = _matchers(session, request.reference, patterns)
-    choice = Choice(matches, _criteria(request), _RECURSIVE in request.selections)
+    match = _match(session, request.reference, patterns)
+    choice = Choice(match, _criteria(request), _RECURSIVE in request.selections)
     return choice.names(tree, session.account.separator)
 
 
@@ -234,7 +234,7 @@ def lsub(session: ImapSession, args: Arguments) -> None:
     So is a subscribed name without a mailbox: clients show it, and do not try to open it.
     """
     reference, pattern = _one_pattern(args)
-    match = _matchers(session, reference, [pattern])[0]
+    match = _match(session, reference, [pattern])
     tree, separator = session.account.entries(), session.account.separator
     subscribed = [entry.name for entry in [*tree, *tree.missing] if entry.subscribed]
     found = _subscribed(subscribed, match, separator if pattern.endswith("%") else "")
@@ -304,10 +304,9 @@ def tell_namespaces(session: ImapSession) -> None:
     session.write(b"* NAMESPACE %b %b %b\r\n" % kinds)
 
 
-def _matchers(session: ImapSession, reference: str, patterns: list[str]) -> list[Match]:
-    """RFC 3501 §6.3.8: here, reference and pattern are simply joined."""
-    separator = session.account.separator
-    return [matcher(reference + pattern, separator) for pattern in patterns]
+def _match(session: ImapSession, reference: str, patterns: list[str]) -> Match:
+    """RFC 3501 §6.3.8: here, reference and pattern are simply joined. Raises Refused."""
+    return union((reference + pattern for pattern in patterns), session.account.separator)
 
 
 def _subscribed(subscribed: list[str], match: Match, separator: str) -> dict[str, bool]:

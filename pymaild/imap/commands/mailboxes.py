@@ -83,9 +83,10 @@ def rename(session: ImapSession, args: Arguments) -> None:
     account = session.account
     account.rename(old, new)
     correct(session, new, old)
-    selected = session.record.mailbox
-    if session.selection is not None and not account.exists(selected):
-        follow_rename(session, new.removesuffix(account.separator) + selected[len(old) :])
+    selected, below = session.record.mailbox, account.canonical(old) + account.separator
+    moved = (selected + account.separator).startswith(below)
+    if session.selection is not None and moved and not account.exists(selected):
+        follow_rename(session, new.removesuffix(account.separator) + selected[len(below) - 1 :])
 
 
 def subscribe(session: ImapSession, args: Arguments) -> None:

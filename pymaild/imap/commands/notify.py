@@ -92,21 +92,14 @@ def _events(args: Arguments, group: Group, unsupported: list[bytes]) -> None:
         else:
             unsupported.append(word)
         if word == b"MESSAGENEW" and args.more() and _list_ahead(args):
-            group.fetch = _fetch(args)
+            args.sp()
+            group.fetch = items.written(args)
     if not group.events and not unsupported:
         raise BadSyntax("Expected an event")
 
 
 def _list_ahead(args: Arguments) -> bool:
     return args.peek() == LIST_BEGIN
-
-
-def _fetch(args: Arguments) -> str:
-    """The items of MessageNew, checked, as they are written."""
-    args.sp()
-    before = args.rest()
-    items.read(args)
-    return before[: len(before) - len(args.rest())].decode("latin-1")
 
 
 def _check(group: Group) -> None:

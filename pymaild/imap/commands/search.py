@@ -32,8 +32,9 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
             ends = returns.ends if returns is not None else None
             found = evaluate(limit.search(key, scope), scope, ends)
             Answer(session, b"SEARCH", by_uid, returns, reader.modseq).tell(found)
-    if reader.facts is not None:
-        contexts.begin(session, contexts.Origin(text, by_uid), reader.facts, found)
+    if returns is not None and reader.facts is not None:
+        origin = contexts.Origin(text, by_uid, fetch=returns.fetch)
+        contexts.begin(session, origin, reader.facts, found)
     return limit.ok("SEARCH")
 
 

@@ -107,7 +107,7 @@ def _as_rev1(session: ImapSession, selection: Selection) -> list[bytes]:
 
 def _as_rev2(session: ImapSession, asked: str) -> list[bytes]:
     """The mailbox as LIST shows it, under the name it goes by (RFC 9051 §6.3.2)."""
-    return [mailbox_line(session, session.record.mailbox, asked)]
+    return [mailbox_line(session, session.account.entries(), session.record.mailbox, asked)]
 
 
 def close(session: ImapSession, args: Arguments) -> None:

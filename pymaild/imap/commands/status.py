@@ -13,7 +13,7 @@ from pymaild.imap.capability import append_limit
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
-    from pymaild.mail.mailbox import Status
+    from pymaild.mail.status import Status
 
 
 def _highest(session: ImapSession, status: Status) -> int:

@@ -1,0 +1,65 @@
+"""DELETE: mailboxes go with all their mail (RFC 9051 §6.3.5)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING
+
+from pymaild.core.errors import Code, NoSuchMailbox, Refused
+from pymaild.mail import acl
+from pymaild.mail.rights import grantees
+from pymaild.mail.tree import INBOX
+from pymaild.storage import atomic
+from pymaild.storage.maildir import Maildir
+
+if TYPE_CHECKING:
+    from pymaild.mail.account import Account
+
+_GONE = "..pymaild-gone-"  # a deleted folder on its way out
+
+
+def delete(account: Account, name: str) -> None:
+    """Remove a mailbox and its messages; names below it stay. Raises Refused, OSError."""
+    name = account.canonical(name)
+    if name == INBOX:
+        raise Refused(Code.CANNOT, "INBOX cannot be deleted")
+    directory = account.directory(name)
+    with account.lock:
+        _admit(account, name, directory)
+        grants = grantees(acl.load(directory) or {})
+        _remove(account, directory)
+        if grants:
+            account.note_grants(grants)
+        account.special.store(account.special.without([name]))
+        account.journal.changed()
+
+
+def _admit(account: Account, name: str, directory: str) -> None:
+    """Raise NoSuchMailbox, also where the user may not know of it, and Refused."""
+    try:
+        if not Maildir(directory).exists():
+            raise NoSuchMailbox
+        account.guard.admit(directory, "x")
+    except NoSuchMailbox:
+        below = name + account.separator
+        if any(other.startswith(below) for other in account.visible()):
+            raise Refused(Code.HASCHILDREN, "There are mailboxes below this name") from None
+        raise
+
+
+def _remove(account: Account, directory: str) -> None:
+    gone = os.path.join(account.root, _GONE + secrets.token_hex(8))
+    atomic.rename(directory, gone)
+    account.quota.forget(os.path.basename(directory))
+    if account.settings.fsync:
+        atomic.sync_directory(account.root)
+    _clear(account)
+
+
+def _clear(account: Account) -> None:
+    """Remove folders on their way out, those too whose deleter died; the account is locked."""
+    for entry in os.listdir(account.root):
+        if entry.startswith(_GONE):
+            shutil.rmtree(os.path.join(account.root, entry), ignore_errors=True)
