@@ -76,6 +76,7 @@ def _status(args: Namespace, out: Output) -> Exit:
         f" ({workers['min']} to {workers['max']})",
         *(f"listening: {row['name']} on {row['address']}" for row in status["listeners"]),
         "sessions: " + ", ".join(f"{count} {name}" for name, count in sessions.items()),
+        "parked: " + ", ".join(f"{count} {name}" for name, count in status["parked"].items()),
         *_rates(status["totals"], now - status["started"]),
         "",
     )

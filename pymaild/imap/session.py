@@ -443,6 +443,9 @@ class ImapSession:
 
     def _begin(self) -> None:
         record = self.record
+        if record.wait is not None and record.wait.idle:
+            record.idling = record.wait.idle[0]
+            record.commands += record.wait.commands
         if record.unread:
             self.intake.tokens.feed(record.unread)
         record.state = record.state or State.NOT_AUTHENTICATED

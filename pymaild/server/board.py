@@ -74,7 +74,7 @@ class SessionBoard:
         state = doing or record.state
         words = (record.protocol, user or record.peer.address, mailbox, state)
         set_title(" ".join(word for word in words if word))
-        self._scoreboard.set_text(self._slot, _facts(record, user, mailbox, state))
+        self._scoreboard.set_text(self._slot, facts_of(record, user, mailbox, state))
 
     def admit(self, record: SessionRecord) -> bool:
         """See :meth:`Board.admit`."""
@@ -106,7 +106,8 @@ class SessionBoard:
         self._scoreboard.count(self._slot, counter, amount)
 
 
-def _facts(record: SessionRecord, user: str, mailbox: str, state: str) -> dict[str, object]:
+def facts_of(record: SessionRecord, user: str, mailbox: str, state: str) -> dict[str, object]:
+    """Return what `who` shows of a session."""
     return {
         "id": record.id,
         "protocol": record.protocol,

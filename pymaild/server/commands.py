@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pymaild import __version__
 from pymaild.core.errors import ConfigError
-from pymaild.net.protocols import PROTOCOLS
+from pymaild.server.census import Census
 from pymaild.server.control import Answer, Later, Mistake
 from pymaild.server.failures import CannotStart
 from pymaild.server.family import Child
@@ -29,6 +28,10 @@ class Commands:
 
     def __init__(self, master: Master) -> None:
         self._master = master
+
+    @property
+    def _census(self) -> Census:
+        return Census(self._master.crew.family, self._master.shared.table)
 
     def table(self) -> dict[str, Answer]:
         """Return the commands by name."""
@@ -55,8 +58,9 @@ class Commands:
             "workers": self._workers(),
             "roles": [self._process(child) for child in master.crew.family.children.values()],
             "listeners": self._listeners(),
-            "sessions": self._sessions(),
-            "totals": master.crew.family.totals(),
+            "sessions": self._census.counts(),
+            "parked": self._census.waiting(),
+            "totals": self._census.totals(),
         }
 
     def _workers(self) -> Arguments:
@@ -90,20 +94,10 @@ class Commands:
             for listener in self._master.shared.listening()
         ]
 
-    def _sessions(self) -> dict[str, int]:
-        counted = Counter(facts["protocol"] for _, facts in self._who())
-        return {name: counted[name] for name in PROTOCOLS}
-
-    def _who(self) -> Iterator[tuple[Child, Arguments]]:
-        family = self._master.crew.family
-        for child in family.children.values():
-            facts = family.scoreboard.text(child.slot)
-            if facts is not None:
-                yield child, {**facts, "pid": child.pid}
-
     def who(self, arguments: Arguments) -> list[Arguments]:
         """Every session."""
-        return [facts for _, facts in self._who()]
+        census = self._census
+        return [facts for _, facts in census.active()] + list(census.parked())
 
     def kick(self, arguments: Arguments) -> dict[str, int]:
         """End sessions by ``id``, ``user`` or ``address``."""
@@ -111,12 +105,7 @@ class Commands:
         wanted = {keys[name]: value for name, value in arguments.items() if name in keys and value}
         if not wanted:
             raise Mistake("kick whom? Give id, user or address")
-        kicked = 0
-        for child, facts in self._who():
-            if all(facts.get(key) == value for key, value in wanted.items()):
-                child.tell({"verb": "kick", "session": facts["id"], "text": BYE})
-                kicked += 1
-        return {"kicked": kicked}
+        return {"kicked": self._census.kick(wanted, BYE)}
 
     def reload(self, arguments: Arguments) -> Arguments:
         """Read the configuration again."""

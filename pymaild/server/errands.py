@@ -59,8 +59,8 @@ Got = tuple[bytes, list[int]]
 class Parcel(NamedTuple):
     """A session on its way. ``user`` and ``address`` are the digests it counts under, 0 for none;
     ``cause`` is a place in CAUSES where it has something to do already. ``wait`` is the length of
-    the wait, behind which ``text`` has the packed record. Where they lie in a file, ``text`` is
-    empty, or the wait as it is now."""
+    the wait, behind which ``text`` has the packed record. Where they lie in a file, ``text``
+    is what is to be shown of the record, or, on the way back, the wait as it is now."""
 
     key: bytes
     user: int

@@ -21,7 +21,7 @@ from pymaild.server.board import set_title
 from pymaild.server.channel import Message, close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept
-from pymaild.server.parked import FULL, Flag, RowState
+from pymaild.server.parked import FULL, READING, UNSAFE, Flag, RowState
 from pymaild.server.place import Place
 from pymaild.server.safe import Entries, Safe
 from pymaild.server.scoreboard import State
@@ -40,7 +40,6 @@ def run(place: Place) -> int:
     place.settle()
     keeper = Keeper(place)
     place.supervisor.ready()
-    place.shared.scoreboard.set_state(place.slot, State.SERVING)
     keeper.loop()
     return 0
 
@@ -93,8 +92,6 @@ class Keeper:
         }
         self._supervisor.orders |= {"vault": self._vault, "end": self._end, "leave": self._leave}
         self._watch(self._supervisor.fileno(), self._supervisor.attend)
-        if place.shared.watches >= 0:
-            self._watch(place.shared.watches, self._room.stirs)
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -105,6 +102,7 @@ class Keeper:
             for fd, _ in self._epoll.poll(SLICE, AT_ONCE):
                 self._event(fd)
             self._safe.flush()
+            self._table.numbers[UNSAFE] = self._safe.lacks if self._safe.sock else len(self._kept)
             now = time.monotonic()
             if now - tick >= SLICE:
                 tick = now
@@ -339,7 +337,7 @@ class Keeper:
         for row in range(self._table.top):
             if self._table.states[row] != RowState.FREE:
                 self._take_over_row(row)
-        self._table.numbers[0] = 0
+        self._table.numbers[READING] = 0
         self._orphans_until = time.monotonic() + PATIENCE
         if self._kept:
             log.warning("a new keeper has taken over %d sessions", len(self._kept))
@@ -362,9 +360,12 @@ class Keeper:
         self._room.restore(kept)
 
     def _begin(self) -> None:
-        """Hear workers from now on."""
+        """Hear workers, and of changes of mailboxes, from now on: all that wait are there."""
         self._open = True
         self._watch(self._listener.fileno(), self._accept)
+        if self._place.shared.watches >= 0:
+            self._watch(self._place.shared.watches, self._room.stirs)
+        self._place.shared.scoreboard.set_state(self._place.slot, State.SERVING)
 
     def _drop_orphans(self) -> None:
         """Close what no worker has come back for, or shows that it runs."""

@@ -15,9 +15,10 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import NamedTuple
 
-from pymaild.core.session import SessionRecord, Wait
+from pymaild.core.session import SessionRecord, User, Wait
 from pymaild.server import errands
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Packed, Parcel
@@ -31,6 +32,7 @@ log = logging.getLogger("pymaild.server")
 TIMEOUT = 5.0  # seconds in which the keeper answers
 NO_WORKER_IDLE = 0.002  # seconds of silence after which a session leaves its worker then
 FEW_WORKERS_IDLE = 0.05
+SHOWN = 80  # characters of a user's and a mailbox's name, where the record is long
 POLL = 10.0  # seconds after which a session looks by itself where the kernel has no more watches
 
 
@@ -122,7 +124,7 @@ class Keeping:
         flags, fds = 0, list[int]()
         if len(text) > ROOM:
             flags, fds = Flag.FILE, [_file(text)]
-            text = b""
+            text = errands.pack_record(_brief(record).encode())
         board, slot = self._scoreboard, self._place.slot
         key = errands.key_of(record.id)
         counted = board.users[slot], board.addresses[slot]
@@ -247,7 +249,10 @@ class Keeping:
         """Go on here with what nobody keeps."""
         unheld = self._unheld.pop(key, None)
         if unheld is not None:
-            self._returned.append(_session(Parcel.read(unheld.message), unheld.sock, unheld.fds))
+            parcel = Parcel.read(unheld.message)
+            if parcel.flags & Flag.FILE:
+                parcel = parcel._replace(text=b"")
+            self._returned.append(_session(parcel, unheld.sock, unheld.fds))
 
 
 def _session(parcel: Parcel, sock: socket.socket, files: list[int]) -> Session:
@@ -264,6 +269,18 @@ def _until(sock: socket.socket, event: int, seconds: float) -> None:
     poller = select.poll()
     poller.register(sock, event)
     poller.poll(seconds * 1000)
+
+
+def _brief(record: SessionRecord) -> SessionRecord:
+    """Return what is to be shown of a session whose record is long."""
+    brief = type(record)()
+    for name in ("protocol", "id", "peer", "started", "state"):
+        setattr(brief, name, getattr(record, name))
+    brief.client = record.client[:SHOWN]
+    brief.user = User(name=record.user.name[:SHOWN]) if record.user else None
+    for name in {"mailbox", "idling"} & {item.name for item in fields(record)}:
+        setattr(brief, name, getattr(record, name)[:SHOWN])
+    return brief
 
 
 def _file(text: bytes) -> int:

@@ -169,7 +169,13 @@ class Master:
         if self._old is None:
             self._be_known(self._control)
         else:
-            self._loop.watch(self._old.fileno(), select.EPOLLIN, self._old.hear)
+            self._loop.watch(self._old.fileno(), select.EPOLLIN, self._hear_old)
+
+    def _hear_old(self) -> None:
+        assert self._old is not None
+        self._old.hear()
+        if not self._old.alive:
+            self._loop.forget(self._old.fileno())
 
     def _be_known(self, control: Control) -> None:
         """Let administrators find this server."""

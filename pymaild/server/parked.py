@@ -27,7 +27,7 @@ _FLAGS = struct.Struct("=H")
 _FLAGS_AT = 2
 _PAGE = 4096
 
-READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED = range(7)  # numbers of the table itself
+READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED, UNSAFE = range(8)  # numbers of its own
 _NUMBERS = 16
 
 
@@ -61,7 +61,8 @@ class Head(NamedTuple):
 
 class Table:
     """``rows`` rows, and a few numbers: READING is 1 while reports of the kernel are taken,
-    FULL while no more sessions are kept, TOP above the highest row ever used."""
+    FULL while no more sessions are kept, TOP above the highest row ever used, UNSAFE how many
+    descriptors the vault has not got; the others count what has happened."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -98,7 +99,8 @@ class Table:
     def write(
         self, row: int, key: bytes, flags: int, wait: int, text: bytes | memoryview, since: float
     ) -> None:
-        """Fill a row; ``text`` is wait and record, empty where they lie in a file."""
+        """Fill a row; ``text`` is wait and record or, where they lie in a file, what is to be
+        shown of the record."""
         start = self._texts + row * ROW
         generation = self._begin(start)
         _HEAD.pack_into(self._map, start, generation, flags, wait, len(text), since, 0.0, key)
@@ -139,14 +141,14 @@ class Table:
         return self._map[base + start : base + end]
 
     def record(self, row: int) -> bytes | None:
-        """Return the record of a row as another process sees it, None where it is changing,
-        or lies in a file."""
+        """Return the packed record of a row as another process sees it, None where it is
+        changing. Of one that lies in a file it is only what is to be shown."""
         start = self._texts + row * ROW
         for _ in range(3):
             before = _HEAD.unpack_from(self._map, start)
-            data = self.text(row, before[2], before[3])
+            data = self.text(row, 0 if before[1] & Flag.FILE else before[2], before[3])
             if before == _HEAD.unpack_from(self._map, start) and not before[0] & 1:
-                return data if not before[1] & Flag.FILE else None
+                return data
         return None
 
     def free(self, row: int) -> None:

@@ -174,6 +174,7 @@ class Relays:
             for fd, _ in ready:
                 self.arrived(fd)
         self._epoll.unregister(self._supervisor.fileno())
+        self._supervisor.alone = True
         self._supervisor.retire()
         self.listen()
 

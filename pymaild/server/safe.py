@@ -69,6 +69,11 @@ class Safe:
             return False
         return True
 
+    @property
+    def lacks(self) -> int:
+        """How many descriptors the vault is not known to have."""
+        return len(self._unsafe)
+
     def flush(self) -> None:
         """Send what there is to be sent, as far as the vault takes it."""
         if self.sock is None or self._found is not None:

@@ -23,6 +23,7 @@ class Supervisor:
 
     ``retiring``: take no more work and leave when the present session has ended by itself.
     ``leaving``: the text for the session that shall end at its next idle moment.
+    ``alone``: it goes on without a master until then.
     ``urgent``: it shall end even inside a command; the storage step under way is finished.
     """
 
@@ -33,6 +34,7 @@ class Supervisor:
         self.leaving = ""
         self.urgent = False
         self.retiring = False
+        self.alone = False
         self.on_retire: Callable[[], None] = lambda: None  # stop taking work, at once
         self._scoreboard = scoreboard
         self._kicked = False
@@ -64,7 +66,8 @@ class Supervisor:
                 else:
                     order(message, fds)
         except ChannelClosed:
-            self._take_leave(ORPHANED, urgent=True)
+            if not self.alone:
+                self._take_leave(ORPHANED, urgent=True)
 
     def _receive(self) -> tuple[Message, list[int]] | None:
         while True:

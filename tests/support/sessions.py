@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -127,6 +128,7 @@ class Running:
         self.record = session.record
         self.client = client
         self.client.settimeout(30)
+        self.left: Callable[[], _journal.Remains | None]  # what the keeper would find
         self.ending: Ending | None = None
         self.error: BaseException | None = None
         self._server_end = server_end
@@ -298,11 +300,13 @@ class Bench:
         record.tls = TlsFacts("TLSv1.3") if tls else record.tls
         server_end, client = socket.socketpair()
         supervisor = Supervisor()
-        journal = _journal.Journal(self.journal, next(self._slots) % SLOTS)
+        slot = next(self._slots) % SLOTS
+        journal = _journal.Journal(self.journal, slot)
         stream = SocketStream(server_end, supervisor, 10.0, journal)
         stream.begin(record)
         running = Running(self._session_type(record, stream, self.services()), server_end, client)
         running.supervisor = supervisor  # type: ignore[attr-defined]
+        running.left = partial(_journal.remains, self.journal, slot)
         self._open += [supervisor.close, running.close]
         return running
 

@@ -1,0 +1,300 @@
+"""Sessions that wait without a process: they notice nothing, and nor do their clients."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.imap import Imap
+from tests.support.instance import Instance, instance
+
+from .conftest import eventually
+
+USERS = {"alice": "pw", "bob": "pw"}
+SERVES = {"keeper": "serving", "vault": "serving", "worker": "idle"}
+MAIL = b"Subject: news\r\n\r\nbody\r\n"
+
+
+def parked(mail: Instance) -> int:
+    """How many sessions wait in silence."""
+    return int(mail.control("status")["parked"]["silent"])
+
+
+def waits(mail: Instance, count: int = 1) -> None:
+    """Wait until so many sessions wait."""
+    eventually(lambda: parked(mail) == count, f"{count} parked sessions")
+
+
+@pytest.fixture
+def mail() -> Iterator[Instance]:
+    """A server whose workers lose their patience at once."""
+    with instance(dict(USERS)) as made:
+        made.settings["server"] |= {"park_after": 0.01}
+        made.start()
+        yield made
+
+
+def idles(mail: Instance, user: str = "alice") -> tuple[Imap, str]:
+    """A client in IDLE, its INBOX selected."""
+    imap = mail.client(user)
+    imap.ok("SELECT INBOX")
+    return imap, imap.idle()
+
+
+def deliver(mail: Instance, user: str = "alice") -> None:
+    """New mail, by a session of its own."""
+    with mail.client(user) as other:
+        other.ok(b"APPEND INBOX {%d+}\r\n%b" % (len(MAIL), MAIL))
+
+
+# -- silence -----------------------------------------------------------------------------------
+
+
+def test_a_silent_session_has_no_worker(mail: Instance) -> None:
+    with mail.client("alice") as imap:
+        imap.ok("SELECT INBOX")
+        waits(mail)
+        assert mail.control("status")["workers"]["busy"] == 0
+        imap.ok("NOOP")
+        waits(mail)
+    waits(mail, 0)
+
+
+def test_before_login(mail: Instance) -> None:
+    """A stranger waits as well; the session goes on where it was."""
+    with Imap(mail.imap) as imap:
+        waits(mail)
+        imap.login("alice", "pw")
+        waits(mail)
+        imap.ok("SELECT INBOX")
+        assert imap.ok("LOGOUT")
+
+
+def test_news_in_idle(mail: Instance) -> None:
+    imap, tag = idles(mail)
+    with imap:
+        for count in (1, 2):
+            waits(mail)
+            deliver(mail)
+            assert imap.until("EXISTS")[-1].number == count
+        imap.done(tag)
+
+
+def test_who_and_kick(mail: Instance) -> None:
+    imap, _ = idles(mail)
+    with imap:
+        waits(mail)
+        (row,) = mail.control("who")
+        keeper = mail.workers("keeper")
+        expected = {"user": "alice", "mailbox": "INBOX", "state": "idle", "peer": "127.0.0.1"}
+        assert row.items() >= expected.items()
+        assert [row["pid"]] == keeper
+        assert mail.control("status")["sessions"]["imap"] == 1
+        assert mail.control("kick", user="alice") == {"kicked": 1}
+        assert imap.until("BYE")
+        assert imap.ended()
+    waits(mail, 0)
+
+
+def test_a_client_that_goes_needs_no_worker(mail: Instance) -> None:
+    imap, _ = idles(mail)
+    waits(mail)
+    woken = mail.control("status")["totals"]["woken"]
+    imap.close()
+    waits(mail, 0)
+    totals = mail.control("status")["totals"]
+    assert (totals["left_while_parked"], totals["woken"]) == (1, woken)
+
+
+def test_idle_after_idle_needs_no_worker(mail: Instance) -> None:
+    """The keeper ends an IDLE without news and begins the next; both are commands."""
+    imap, tag = idles(mail)
+    with imap:
+        waits(mail)
+        before = mail.control("status")["totals"]
+        imap.done(tag)
+        again = imap.idle()
+        imap.done(again)
+        totals = mail.control("status")["totals"]
+        assert totals["woken"] == before["woken"]
+        assert totals["commands"] == before["commands"] + 1
+        deliver(mail)
+        tag = imap.start("NOOP")
+        assert [reply.name for reply in imap.finish(tag).replies if reply.name == "EXISTS"]
+
+
+def test_news_between_two_idles(mail: Instance) -> None:
+    """What happens between DONE and the next IDLE is told with that."""
+    imap, tag = idles(mail)
+    with imap:
+        waits(mail)
+        imap.done(tag)
+        deliver(mail)
+        tag = imap.idle()
+        assert imap.until("EXISTS")[-1].number == 1
+        imap.done(tag)
+
+
+def test_keep_alive(mail: Instance) -> None:
+    mail.settings["imap"] = {"keep_alive": 1}
+    mail.configure()
+    mail.control("reload")
+    imap, _ = idles(mail)
+    with imap:
+        waits(mail)
+        woken = mail.control("status")["totals"]["woken"]
+        assert imap.until("OK")
+        assert mail.control("status")["totals"]["woken"] == woken
+
+
+# -- limits and the end ------------------------------------------------------------------------
+
+
+def test_limits_count_parked_sessions() -> None:
+    with instance(dict(USERS)) as mail:
+        mail.settings["server"] |= {"park_after": 0.01, "user_connections": 2}
+        mail.start()
+        with mail.client("alice"), mail.client("alice"):
+            waits(mail, 2)
+            with Imap(mail.imap) as third:
+                third.no("LOGIN alice pw")
+            with mail.client("bob") as other:
+                other.ok("NOOP")
+        waits(mail, 0)
+        with mail.client("alice") as imap:
+            imap.ok("NOOP")
+
+
+def test_beyond_the_most_sessions() -> None:
+    """A session that the keeper has no room for keeps its worker."""
+    with instance(dict(USERS)) as mail:
+        mail.settings["server"] |= {"park_after": 0.01, "sessions_max": 1}
+        mail.start()
+        with mail.client("alice") as first:
+            waits(mail)
+            with mail.client("bob") as second:
+                second.ok("NOOP")
+                first.ok("NOOP")
+                waits(mail)
+                assert mail.control("status")["workers"]["busy"] == 1
+                second.ok("NOOP")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_stop_reaches_parked_sessions(mail: Instance, how: signal.Signals) -> None:
+    imap, _ = idles(mail)
+    with imap:
+        waits(mail)
+        mail.stop(how)
+        assert imap.until("BYE")[-1].text.endswith("shutting down")
+        assert imap.ended()
+
+
+def test_drain_and_resume(mail: Instance) -> None:
+    with mail.client("alice") as imap:
+        waits(mail)
+        mail.control("drain")
+        assert imap.until("BYE")
+        assert imap.ended()
+    eventually(lambda: mail.control.raw({"command": "resume"})["ok"], "the end of the workers")
+    with mail.client("alice") as imap:
+        waits(mail)
+        imap.ok("NOOP")
+
+
+# -- processes that die ------------------------------------------------------------------------
+
+
+def die(mail: Instance, *roles: str) -> None:
+    """Kill the processes of some roles at once, and wait for others in their place."""
+    old = {role: mail.workers(role) for role in roles}
+    for pids in old.values():
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    for role, pids in old.items():
+        eventually(lambda r=role, p=pids: replaced(mail, r, p), f"another {role}")
+
+
+def replaced(mail: Instance, role: str, old: list[int]) -> bool:
+    status = mail.control("status")
+    now = {
+        row["pid"] for row in status["roles"] if (row["role"], row["state"]) == (role, SERVES[role])
+    }
+    return len(now) >= len(old) and not now & set(old) and not status["parked"]["unsafe"]
+
+
+def still_idles(mail: Instance, imap: Imap, tag: str, count: int) -> None:
+    waits(mail)
+    deliver(mail)
+    assert imap.until("EXISTS")[-1].number == count
+    imap.done(tag)
+    imap.ok("NOOP")
+
+
+@pytest.mark.parametrize("role", ["keeper", "vault", "worker"])
+def test_a_death_that_nobody_notices(mail: Instance, role: str) -> None:
+    imap, tag = idles(mail)
+    with imap:
+        waits(mail)
+        die(mail, role)
+        still_idles(mail, imap, tag, 1)
+
+
+def test_deaths_in_turn(mail: Instance) -> None:
+    """Each new keeper is given all by the vault, and each new vault by the keeper."""
+    imap, tag = idles(mail)
+    with imap:
+        waits(mail)
+        for role in ("keeper", "vault", "vault", "keeper"):
+            die(mail, role)
+        still_idles(mail, imap, tag, 1)
+
+
+def test_news_while_there_is_no_keeper(mail: Instance) -> None:
+    imap, tag = idles(mail)
+    with imap:
+        waits(mail)
+        (keeper,) = mail.workers("keeper")
+        os.kill(keeper, signal.SIGKILL)
+        deliver(mail)
+        assert imap.until("EXISTS")[-1].number == 1
+        imap.done(tag)
+
+
+def test_a_command_while_there_is_no_keeper(mail: Instance) -> None:
+    with mail.client("alice") as imap:
+        waits(mail)
+        (keeper,) = mail.workers("keeper")
+        os.kill(keeper, signal.SIGKILL)
+        imap.ok("NOOP")
+
+
+def test_sessions_at_work_outlive_the_keeper() -> None:
+    """A worker comes back to the next keeper with the session that it runs."""
+    with instance(dict(USERS)) as mail:
+        mail.start()  # its workers are patient
+        with mail.client("alice") as imap:
+            imap.ok("SELECT INBOX")
+            die(mail, "keeper")
+            imap.ok("NOOP")
+            waits(mail)
+            imap.ok("NOOP")
+            imap.ok("LOGOUT")
+
+
+def test_a_long_record(mail: Instance) -> None:
+    """A record that its row has no room for lies in a file, which outlives a keeper as well."""
+    with mail.client("alice") as imap:
+        names = " ".join(f'"{os.urandom(12).hex()}"' for _ in range(60))
+        imap.ok(f"NOTIFY SET (mailboxes ({names}) (MessageNew MessageExpunge))")
+        waits(mail)
+        (row,) = mail.control("who")
+        assert (row["user"], row["protocol"]) == ("alice", "imap")
+        die(mail, "keeper")
+        imap.ok("NOOP")
+        waits(mail)
+        die(mail, "vault")
+        imap.ok("NOOP")
