@@ -24,6 +24,7 @@ HOLD: Final = b"+"  # a key, a client's descriptor: a session has begun
 OVER: Final = b"-"  # a key: it has ended, or gone to the tls role
 PARK: Final = b"P"  # a Parcel
 NEXT: Final = b"?"  # asks for a session
+MOVE: Final = b"M"  # a key, what is told of the session (moving.py), its descriptor, perhaps a file
 # From the keeper to workers
 WELCOME: Final = b"w"  # answers HELLO
 HELD: Final = b"a"  # a key: keeper and vault have what was parked

@@ -15,16 +15,19 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from pymaild.server import errands
+from pymaild.server import errands, moving
 from pymaild.server.board import set_title
 from pymaild.server.channel import Message, close_all
 from pymaild.server.errands import Parcel
-from pymaild.server.kept import Kept
-from pymaild.server.parked import FULL, READING, UNSAFE, Flag, RowState
+from pymaild.server.kept import Kept, Link
+from pymaild.server.moving import GONE, Moving
+from pymaild.server.parked import FULL, UNSAFE, Flag, RowState
 from pymaild.server.place import Place
 from pymaild.server.safe import Entries, Safe
 from pymaild.server.scoreboard import State
+from pymaild.server.succession import Succession
 from pymaild.server.waiting import WaitingRoom
 
 log = logging.getLogger("pymaild.keeper")
@@ -32,7 +35,7 @@ log = logging.getLogger("pymaild.keeper")
 SLICE = 1.0  # seconds between two signs of life, and of the clock that sessions wait by
 AT_ONCE = 256  # events of one round
 OWN_FILES = 256  # descriptors that are not sessions'
-PATIENCE = 5.0  # seconds for a vault, and for workers, to come back to a new keeper
+PATIENCE = 5.0  # seconds in which a new keeper meets the vault
 
 
 def run(place: Place) -> int:
@@ -42,19 +45,6 @@ def run(place: Place) -> int:
     place.supervisor.ready()
     keeper.loop()
     return 0
-
-
-class Link:
-    """A process that runs sessions. ``kept`` is the one it has."""
-
-    __slots__ = ("greeted", "kept", "slot", "sock", "user")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.slot = -1
-        self.user = False
-        self.greeted = False
-        self.kept: Kept | None = None
 
 
 class Keeper:
@@ -71,15 +61,19 @@ class Keeper:
         )
         self._epoll = select.epoll()
         self._at: list[Kept | Callable[[], None] | None] = []
-        self._kept: dict[bytes, Kept] = {}
+        self.kept: dict[bytes, Kept] = {}
         self._links: set[Link] = set()
-        self._safe = Safe(self._stored, self._learned)
+        self.safe = Safe(self._stored, self._learned)
         shared = place.shared
-        self._room = WaitingRoom(self._table, shared.watches, shared.work, self._epoll, self._drop)
+        since = 0.0 if shared.held else time.monotonic()
+        self.room = WaitingRoom(
+            self._table, shared.watches, shared.work, self._epoll, self.drop, since
+        )
+        self._moving: Moving | None = None
+        self._succession = Succession(place, self)
         self._unheld: dict[bytes, Link] = {}  # parked, but not yet in the vault: whom to tell
         self._condemned: dict[bytes, str] = {}  # with what they are told once they are parked
         self._farewell = ""  # for every session, while the server wants none
-        self._orphans_until = 0.0
         self._open = False
         self._began = time.monotonic()
         self._shown = -1
@@ -89,20 +83,31 @@ class Keeper:
             errands.OVER: self._over,
             errands.PARK: self._park,
             errands.NEXT: self._next,
+            errands.MOVE: self._arrive,
         }
-        self._supervisor.orders |= {"vault": self._vault, "end": self._end, "leave": self._leave}
+        self._supervisor.orders |= {
+            "vault": self._vault,
+            "end": self._end,
+            "leave": self._leave,
+            "open": self._be_opened,
+            "move": self._move,
+            "receive": self._receive,
+        }
         self._watch(self._supervisor.fileno(), self._supervisor.attend)
 
     # -- the loop --------------------------------------------------------------------------
 
     def loop(self) -> None:
-        """Keep sessions until told to leave; those that wait then are for the next keeper."""
+        """Keep sessions until told to leave; those that wait then are for the next keeper.
+
+        One whose master has an heir has moved them before.
+        """
         tick = 0.0
-        while not self._supervisor.retiring:
+        while not self._supervisor.retiring or (self._moves and not self._supervisor.leaving):
             for fd, _ in self._epoll.poll(SLICE, AT_ONCE):
                 self._event(fd)
-            self._safe.flush()
-            self._table.numbers[UNSAFE] = self._safe.lacks if self._safe.sock else len(self._kept)
+            self.safe.flush()
+            self._table.numbers[UNSAFE] = self.safe.lacks if self.safe.sock else len(self.kept)
             now = time.monotonic()
             if now - tick >= SLICE:
                 tick = now
@@ -110,10 +115,14 @@ class Keeper:
         if self._supervisor.leaving:
             self._leave({"text": self._supervisor.leaving}, [])
 
+    @property
+    def _moves(self) -> bool:
+        return self._moving is not None and self._moving.busy
+
     def _event(self, fd: int) -> None:
         about = self._at[fd]
         if type(about) is Kept:
-            self._room.client(about)
+            self.room.client(about)
         elif about is not None:
             about()  # type: ignore[operator]
 
@@ -133,37 +142,36 @@ class Keeper:
 
     def _each_second(self, now: float) -> None:
         self._supervisor.beat()
-        self._room.tick(now)
+        self.room.tick(now)
         if not self._open and now - self._began > PATIENCE:
             self._begin()
-        if self._orphans_until and now > self._orphans_until:
-            self._orphans_until = 0.0
-            self._drop_orphans()
-        if self._shown != len(self._kept):
-            self._shown = len(self._kept)
+        self._succession.tick(now)
+        if self._shown != len(self.kept):
+            self._shown = len(self.kept)
             set_title(f"keeper {self._shown} sessions")
 
     # -- sessions --------------------------------------------------------------------------
 
-    def _new(self, key: bytes, fd: int) -> Kept:
-        kept = self._kept[key] = Kept(key, fd)
+    def new(self, key: bytes, fd: int) -> Kept:
+        """Keep a session."""
+        kept = self.kept[key] = Kept(key, fd)
         self._note(fd, kept)
-        self._table.numbers[FULL] = len(self._kept) >= self._most
+        self._table.numbers[FULL] = len(self.kept) >= self._most
         return kept
 
-    def _drop(self, kept: Kept) -> None:
+    def drop(self, kept: Kept) -> None:
         """Forget a session and close what there is of it."""
-        self._room.forget(kept)
+        self.room.forget(kept)
         self._close(kept)
         if kept.holder is not None:
             kept.holder.kept = None
-        del self._kept[kept.key]
+        del self.kept[kept.key]
         self._unheld.pop(kept.key, None)
         self._condemned.pop(kept.key, None)
-        self._table.numbers[FULL] = len(self._kept) >= self._most
+        self._table.numbers[FULL] = len(self.kept) >= self._most
 
     def _close(self, kept: Kept) -> None:
-        self._safe.drop(kept.key + errands.CLIENT)
+        self.safe.drop(kept.key + errands.CLIENT)
         self._forget_fd(kept.fd, kept.armed)
         os.close(kept.fd)
         kept.armed = False
@@ -171,17 +179,17 @@ class Keeper:
 
     def _close_file(self, kept: Kept) -> None:
         if kept.file >= 0:
-            self._safe.drop(kept.key + errands.FILE)
+            self.safe.drop(kept.key + errands.FILE)
             os.close(kept.file)
             kept.file = -1
 
     # -- workers ---------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except OSError:
-            return
+        with suppress(OSError):
+            self._meet(self._listener.accept()[0])
+
+    def _meet(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         link = Link(sock)
         self._links.add(link)
@@ -214,29 +222,30 @@ class Keeper:
         for other in [other for other in self._links if other.slot == link.slot]:
             if other is not link:
                 self._bury(other)
-        kept = self._kept.get(errands.key_of(body["session"])) if body["session"] else None
+        if body["fresh"]:
+            self._succession.of_worker(link.slot, None)
+        kept = self.kept.get(errands.key_of(body["session"])) if body["session"] else None
         if kept is not None and kept.holder is None:
             kept.holder, link.kept = link, kept
             if kept.row >= 0 and self._table.states[kept.row] != RowState.GIVEN:
-                self._room.forget(kept)
+                self.room.forget(kept)
         link.greeted = self._say(link, errands.WELCOME)
 
     def _bury(self, link: Link) -> None:
-        """A worker is gone. What it had ends; others are woken for what it may have been."""
+        """A worker is gone. Others go on with what it had, and may be woken in its place."""
         self._links.discard(link)
         self._forget_fd(link.sock.fileno())
         link.sock.close()
-        if link.kept is not None:
-            self._drop(link.kept)
-        self._room.line.again()
+        self._succession.of_worker(link.slot, link.kept)
+        self.room.line.again()
 
     def _hold(self, link: Link, data: bytes, fds: list[int]) -> None:
         key = data[1 : 1 + errands.KEY]
         if not fds:
             return  # there was no room for it
-        kept = self._kept.get(key)
+        kept = self.kept.get(key)
         if kept is None:
-            kept = self._new(key, fds.pop(0))
+            kept = self.new(key, fds.pop(0))
         else:  # it has another connection now
             self._close(kept)
             kept.fd = fds.pop(0)
@@ -244,38 +253,42 @@ class Keeper:
             if kept.holder is not None:
                 kept.holder.kept = None
         kept.holder, link.kept = link, kept
-        self._safe.add(key + errands.CLIENT, kept.fd)
+        self.safe.add(key + errands.CLIENT, kept.fd)
 
     def _over(self, link: Link, data: bytes, fds: list[int]) -> None:
-        kept = self._kept.get(data[1 : 1 + errands.KEY])
+        kept = self.kept.get(data[1 : 1 + errands.KEY])
         if kept is not None and kept.holder is link:
-            self._drop(kept)
+            self.drop(kept)
 
     def _park(self, link: Link, data: bytes, fds: list[int]) -> None:
         parcel = Parcel.read(data)
-        kept = self._kept.get(parcel.key)
-        if kept is None or kept.holder not in (link, None) or not self._take_in(kept, parcel, fds):
+        kept = self.kept.get(parcel.key)
+        if kept is None or kept.holder not in (link, None) or not self.take_in(kept, parcel, fds):
             self._say(link, errands.RETURNED + parcel.key)
             return
         if kept.holder is not None:
             kept.holder.kept = None
         kept.holder = None
-        if self._safe.has(kept.key):
+        if self.safe.has(kept.key):
             self._say(link, errands.HELD + kept.key)
         else:
             self._unheld[kept.key] = link
         text = self._farewell or self._condemned.get(kept.key)
         if text:
-            self._room.end(kept, text)
+            self.room.end(kept, text)
+        elif self._moving is not None:
+            self._moving.add(kept)
+            self._moving.flush()
 
-    def _take_in(self, kept: Kept, parcel: Parcel, fds: list[int]) -> bool:
+    def take_in(self, kept: Kept, parcel: Parcel, fds: list[int]) -> bool:
+        """Let a session wait; false where there is no room."""
         self._close_file(kept)
         if parcel.flags & Flag.FILE:
             if not fds:
                 return False
             kept.file = fds.pop(0)
-            self._safe.add(kept.key + errands.FILE, kept.file)
-        return self._room.admit(kept, parcel)
+            self.safe.add(kept.key + errands.FILE, kept.file)
+        return self.room.admit(kept, parcel)
 
     def _stored(self, key: bytes) -> None:
         link = self._unheld.pop(key, None)
@@ -283,7 +296,7 @@ class Keeper:
             self._say(link, errands.HELD + key)
 
     def _next(self, link: Link, data: bytes, fds: list[int]) -> None:
-        found = self._room.next()
+        found = self.room.next()
         if found is None:
             self._say(link, errands.NOTHING)
             return
@@ -292,89 +305,100 @@ class Keeper:
         self._table.slots[kept.row] = link.slot
         fds_of = [kept.fd, kept.file] if kept.file >= 0 else [kept.fd]
         if self._say(link, parcel.message(errands.SESSION), fds_of):
-            self._room.given(kept, link.slot)
+            self.room.given(kept, link.slot)
             kept.holder, link.kept = link, kept
         else:
-            self._room.line.put_back(kept)
+            self.room.line.put_back(kept)
 
     # -- the vault, and what an earlier keeper left --------------------------------------------
 
     def _vault(self, message: Message, fds: list[int]) -> None:
-        if self._safe.sock is not None:
-            self._forget_fd(self._safe.sock.fileno())
-        self._safe.connect(fds.pop(0))
-        assert self._safe.sock is not None
-        self._watch(self._safe.sock.fileno(), self._hear_vault)
+        if self.safe.sock is not None:
+            self._forget_fd(self.safe.sock.fileno())
+        self.safe.connect(fds.pop(0))
+        assert self.safe.sock is not None
+        self._watch(self.safe.sock.fileno(), self._hear_vault)
         close_all(fds)
 
     def _hear_vault(self) -> None:
-        sock = self._safe.sock
+        sock = self.safe.sock
         assert sock is not None
         fd = sock.fileno()
-        self._safe.hear()
-        if self._safe.sock is None:
+        self.safe.hear()
+        if self.safe.sock is None:
             self._at[fd] = None  # closed, and so out of the epoll
 
     def _learned(self, found: Entries) -> None:
         """The vault has said what it holds: it is all there is, or what we have given it."""
         if not self._open:
-            self._take_over(found)
+            self._succession.take_over(found)
             self._begin()
             return
         close_all(list(found.values()))
-        for kept in self._kept.values():
-            self._safe.add(kept.key + errands.CLIENT, kept.fd)
+        for kept in self.kept.values():
+            self.safe.add(kept.key + errands.CLIENT, kept.fd)
             if kept.file >= 0:
-                self._safe.add(kept.key + errands.FILE, kept.file)
-
-    def _take_over(self, found: Entries) -> None:
-        for entry, fd in found.items():
-            if entry[errands.KEY :] == errands.CLIENT:
-                self._new(entry[: errands.KEY], fd)
-        for entry, fd in found.items():
-            if entry[errands.KEY :] == errands.FILE:
-                self._take_over_file(entry, fd)
-        for row in range(self._table.top):
-            if self._table.states[row] != RowState.FREE:
-                self._take_over_row(row)
-        self._table.numbers[READING] = 0
-        self._orphans_until = time.monotonic() + PATIENCE
-        if self._kept:
-            log.warning("a new keeper has taken over %d sessions", len(self._kept))
-
-    def _take_over_file(self, entry: bytes, fd: int) -> None:
-        kept = self._kept.get(entry[: errands.KEY])
-        if kept is None:
-            self._safe.drop(entry)
-            os.close(fd)
-        else:
-            kept.file = fd
-
-    def _take_over_row(self, row: int) -> None:
-        head = self._table.head(row)
-        kept = self._kept.get(head.key)
-        if kept is None or (head.flags & Flag.FILE and kept.file < 0):
-            self._table.free(row)
-            return
-        kept.row = row
-        self._room.restore(kept)
+                self.safe.add(kept.key + errands.FILE, kept.file)
 
     def _begin(self) -> None:
         """Hear workers, and of changes of mailboxes, from now on: all that wait are there."""
         self._open = True
         self._watch(self._listener.fileno(), self._accept)
-        if self._place.shared.watches >= 0:
-            self._watch(self._place.shared.watches, self._room.stirs)
+        if not self._place.shared.held:
+            self._be_told_of_changes()
         self._place.shared.scoreboard.set_state(self._place.slot, State.SERVING)
 
-    def _drop_orphans(self) -> None:
-        """Close what no worker has come back for, or shows that it runs."""
-        board = self._place.shared.scoreboard
-        shown = {facts["id"] for slot in range(board.slots) if (facts := board.text(slot))}
-        for kept in list(self._kept.values()):
-            waits = kept.row >= 0 and self._table.states[kept.row] != RowState.GIVEN
-            if kept.holder is None and not waits and errands.id_of(kept.key) not in shown:
-                self._drop(kept)
+    def _be_told_of_changes(self) -> None:
+        watches = self._place.shared.watches
+        if watches >= 0:
+            self._watch(watches, self.room.stirs)
+
+    # -- another master's keeper ---------------------------------------------------------------
+
+    def _move(self, message: Message, fds: list[int]) -> None:
+        """Give all sessions away, and those that workers still have when they come back."""
+        if self._place.shared.watches >= 0:
+            self._forget_fd(self._place.shared.watches)  # the other one reads it now
+        self._moving = Moving(socket.socket(fileno=fds.pop(0)), self.room, self._moved)
+        self._watch(self._moving.sock.fileno(), self._moving.hear)
+        for kept in self.kept.values():
+            self._moving.add(kept)
+        self._moving.flush()
+
+    def _moved(self, kept: Kept, taken: bool) -> None:
+        self._stored(kept.key)
+        if taken:
+            self.drop(kept)
+        else:
+            self.room.end(kept, GONE)
+
+    def _be_opened(self, message: Message, fds: list[int]) -> None:
+        """See Shared.held."""
+        self._supervisor.be_opened(fds)
+        self._place.shared.held = False
+        if self._open:
+            self._be_told_of_changes()
+
+    def _receive(self, message: Message, fds: list[int]) -> None:
+        """Take the sessions of another keeper."""
+        self._meet(socket.socket(fileno=fds.pop(0)))
+
+    def _arrive(self, link: Link, data: bytes, fds: list[int]) -> None:
+        key = data[1 : 1 + errands.KEY]
+        try:
+            arrival = moving.read(data, fds[1:])
+        except ValueError as error:
+            log.warning("session=%s is not taken over: %s", errands.id_of(key), error)
+            self._say(link, errands.RETURNED + key)
+            return
+        self._hold(link, data, fds)
+        self._park(link, arrival.parcel.message(errands.PARK), arrival.files)
+        close_all(arrival.files)
+        kept = self.kept.get(key)
+        if kept is not None and kept.row >= 0:
+            self.room.arrived(kept, arrival.alarm)
+        elif kept is not None:
+            self.drop(kept)
 
     # -- orders of the master ------------------------------------------------------------------
 
@@ -382,11 +406,11 @@ class Keeper:
         """End sessions, or those that a worker has just been given once they come back."""
         text = str(message.get("text"))
         for session in message["sessions"]:
-            kept = self._kept.get(errands.key_of(session))
+            kept = self.kept.get(errands.key_of(session))
             if kept is None:
                 continue
             if kept.holder is None and kept.row >= 0:
-                self._room.end(kept, text)
+                self.room.end(kept, text)
             else:
                 self._condemned[kept.key] = text
 
@@ -395,6 +419,6 @@ class Keeper:
         self._farewell = str(message.get("text") or "")
         if not self._farewell:
             return
-        for kept in list(self._kept.values()):
+        for kept in list(self.kept.values()):
             if kept.holder is None and kept.row >= 0:
-                self._room.end(kept, self._farewell)
+                self.room.end(kept, self._farewell)

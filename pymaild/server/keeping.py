@@ -15,14 +15,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import NamedTuple
 
-from pymaild.core.session import SessionRecord, User, Wait
-from pymaild.server import errands
+from pymaild.core.session import SessionRecord, Wait
+from pymaild.server import errands, parcels
 from pymaild.server.channel import close_all
-from pymaild.server.errands import Packed, Parcel
-from pymaild.server.parked import FULL, ROOM, Flag
+from pymaild.server.errands import Parcel
+from pymaild.server.parked import FULL
 from pymaild.server.place import Place
 from pymaild.server.scoreboard import State
 from pymaild.storage import _watch
@@ -48,8 +47,8 @@ class Unheld(NamedTuple):
     """A session that the keeper has been given and has not said that it has."""
 
     sock: socket.socket
-    message: bytes
-    fds: list[int]
+    parcel: Parcel
+    files: list[int]
 
 
 class Keeping:
@@ -60,6 +59,7 @@ class Keeping:
         settings = place.config.server
         self.sock: socket.socket | None = None
         self.welcome = False
+        self._fresh = True  # no keeper has welcomed this process
         self._path = place.shared.keeper_path
         self._park_after: float = settings.park_after
         self._spare = settings.workers_spare
@@ -117,22 +117,13 @@ class Keeping:
         wait.watches = sorted({*wait.watches, *found})
         wait.looked = time.monotonic()
 
-    def park(self, sock: socket.socket, record: SessionRecord, protocol: int) -> None:
+    def park(self, sock: socket.socket, record: SessionRecord) -> None:
         """Give the session under way to the keeper; ``sock`` stays open until that has it."""
-        wait, record.wait = errands.pack_wait(record.wait or Wait()), None
-        text = wait + errands.pack_record(record.encode())
-        flags, fds = 0, list[int]()
-        if len(text) > ROOM:
-            flags, fds = Flag.FILE, [_file(text)]
-            text = errands.pack_record(_brief(record).encode())
-        board, slot = self._scoreboard, self._place.slot
-        key = errands.key_of(record.id)
-        counted = board.users[slot], board.addresses[slot]
-        parcel = Parcel(key, *counted, protocol, flags, 0, len(wait), text)
+        parcel, files = parcels.wrap(record)
         self._under_way = None
-        self._unheld[key] = Unheld(sock, parcel.message(errands.PARK), fds)
-        if not self._send(self._unheld[key].message, fds):
-            self._take_back(key)
+        self._unheld[parcel.key] = Unheld(sock, parcel, files)
+        if not self._send(parcel.message(errands.PARK), files):
+            self._take_back(parcel.key)
 
     # -- sessions that go on -------------------------------------------------------------------
 
@@ -175,6 +166,7 @@ class Keeping:
         sock.setblocking(False)
         session = self._under_way[0] if self._under_way else ""
         body = {"slot": self._place.slot, "role": self._place.role.name, "session": session}
+        body["fresh"] = self._fresh
         try:
             sock.connect(self._path)
             errands.send(sock, errands.HELLO + json.dumps(body).encode())
@@ -182,7 +174,7 @@ class Keeping:
                 held = errands.key_of(session), [self._under_way[1].fileno()]
                 errands.send(sock, errands.HOLD + held[0], held[1])
             for unheld in self._unheld.values():
-                errands.send(sock, unheld.message, unheld.fds)
+                errands.send(sock, unheld.parcel.message(errands.PARK), unheld.files)
         except OSError as error:
             log.error("no keeper: %s", error)
             sock.close()
@@ -227,7 +219,7 @@ class Keeping:
             if not data:
                 self._lose()
             elif kind == errands.WELCOME:
-                self.welcome = True
+                self.welcome, self._fresh = True, False
             elif kind == errands.HELD:
                 self._release(key)
             elif kind == errands.RETURNED:
@@ -236,54 +228,25 @@ class Keeping:
                 self._asking = False
             elif kind == errands.SESSION:
                 self._asking = False
-                client = socket.socket(fileno=fds[0])
-                self._found = _session(Parcel.read(data), client, fds[1:])
+                wait, record = parcels.unwrap(Parcel.read(data), fds[1:])
+                self._found = Session(socket.socket(fileno=fds[0]), record, wait)
 
     def _release(self, key: bytes) -> None:
         unheld = self._unheld.pop(key, None)
         if unheld is not None:
             unheld.sock.close()
-            close_all(unheld.fds)
+            close_all(unheld.files)
 
     def _take_back(self, key: bytes) -> None:
         """Go on here with what nobody keeps."""
         unheld = self._unheld.pop(key, None)
         if unheld is not None:
-            parcel = Parcel.read(unheld.message)
-            if parcel.flags & Flag.FILE:
-                parcel = parcel._replace(text=b"")
-            self._returned.append(_session(parcel, unheld.sock, unheld.fds))
-
-
-def _session(parcel: Parcel, sock: socket.socket, files: list[int]) -> Session:
-    """Return a session that goes on; its file is read and closed."""
-    wait, record = parcel.text[: parcel.wait], parcel.text[parcel.wait :]
-    if parcel.flags & Flag.FILE:
-        text = errands.read_file(files[0])
-        wait, record = wait or text, text[Packed(text).size :]
-    close_all(files)
-    return Session(sock, errands.unpack_record(record), errands.unpack_wait(wait))
+            text = b"" if unheld.files else unheld.parcel.text
+            wait, record = parcels.unwrap(unheld.parcel._replace(text=text), unheld.files)
+            self._returned.append(Session(unheld.sock, record, wait))
 
 
 def _until(sock: socket.socket, event: int, seconds: float) -> None:
     poller = select.poll()
     poller.register(sock, event)
     poller.poll(seconds * 1000)
-
-
-def _brief(record: SessionRecord) -> SessionRecord:
-    """Return what is to be shown of a session whose record is long."""
-    brief = type(record)()
-    for name in ("protocol", "id", "peer", "started", "state"):
-        setattr(brief, name, getattr(record, name))
-    brief.client = record.client[:SHOWN]
-    brief.user = User(name=record.user.name[:SHOWN]) if record.user else None
-    for name in {"mailbox", "idling"} & {item.name for item in fields(record)}:
-        setattr(brief, name, getattr(record, name)[:SHOWN])
-    return brief
-
-
-def _file(text: bytes) -> int:
-    fd = os.memfd_create("session", os.MFD_CLOEXEC)
-    os.write(fd, text)
-    return fd

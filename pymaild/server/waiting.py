@@ -37,7 +37,11 @@ _LINES = re.compile(rb"(DONE\r\n)?(?:([A-Za-z0-9._-]{1,32}) IDLE\r\n)?", re.IGNO
 
 
 class WaitingRoom:
-    """The sessions of a table that no worker runs. ``drop`` forgets one whose connection ends."""
+    """The sessions of a table that no worker runs.
+
+    ``drop`` forgets one whose connection ends; ``since`` is when changes of mailboxes began to
+    be reported without a gap.
+    """
 
     def __init__(
         self,
@@ -46,11 +50,12 @@ class WaitingRoom:
         work: int,
         epoll: select.epoll,
         drop: Callable[[Kept], None],
+        since: float,
     ) -> None:
         now = time.monotonic()
         self.table = table
         self.line = Line(work)
-        self._watches = Watches(watches, now)
+        self._watches = Watches(watches, since)
         self._wheel = Wheel(now)
         self._epoll = epoll
         self._drop = drop
@@ -114,6 +119,11 @@ class WaitingRoom:
         flags = head.flags & ~Flag.STIRRED
         return Parcel(kept.key, 0, 0, table.protocols[row], flags, 0, len(text), text + record)
 
+    def again(self, kept: Kept) -> None:
+        """Let a session that was given, and not begun, wait to be given once more."""
+        self.table.states[kept.row] = RowState.QUEUED
+        self.line.put_back(kept)
+
     def given(self, kept: Kept, slot: int) -> None:
         """Note that a worker has a session; from now on it is counted there."""
         row = kept.row
@@ -125,13 +135,37 @@ class WaitingRoom:
         """Forget a session that ends."""
         if kept.row < 0:
             return
+        self._let_go(kept)
+        self.table.free(kept.row)
+        kept.row = -1
+
+    def _let_go(self, kept: Kept) -> None:
         state = self.table.states[kept.row]
         if state == RowState.PARKED:
             self._watches.discard(kept, self._packed(kept).watches, time.monotonic())
         elif state == RowState.QUEUED:
             self.line.discard(kept)
-        self.table.free(kept.row)
-        kept.row = -1
+
+    def depart(self, kept: Kept) -> None:
+        """A session goes to another keeper: nothing that happens is for us any more."""
+        self._let_go(kept)
+        if kept.armed:
+            self._epoll.unregister(kept.fd)
+            kept.armed = False
+        self.table.states[kept.row] = RowState.GIVEN
+
+    def arrived(self, kept: Kept, alarm: float) -> None:
+        """A session has come from another keeper; ``alarm`` is when its keep-alive is due."""
+        if alarm and self._waits(kept):
+            self.table.set_alarm(kept.row, alarm)
+            self._schedule(kept, self._packed(kept))
+
+    def text(self, kept: Kept) -> tuple[Packed, bytes]:
+        """Return a session's wait and its packed record."""
+        head, packed = self.table.head(kept.row), self._packed(kept)
+        if head.flags & Flag.FILE:
+            return packed, errands.read_file(kept.file)[head.wait :]
+        return packed, self.table.text(kept.row, head.wait, head.size)
 
     def _packed(self, kept: Kept) -> Packed:
         head = self.table.head(kept.row)

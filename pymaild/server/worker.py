@@ -17,7 +17,6 @@ from pymaild.core.session import Ending, SessionRecord
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
 from pymaild.server.channel import Message
-from pymaild.server.errands import NAMES
 from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import OUT_OF, Listener
 from pymaild.server.passing import pass_on
@@ -233,12 +232,13 @@ class Handoff:
         The session is forgotten before its client can notice, so that it is not counted twice.
         """
         if ending is Ending.PARK:
-            self._keeping.park(sock, record, NAMES.index(record.protocol))
+            self._keeping.park(sock, record)
             return
         self._sessions.over()
         way = self._ways.get(ending)
         try:
             if way is not None:
+                self._keeping.over()  # from here on it is another's, whatever becomes of us
                 way(sock, record.encode())
         except (OSError, ProxyError) as error:
             log.error("session=%s could not be handed over: %s", record.id, error)

@@ -122,8 +122,8 @@ def test_idle_after_idle_needs_no_worker(mail: Instance) -> None:
         assert totals["woken"] == before["woken"]
         assert totals["commands"] == before["commands"] + 1
         deliver(mail)
-        tag = imap.start("NOOP")
-        assert [reply.name for reply in imap.finish(tag).replies if reply.name == "EXISTS"]
+        imap.start("NOOP")
+        assert imap.until("EXISTS")[-1].number == 1
 
 
 def test_news_between_two_idles(mail: Instance) -> None:
@@ -138,16 +138,19 @@ def test_news_between_two_idles(mail: Instance) -> None:
         imap.done(tag)
 
 
-def test_keep_alive(mail: Instance) -> None:
-    mail.settings["imap"] = {"keep_alive": 1}
-    mail.configure()
-    mail.control("reload")
-    imap, _ = idles(mail)
-    with imap:
-        waits(mail)
-        woken = mail.control("status")["totals"]["woken"]
-        assert imap.until("OK")
-        assert mail.control("status")["totals"]["woken"] == woken
+def test_keep_alive() -> None:
+    """The keeper tells a client now and then that it is still there, without a worker."""
+    with instance(dict(USERS)) as mail:
+        mail.settings["server"] |= {"park_after": 0.01}
+        mail.settings["imap"] = {"keep_alive": 1}
+        mail.start()
+        imap, tag = idles(mail)
+        with imap:
+            waits(mail)
+            woken = mail.control("status")["totals"]["woken"]
+            assert imap.until("OK")
+            assert mail.control("status")["totals"]["woken"] == woken
+            imap.done(tag)
 
 
 # -- limits and the end ------------------------------------------------------------------------
@@ -298,3 +301,28 @@ def test_a_long_record(mail: Instance) -> None:
         waits(mail)
         die(mail, "vault")
         imap.ok("NOOP")
+
+
+def test_a_session_at_work_outlives_its_worker() -> None:
+    """Its worker is killed while it serves: another one goes on, and the client sees no gap."""
+    with instance(dict(USERS)) as patient:
+        patient.start()
+        with patient.client("alice") as imap:
+            imap.ok("SELECT INBOX")
+            for _ in range(3):
+                (row,) = patient.control("who")
+                os.kill(row["pid"], signal.SIGKILL)
+                imap.ok("NOOP")
+            imap.ok("CLOSE")
+
+
+def test_a_worker_and_the_keeper_die_together() -> None:
+    """The next keeper finds in the journal what the worker had, and in the vault its client."""
+    with instance(dict(USERS)) as patient:
+        patient.start()
+        with patient.client("alice") as imap:
+            imap.ok("SELECT INBOX")
+            (row,) = patient.control("who")
+            die(patient, "keeper", "worker")
+            assert row["pid"] not in patient.workers()
+            imap.ok("NOOP")
