@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from pymaild.core.session import SessionRecord
@@ -42,6 +43,19 @@ def dies_at(event: int) -> None:
     sys.setprofile(count)
 
 
+def dies_in(function: str, call: int = 1) -> None:
+    """Have this process killed when a function of this name is called for the n-th time."""
+    left = call
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal left
+        left -= event == "call" and frame.f_code.co_name == function
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+
+
 class Mortal:
     """One connection, and its sessions one after the other.
 
@@ -59,10 +73,11 @@ class Mortal:
         self.received = b""
         self.recovered: list[Recovered] = []
         self.journal = _journal.make(1)
-        self.pid = 0
+        self.pid = -1
         self._run = run
         self._fates: Iterator[Callable[[], object]] = iter(fates)
         self._kind = type(record)
+        self._record = record.encode()
         self.server, self.client = socket.socketpair()
         if sndbuf:
             self.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
@@ -75,10 +90,9 @@ class Mortal:
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self.server.close()
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        os.close(self._alive)
-        os.waitpid(self.pid, 0)
+        if self.pid > 0:
+            self.kill()
+            self._bury()
         os.close(self.journal)
 
     def _start(self, record: SessionRecord) -> None:
@@ -99,19 +113,24 @@ class Mortal:
 
     def _next(self) -> None:
         """Go on with the session of the process that has died. Raises Ended."""
-        os.close(self._alive)
-        os.waitpid(self.pid, 0)
-        self.pid = 0
+        self._bury()
         found = recover(self.journal, 0)
-        assert found is not None, "the session has ended by itself"
+        if found is None:  # it has not even begun
+            found = Recovered("", self._record)
         self.recovered.append(found)
-        record = self._kind.decode(found.record) if not found.ended else SessionRecord()
-        self._start(record)
         if found.ended:
             raise Ended(found.ended)
+        self._record = found.record
+        self._start(self._kind.decode(found.record))
+
+    def _bury(self) -> None:
+        os.close(self._alive)
+        os.waitpid(self.pid, 0)
+        self.pid = -1
 
     def kill(self) -> None:
-        """End the present process."""
+        """End the present process, which may just have ended."""
+        assert self.pid > 0
         os.kill(self.pid, signal.SIGKILL)
 
     def send(self, data: bytes) -> None:
@@ -138,10 +157,15 @@ class Mortal:
         if self._alive in ready:
             self._next()
 
+    def answer(self, data: bytes, end: bytes) -> bytes:
+        """Send something and return what comes up to ``end``, and a little more perhaps."""
+        start = len(self.received)
+        self.send(data)
+        self.until(end, start)
+        return self.received[start:]
+
     def play(self, steps: Iterable[Step]) -> bytes:
         """Play a script; returns all that was received."""
         for data, end in steps:
-            start = len(self.received)
-            self.send(data)
-            self.until(end, start)
+            self.answer(data, end)
         return self.received
