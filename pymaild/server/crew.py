@@ -152,23 +152,35 @@ class Crew:
             child.retire()
         self.tell_keeper({"verb": "leave", "text": STOPPING})
 
-    def give_way(self) -> None:
-        """Let processes finish what they do; another master's take new connections."""
+    def give_way(self, keeper: int) -> None:
+        """Let sessions go over to another master's keeper, at the other end of ``keeper``.
+
+        The processes of that master take new connections.
+        """
+        self.tell_keeper({"verb": "move"}, (keeper,))
         for child in self.with_sessions():
             child.retire()
         for child in self.family.of(TLS):
             child.tell({"verb": "cede"})
 
-    def let_go(self) -> None:
-        """Let connections go on in processes that have no master, until they end."""
+    def let_go(self) -> list[Child]:
+        """Let connections go on in processes that have no master, until they end.
+
+        Returns the keeper as long as it has sessions that are to go over.
+        """
         for child in self.family.of(TLS) + self.family.of(DEFLATE):
             child.tell({"verb": "outlive"})
             self.family.disown(child)
+        keepers = self.family.of(KEEPER)
+        for child in keepers:
+            if not child.retiring:
+                child.retire()
+        return keepers
 
-    def tell_keeper(self, message: Message) -> None:
+    def tell_keeper(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send the keeper an order."""
         for child in self.family.of(KEEPER):
-            child.tell(message)
+            child.tell(message, fds)
 
     def welcome(self) -> None:
         """Take back :meth:`send_away` for sessions that are still to come."""

@@ -6,18 +6,28 @@ Ten thousand sessions wait at a time, so each costs as little here as can be.
 from __future__ import annotations
 
 import os
+import socket
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from pymaild.core.session import Cause
 from pymaild.storage import _watch
 
-if TYPE_CHECKING:
-    from pymaild.server.keeper import Link
-
 UNUSED = 60.0  # seconds that a watch stays for which nobody waits
+
+
+class Link:
+    """A process that runs sessions. ``kept`` is the one it has."""
+
+    __slots__ = ("greeted", "kept", "slot", "sock", "user")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.slot = -1
+        self.user = False
+        self.greeted = False
+        self.kept: Kept | None = None
 
 
 class Kept:

@@ -226,13 +226,13 @@ class Master:
     def _check(self) -> None:
         now = time.monotonic()
         self.crew.bury()
+        self.upgrade.check(now)
         if now - self._last_round > STANDSTILL:
             self.crew.family.forgive_silence()
         self._last_round = now
         if now - self._last_look < TICK:
             return
         self._last_look = now
-        self.upgrade.check(now)
         self.crew.family.check_beats(self.config.server.hang_timeout)
         self.crew.check_certificates()
         if self._control is not None:
@@ -268,13 +268,15 @@ class Master:
     def _take_over(self, old: Predecessor) -> None:
         """Be the server, in the place of another."""
         old.take_over()
+        self.crew.tell({"verb": "open"}, (2,))
+        self.crew.tell_keeper({"verb": "receive"}, (old.keeper.fileno(),))
+        old.keeper.close()
         self.ports.own()
         ports.move_in(self.config)
         self._files = [self.config.server.control, *ports.neighbours(self.config)]
         assert self._control is not None
         self._be_known(self._control)
         self.shared.held = False
-        self.crew.tell({"verb": "open"}, (2,))
 
     # -- signals ---------------------------------------------------------------------------
 
@@ -363,8 +365,11 @@ class Master:
         assert self._control is not None
         return pieces(self.shared, self.ports.unused, self._control.listener)
 
-    def give_way(self, claimed: list[str]) -> None:
-        """Leave once all sessions have; ``claimed`` are paths that another master has now."""
+    def give_way(self, claimed: list[str], keeper: int) -> None:
+        """Leave once all sessions have gone over to the keeper of another master.
+
+        ``claimed`` are paths that it has now.
+        """
         self.phase = Phase.RETIRING
         set_title(f"master {self.phase}")
         self._deadline = math.inf
@@ -372,7 +377,7 @@ class Master:
         assert self._control is not None
         self._control.retire()
         self.shared.give_up(claimed)
-        self.crew.give_way()
+        self.crew.give_way(keeper)
 
     def _take(self, config: Config) -> None:
         certificates = CertificateWatch(config.tls)
@@ -433,9 +438,9 @@ class Master:
         """Wait for sessions first, then for the roles that serve them."""
         now = time.monotonic()
         sessions = self.crew.with_sessions()
+        if not sessions and self.upgrade.done:
+            sessions = self.crew.let_go()
         if not sessions:
-            if self.upgrade.done:
-                self.crew.let_go()
             self._dismiss(now)
         elif now > self._deadline and self.phase is Phase.DRAINING:
             self.on_int()

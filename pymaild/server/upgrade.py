@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from pymaild.server import systemd
-from pymaild.server.channel import Channel, ChannelClosed, Message
+from pymaild.server.channel import Channel, ChannelClosed, Message, close_all
 from pymaild.server.control import Later
 from pymaild.server.estate import Estate
 from pymaild.server.failures import EXIT_BOOT, CannotStart
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pymaild.server")
 
 VARIABLE = "PYMAILD_UPGRADE"  # the number of the descriptor that the old master is behind
+LAST_WORDS = 5.0  # seconds from the end of the channel to that of the process
 PATIENCE = 10.0  # seconds in which the old master must say all that it has begun to say
 COMPLAINT = 16384  # octets of what a new master that failed had to say
 
@@ -120,8 +121,12 @@ class Upgrade:
         return Successor(pid, ours, errors, time.monotonic() + timeout)
 
     def check(self, now: float) -> None:
-        """Give a new master up that takes too long."""
-        if self.successor is not None and now > self.successor.deadline:
+        """Give a new master up that has ended, or takes too long."""
+        if self.successor is None:
+            return
+        if self._master.crew.family.ended >= 0:
+            self.cancel("it has ended")
+        elif now > self.successor.deadline:
             self.cancel("it was not ready in time")
 
     def cancel(self, why: str) -> None:
@@ -144,11 +149,12 @@ class Upgrade:
     def _end(self, pid: int) -> str:
         """Kill a new master; returns how it had ended before, if it had."""
         family = self._master.crew.family
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            family.ended = os.waitpid(pid, 0)[1]
-        code, family.stranger = os.waitstatus_to_exitcode(family.ended), 0
-        return "" if code == -signal.SIGKILL else f" with code {code}"
+        status, family.stranger, family.ended = family.ended, 0, -1
+        if status >= 0:
+            return f" with code {os.waitstatus_to_exitcode(status)}"
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return ""
 
     def _hear(self) -> None:
         """Take what the new master says."""
@@ -157,15 +163,18 @@ class Upgrade:
         try:
             received = found.link.receive()
         except ChannelClosed:
-            self.cancel("it has ended")
+            self._loop.forget(found.link.fileno())
+            found.deadline = min(found.deadline, time.monotonic() + LAST_WORDS)
             return
         except ValueError as error:
             self.cancel(str(error))
             return
         if received is not None and received[0]["verb"] == "ready":
-            self._give_way(found, [str(path) for path in received[0]["files"]])
+            message, fds = received
+            self._give_way(found, [str(path) for path in message["files"]], fds[0])
+            close_all(fds)
 
-    def _give_way(self, found: Successor, claimed: list[str]) -> None:
+    def _give_way(self, found: Successor, claimed: list[str], keeper: int) -> None:
         """Let the new master be the server, and leave when all sessions have."""
         self.successor, self._heir = None, found.link
         self._master.crew.family.stranger = 0
@@ -176,7 +185,7 @@ class Upgrade:
         os.close(found.errors)
         log.info("upgrade: process %d has taken over", found.pid)
         self._loop.watch(found.link.fileno(), select.EPOLLIN, self._obey)
-        self._master.give_way(claimed)
+        self._master.give_way(claimed, keeper)
 
     def _obey(self) -> None:
         """End sessions that are still here, when the new master ends its own."""
@@ -222,7 +231,7 @@ def _execute(link: int, errors: int) -> NoReturn:
 
 class Predecessor:
     """The old master, as the new one sees it. ``gone``: it is the server no more; ``alive``: it
-    still has sessions."""
+    still has sessions. Our end of the way that these take is ``keeper``."""
 
     def __init__(self, link: Channel) -> None:
         self.estate = Estate()
@@ -231,6 +240,7 @@ class Predecessor:
         self._link = link
         self._asked = False
         self._errors = -1
+        self.keeper, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._inherit()
 
     @classmethod
@@ -273,7 +283,8 @@ class Predecessor:
         """Say that all is ready; ``paths`` are ours from now on."""
         if not self._asked:
             self._asked = True
-            self._link.send({"verb": "ready", "files": paths})
+            self._link.send({"verb": "ready", "files": paths}, (self._theirs.fileno(),))
+            self._theirs.close()
 
     def hear(self) -> None:
         """Take what it says; one that has died is the server no more, either."""
@@ -300,4 +311,5 @@ class Predecessor:
 
     def close(self) -> None:
         """Close in a new child what is the master's alone."""
-        self._link.close()
+        for end in (self._link, self.keeper, self._theirs):
+            end.close()

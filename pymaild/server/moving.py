@@ -1,0 +1,139 @@
+"""Parked sessions go from the keeper of one master to that of the next, of another version perhaps.
+
+The old keeper is a client of the new one, as workers are. It tells of each session in plain JSON,
+so that only records have to be understood by both, and these say what version they are of.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pymaild.server import errands, parcels
+from pymaild.server.channel import close_all
+from pymaild.server.errands import CAUSES, KEY, Parcel
+from pymaild.server.kept import Kept
+from pymaild.server.parked import Flag, RowState
+from pymaild.server.sessions import decode_record
+from pymaild.server.waiting import WaitingRoom
+
+AT_A_TIME = 64  # sessions on their way; all of them find room in the socket
+GONE = "Server has been upgraded, please connect again"
+
+
+class Arrival(NamedTuple):
+    """A session as it arrives; ``alarm`` is when its next keep-alive is due, 0 for never."""
+
+    parcel: Parcel
+    files: list[int]
+    alarm: float
+
+
+class Moving:
+    """The old keeper's side. ``done`` is called with each session and whether it was taken."""
+
+    def __init__(
+        self, sock: socket.socket, room: WaitingRoom, done: Callable[[Kept, bool], None]
+    ) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self._room = room
+        self._done = done
+        self._left: dict[bytes, Kept] = {}
+        self._sent: dict[bytes, Kept] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are sessions to move."""
+        return bool(self._left or self._sent)
+
+    def add(self, kept: Kept) -> None:
+        """Move a session that no worker runs, as soon as can be."""
+        self._left[kept.key] = kept
+
+    def flush(self) -> None:
+        """Send what can be sent."""
+        while self._left and len(self._sent) < AT_A_TIME:
+            key, kept = next(iter(self._left.items()))
+            if self._waits(kept):
+                self._sent[key] = kept
+                if not self._send(kept):
+                    self.fail()
+                    return
+            del self._left[key]
+
+    def _waits(self, kept: Kept) -> bool:
+        states = (RowState.PARKED, RowState.QUEUED)
+        return kept.row >= 0 and self._room.table.states[kept.row] in states
+
+    def _send(self, kept: Kept) -> bool:
+        text = _describe(self._room, kept)
+        fds, message = [kept.fd], errands.MOVE + kept.key + text
+        if len(message) > errands.BUFFER:
+            fds.append(os.memfd_create("moving", os.MFD_CLOEXEC))
+            os.write(fds[1], text)
+            message = errands.MOVE + kept.key
+        try:
+            return errands.send(self.sock, message, fds)
+        except OSError:
+            return False
+        finally:
+            close_all(fds[1:])
+
+    def hear(self) -> None:
+        """Take what the new keeper says."""
+        while (got := errands.receive(self.sock)) is not None:
+            data, fds = got
+            close_all(fds)
+            if not data:
+                self.fail()
+                return
+            kept = self._sent.pop(data[1 : 1 + KEY], None)
+            if kept is not None and kept.row >= 0:
+                self._done(kept, data[:1] == errands.HELD)
+        self.flush()
+
+    def fail(self) -> None:
+        """Nobody takes what is left."""
+        lost = {**self._sent, **self._left}
+        self._sent, self._left = {}, {}
+        for kept in lost.values():
+            if kept.row >= 0:
+                self._done(kept, False)
+
+
+def _describe(room: WaitingRoom, kept: Kept) -> bytes:
+    """Take a session out of the room; returns what is told of it."""
+    table, row, now = room.table, kept.row, time.monotonic()
+    head = table.head(row)
+    packed, record = room.text(kept)
+    wait = errands.unpack_wait(packed.data)
+    if wait.seconds:
+        wait.seconds = max(wait.seconds - now + head.since, 0.001)
+    if table.states[row] == RowState.QUEUED:
+        wait.cause = CAUSES[table.causes[row]]
+    about = {
+        "flags": head.flags & ~Flag.FILE,
+        "alarm": max(head.alarm - now, 0.001) if head.alarm else 0.0,
+    }
+    room.depart(kept)
+    whole = decode_record(errands.unpack_record(record))
+    whole.wait = wait
+    return json.dumps(about).encode() + b"\n" + whole.encode()
+
+
+def read(data: bytes, files: list[int]) -> Arrival:
+    """Read what is told of a session. Raises ValueError, also for a record of another version."""
+    text = errands.read_file(files[0]) if files else data[1 + KEY :]
+    head, _, record = text.partition(b"\n")
+    try:
+        about = json.loads(head)
+        flags, alarm = int(about["flags"]), float(about["alarm"])
+        parcel, own = parcels.wrap(decode_record(record), flags)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not told as expected: {error}") from None
+    return Arrival(parcel, own, alarm and time.monotonic() + alarm)
