@@ -24,6 +24,7 @@ log = logging.getLogger("pymaild.server")
 FIRST_DELAY = 0.25  # seconds before a crashed process is replaced, doubled with each crash
 LONGEST_DELAY = 60.0
 STABLE = 60.0  # seconds without a crash after which all is forgiven
+PROVEN = 1.0  # seconds after which a process did not die of its start
 ABORT_GRACE = 5.0  # seconds from SIGABRT to SIGKILL
 _TRACE = 65536  # octets of a traceback that are logged
 
@@ -70,6 +71,11 @@ class Backoff:
         self.delay = min(max(self.delay * 2, FIRST_DELAY), LONGEST_DELAY)
         self.last = now
         self.not_before = now + self.delay
+        return self.delay
+
+    def served(self) -> float:
+        """Note that one died that had done its work; returns the delay, none."""
+        self.delay = self.not_before = 0.0
         return self.delay
 
 
@@ -196,7 +202,7 @@ class Family:
     def _crashed(self, child: Child, code: int, facts: dict[str, object]) -> None:
         self.buried["crashes"] += 1
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        delay = self._backoff(child.role).crashed(time.monotonic())
+        delay = self._delay(child, bool(facts))
         log.error(
             "%s process %d died: %s; protocol=%s user=%s mailbox=%s state=%s; next in %.2f s",
             child.role.name,
@@ -207,6 +213,16 @@ class Family:
         )
         for line in os.pread(child.crash_fd, _TRACE, 0).decode(errors="replace").splitlines():
             log.error("process %d: %s", child.pid, line)
+
+    def _delay(self, child: Child, had_session: bool) -> float:
+        """Return how long to wait before it is replaced: only what cannot start has to wait.
+
+        What a session does to workers is bounded: a command that kills two is not run again.
+        """
+        now, backoff = time.monotonic(), self._backoff(child.role)
+        if child.ready and (had_session or now - child.born > PROVEN):
+            return backoff.served()
+        return backoff.crashed(now)
 
     def not_started(self, role: Role, error: OSError) -> None:
         """Note that fork failed; the next try has to wait."""

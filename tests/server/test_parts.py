@@ -187,6 +187,10 @@ def test_backoff() -> None:
     assert delays == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 60, 60]
     assert backoff.not_before == 109 + LONGEST_DELAY
     assert backoff.crashed(109 + LONGEST_DELAY + STABLE + 1) == 0.25
+    backoff.crashed(300.0)
+    assert backoff.served() == 0
+    assert backoff.not_before == 0
+    assert backoff.crashed(301.0) == 0.25
 
 
 # -- log ---------------------------------------------------------------------------------------
