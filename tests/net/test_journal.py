@@ -9,6 +9,7 @@ import termios
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,7 @@ INPUT = 1 << 20  # octets of input that are kept
 class Line:
     """A journal over one end of a connection, and the client's end."""
 
-    def __init__(self, sndbuf: int = 0, **fields: object) -> None:
+    def __init__(self, sndbuf: int = 0, **fields: Any) -> None:
         self.memory = _journal.make(2)
         self.journal = Journal(self.memory, 1)
         self.server, self.client = socket.socketpair()
@@ -32,7 +33,7 @@ class Line:
             self.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         for end in (self.server, self.client):
             end.setblocking(False)
-        self.journal.begin(SessionRecord(id="0123456789ab", **fields))  # type: ignore[arg-type]
+        self.journal.begin(SessionRecord(id="0123456789ab", **fields))
 
     def left(self) -> Remains:
         found = remains(self.memory, 1)
@@ -83,7 +84,7 @@ def test_a_new_session(line: Line) -> None:
 
 def test_what_a_record_says_comes_back() -> None:
     """A session that dies again before it has done anything is as it was."""
-    told = {
+    told: dict[str, Any] = {
         "unread": b"a APPEND x {9}\r\nabc",
         "outbox": b"* OK\r\n",
         "asked": b"+ OK\r\n",
