@@ -18,9 +18,10 @@ from typing import Literal
 
 from pymaild.core.session import User
 
-Purpose = Literal["login", "delivery"]
+Purpose = Literal["login", "delivery", "session"]
 
 LIFETIME = 60.0  # seconds
+LIFETIMES = {"session": 7 * 24 * 3600.0}  # of a purpose, where it is another one
 KEY_SIZE = 32  # octets
 
 _HEAD = struct.Struct(">d16s")  # expiry, nonce
@@ -36,9 +37,10 @@ def make_key() -> bytes:
 def issue(key: bytes, user: User, now: float | None = None, purpose: Purpose = "login") -> str:
     """Return a ticket for ``user``; ``now`` is a time of :func:`clock`.
 
-    A "delivery" needs no password, so its ticket is good for nothing else.
+    A "delivery" needs no password, so its ticket is good for nothing else. One for a "session" is
+    the master's: it has made a process of this user for that, and will make the next.
     """
-    expiry = (clock() if now is None else now) + LIFETIME
+    expiry = (clock() if now is None else now) + LIFETIMES.get(purpose, LIFETIME)
     head = _HEAD.pack(expiry, os.urandom(16))
     return urlsafe_b64encode(head + _digest(key, head, user, purpose)).decode()
 
@@ -57,7 +59,7 @@ def verify(
     genuine = hmac.compare_digest(digest, _digest(key, head, user, purpose))
     expiry: float = _HEAD.unpack(head)[0]
     left = expiry - (clock() if now is None else now)
-    return genuine and 0 < left <= LIFETIME
+    return genuine and 0 < left <= LIFETIMES.get(purpose, LIFETIME)
 
 
 def clock() -> float:

@@ -90,7 +90,8 @@ class Wait:
     set, the session has looked for news last. After ``poll`` seconds (0: never) it wants to look
     again. ``idle`` is the tag of an IDLE command with the texts that end it and begin the next
     one ("OK ...", "+ ..."); where the client has ended it meanwhile, the tag is empty. ``ends``
-    is false where the session itself must see that the client is gone.
+    is false where the session itself must see that the client is gone. ``descriptor`` is one
+    more that waits with the session, and comes back with it: a lock; -1 for none.
 
     Set when the session goes on: ``cause``, ``commands`` answered meanwhile, ``seconds`` left,
     ``every`` as it has grown, the tag of ``idle``.
@@ -109,6 +110,7 @@ class Wait:
     ends: bool = True
     cause: str = ""
     commands: int = 0
+    descriptor: int = -1
 
 
 @dataclass(slots=True)
@@ -117,7 +119,8 @@ class SessionRecord:
 
     ``hidden`` names the capabilities that the listener does not announce; ``master`` is who
     logged in as ``user``, where that is another user who may. ``wait`` is what a parked session
-    waits for, and in one that has just gone on what it waited for.
+    waits for, and in one that has just gone on what it waited for. ``passport`` is the master's
+    word that a process of the user may be made for it once more (auth/ticket.py).
 
     The rest is of a session whose process died (net/_journal.pyx). ``outbox`` is what the client
     has still to be sent of finished commands. ``unread`` begins with the command that was under
@@ -149,6 +152,7 @@ class SessionRecord:
     auth_failures: int = 0
     commands: int = 0
     wait: Wait | None = None
+    passport: str = ""
     outbox: bytes = b""
     again: int = 0
     asked: bytes = b""
@@ -289,11 +293,12 @@ class Stream(Protocol):
     not read for longer than the write timeout is gone (:class:`Disconnected`).
     """
 
-    def read(self, timeout: float, idle: bool = True) -> bytes:
+    def read(self, timeout: float, idle: bool = True, parks: bool = False) -> bytes:
         """Return 1 to 65,536 octets, waiting at most ``timeout`` seconds.
 
         Flushes pending output before it waits. ``idle`` says that no command is under way: only
-        then may :class:`Leave` and :class:`Parked` be raised. Raises Disconnected and TimedOut.
+        then may :class:`Leave` be raised, and :class:`Parked` then or where ``parks`` says that
+        the session stands in its record all the same. Raises Disconnected and TimedOut.
         """
 
     def wait(self, timeout: float, watch: int | None) -> Event:

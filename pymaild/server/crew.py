@@ -290,6 +290,8 @@ class Crew:
     def _user(self, child: Child, message: Message, fds: list[int]) -> None:
         """A worker has a session of a system user: only the auth role's ticket counts."""
         try:
+            if child.role is not WORKER:
+                raise ValueError("only workers meet users who have logged in")
             if len(self.family.of(USER)) >= self._config.server.user_processes:
                 raise ValueError("too many processes of system users")
             parcel = handover.examined(message, fds, bytes(self._shared.key))

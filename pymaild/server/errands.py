@@ -19,7 +19,7 @@ from pymaild.core.session import Cause, Wait
 from pymaild.net.protocols import PROTOCOLS
 
 # From workers to the keeper
-HELLO: Final = b"H"  # JSON: slot, role, session (the id of the one under way, or "")
+HELLO: Final = b"H"  # JSON: slot, session (the id of the one under way, or ""), fresh
 HOLD: Final = b"+"  # a key, a client's descriptor: a session has begun
 OVER: Final = b"-"  # a key: it has ended, or gone to the tls role
 PARK: Final = b"P"  # a Parcel
@@ -41,7 +41,7 @@ END: Final = b"."  # ends the answer to ALL
 BUFFER = 8192  # octets; longer is no message here
 MOST_FDS = 250  # below SCM_MAX_FD of Linux
 KEY = 16  # octets of a session's id, padded
-CLIENT, FILE = b"c", b"f"  # an entry is a key and one of these: which of its descriptors
+CLIENT, FILE, LOCK = b"c", b"f", b"l"  # an entry is a key and one of these: which descriptor
 ENTRY = KEY + 1
 _FDS = socket.CMSG_SPACE(MOST_FDS * 4)
 

@@ -23,7 +23,7 @@ from pymaild.server.channel import Message, close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept, Link
 from pymaild.server.moving import GONE, Moving
-from pymaild.server.parked import FULL, UNSAFE, Flag, RowState
+from pymaild.server.parked import FULL, UNSAFE, RowState
 from pymaild.server.place import Place
 from pymaild.server.safe import Entries, Safe
 from pymaild.server.scoreboard import State
@@ -175,13 +175,13 @@ class Keeper:
         self._forget_fd(kept.fd, kept.armed)
         os.close(kept.fd)
         kept.armed = False
-        self._close_file(kept)
+        self._close_files(kept)
 
-    def _close_file(self, kept: Kept) -> None:
-        if kept.file >= 0:
-            self.safe.drop(kept.key + errands.FILE)
-            os.close(kept.file)
-            kept.file = -1
+    def _close_files(self, kept: Kept) -> None:
+        for kind, fd in kept.files():
+            self.safe.drop(kept.key + kind)
+            os.close(fd)
+        kept.file = kept.lock = -1
 
     # -- workers ---------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Keeper:
 
     def _hello(self, link: Link, data: bytes, fds: list[int]) -> None:
         body = json.loads(data[1:])
-        link.slot, link.user = int(body["slot"]), body["role"] == "user"
+        link.slot = int(body["slot"])
         for other in [other for other in self._links if other.slot == link.slot]:
             if other is not link:
                 self._bury(other)
@@ -282,12 +282,11 @@ class Keeper:
 
     def take_in(self, kept: Kept, parcel: Parcel, fds: list[int]) -> bool:
         """Let a session wait; false where there is no room."""
-        self._close_file(kept)
-        if parcel.flags & Flag.FILE:
-            if not fds:
-                return False
-            kept.file = fds.pop(0)
-            self.safe.add(kept.key + errands.FILE, kept.file)
+        self._close_files(kept)
+        if not kept.take(parcel.flags, fds):
+            return False
+        for kind, fd in kept.files():
+            self.safe.add(kept.key + kind, fd)
         return self.room.admit(kept, parcel)
 
     def _stored(self, key: bytes) -> None:
@@ -303,7 +302,7 @@ class Keeper:
         kept, parcel = found
         self._stored(kept.key)  # before another process goes on with it
         self._table.slots[kept.row] = link.slot
-        fds_of = [kept.fd, kept.file] if kept.file >= 0 else [kept.fd]
+        fds_of = [kept.fd, *(fd for _, fd in kept.files())]
         if self._say(link, parcel.message(errands.SESSION), fds_of):
             self.room.given(kept, link.slot)
             kept.holder, link.kept = link, kept
@@ -337,8 +336,8 @@ class Keeper:
         close_all(list(found.values()))
         for kept in self.kept.values():
             self.safe.add(kept.key + errands.CLIENT, kept.fd)
-            if kept.file >= 0:
-                self.safe.add(kept.key + errands.FILE, kept.file)
+            for kind, fd in kept.files():
+                self.safe.add(kept.key + kind, fd)
 
     def _begin(self) -> None:
         """Hear workers, and of changes of mailboxes, from now on: all that wait are there."""

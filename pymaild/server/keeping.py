@@ -21,14 +21,16 @@ from pymaild.core.session import SessionRecord, Wait
 from pymaild.server import errands, parcels
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Parcel
-from pymaild.server.parked import FULL
+from pymaild.server.parked import FULL, Flag
 from pymaild.server.place import Place
+from pymaild.server.roles import USER
 from pymaild.server.scoreboard import State
 from pymaild.storage import _watch
 
 log = logging.getLogger("pymaild.server")
 
 TIMEOUT = 5.0  # seconds in which the keeper answers
+MEETING = 1.0  # seconds in which a keeper welcomes a new process, if there is one
 NO_WORKER_IDLE = 0.002  # seconds of silence after which a session leaves its worker then
 FEW_WORKERS_IDLE = 0.05
 SHOWN = 80  # characters of a user's and a mailbox's name, where the record is long
@@ -59,6 +61,7 @@ class Keeping:
         settings = place.config.server
         self.sock: socket.socket | None = None
         self.welcome = False
+        self._of_user = place.role is USER
         self._fresh = True  # no keeper has welcomed this process
         self._path = place.shared.keeper_path
         self._park_after: float = settings.park_after
@@ -90,9 +93,12 @@ class Keeping:
             session, self._under_way = self._under_way[0], None
             self._send(errands.OVER + errands.key_of(session))
 
-    def patience(self) -> float:
-        """Return the seconds of silence after which the session is to be parked."""
-        if self._under_way is None:
+    def patience(self, record: SessionRecord) -> float:
+        """Return the seconds of silence after which the session is to be parked.
+
+        In a process of a system user it stays where nothing would let it go on in another.
+        """
+        if self._under_way is None or (self._of_user and not record.passport):
             return math.inf
         if self._supervisor.retiring:
             return 0.0
@@ -151,6 +157,13 @@ class Keeping:
         """Note that a session from the keeper is under way here."""
         self._under_way = session, sock
 
+    def meet(self) -> None:
+        """Meet the keeper: from then on what happens here is written into the journal."""
+        deadline = time.monotonic() + MEETING
+        self.connect()
+        while not self.welcome and (left := deadline - time.monotonic()) > 0:
+            self._await(left)
+
     def settle(self) -> None:
         """Wait until the keeper has all it was given, before this process ends."""
         deadline = time.monotonic() + TIMEOUT
@@ -165,7 +178,7 @@ class Keeping:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.setblocking(False)
         session = self._under_way[0] if self._under_way else ""
-        body = {"slot": self._place.slot, "role": self._place.role.name, "session": session}
+        body = {"slot": self._place.slot, "session": session}
         body["fresh"] = self._fresh
         try:
             sock.connect(self._path)
@@ -241,7 +254,7 @@ class Keeping:
         """Go on here with what nobody keeps."""
         unheld = self._unheld.pop(key, None)
         if unheld is not None:
-            text = b"" if unheld.files else unheld.parcel.text
+            text = b"" if unheld.parcel.flags & Flag.FILE else unheld.parcel.text
             wait, record = parcels.unwrap(unheld.parcel._replace(text=text), unheld.files)
             self._returned.append(Session(unheld.sock, record, wait))
 

@@ -44,8 +44,8 @@ class Flag:
     """Bits of a row."""
 
     FILE = 1  # wait and record lie in a file in memory
-    USER = 2  # it goes on in a process of its user
-    STIRRED = 4  # there is news, to be told with the client's next IDLE
+    STIRRED = 2  # there is news, to be told with the client's next IDLE
+    LOCK = 8  # another descriptor waits with the client's, see Wait.descriptor
 
 
 class Head(NamedTuple):
@@ -72,8 +72,8 @@ class Table:
         ends = list(accumulate(sizes, initial=0))
         self._texts = -(-ends[-1] // _PAGE) * _PAGE
         self._map = mmap.mmap(-1, self._texts + rows * ROW)
-        view = memoryview(self._map)
-        parts = [view[start:end] for start, end in pairwise(ends)]
+        self._view = view = memoryview(self._map)
+        self._parts = parts = [view[start:end] for start, end in pairwise(ends)]
         self.numbers = parts[0].cast("Q")
         self.users = parts[1].cast("Q")  # digests, as in the scoreboard
         self.addresses = parts[2].cast("Q")
@@ -82,6 +82,13 @@ class Table:
         self.causes = parts[5]  # why it goes on, see errands.CAUSES
         self.slots = parts[6].cast("H")
         self._states_at = ends[3]
+
+    def close(self) -> None:
+        """Be without it in this process."""
+        parts = (self.numbers, self.users, self.addresses, self.states, self.protocols, self.causes)
+        for part in (*parts, self.slots, *self._parts, self._view):
+            part.release()
+        self._map.close()
 
     # -- rows ------------------------------------------------------------------------------
 

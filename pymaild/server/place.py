@@ -36,10 +36,14 @@ IGNORED = (
 
 @dataclass
 class Parcel:
-    """A session that a process is made for: the client's descriptor and the encoded record."""
+    """A session that a process is made for: the client's descriptor and the encoded record.
+
+    With the ``passport`` it can be parked, and go on in another such process.
+    """
 
     fd: int
     record: bytes
+    passport: str = ""
 
 
 @dataclass

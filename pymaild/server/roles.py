@@ -106,7 +106,9 @@ WORKER = Role(
     count=lambda config: config.server.workers_min,
     identity=_mail_user,
     root=_whole_system,
-    sockets=frozenset({"public", "private", "handoff", "to_deflate", "parking", "journal"}),
+    sockets=frozenset(
+        {"public", "private", "handoff", "to_deflate", "parking", "journal", "table"}
+    ),
     keep=Keep.LOAD,
     obeys=None,
 )
@@ -136,7 +138,7 @@ KEEPER = Role(
     count=lambda config: 1,
     identity=_tls_user,
     root=_empty_root,
-    sockets=frozenset({"keeper", "parking", "journal"}),
+    sockets=frozenset({"keeper", "parking", "journal", "table"}),
     keep=Keep.ONE,
     obeys=lambda config: (),
 )

@@ -98,8 +98,8 @@ class Sessions:
         ending = Ending.CLOSED
         self.sock = sock
         stream = self._stream(sock)
-        if self._keeping is not None and protocol.parks:
-            stream.patience = self._keeping.patience
+        if self._keeping is not None:
+            stream.patience = partial(self._keeping.patience, record)
         try:
             stream.begin(record)
             if self.board.begin(record, protocol.logs_in):

@@ -16,7 +16,7 @@ from pymaild.server.scoreboard import Scoreboard
 KEPT = frozenset(
     (
         *("public", "implicit", "private", "auth", "handoff", "to_deflate", "from_deflate"),
-        *("key", "keeper", "parking", "journal"),
+        *("key", "keeper", "parking", "journal", "table"),
     )
 )
 
@@ -122,6 +122,11 @@ class Shared:
 
     def _drop_keeper(self) -> None:
         self.keeper.close()
+
+    def _drop_table(self) -> None:
+        """The sessions of others are nothing to a process of one user; it can park its own."""
+        self.table.close()
+        self.table = Table(1)
 
     def _drop_parking(self) -> None:
         for fd in (self.work, self.watches):

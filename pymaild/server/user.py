@@ -7,9 +7,10 @@ import os
 import socket
 from contextlib import suppress
 
-from pymaild.core.session import SessionRecord
+from pymaild.core.session import Ending, SessionRecord
 from pymaild.server import identity
 from pymaild.server.failures import CannotStart
+from pymaild.server.keeping import Keeping
 from pymaild.server.place import Place
 from pymaild.server.sessions import Sessions, decode_record
 
@@ -22,14 +23,37 @@ def run(place: Place) -> int:
     if parcel is None:
         raise CannotStart("no session was handed over")
     record = decode_record(parcel.record)
+    record.passport = parcel.passport
+    keeping = Keeping(place)
+    keeping.meet()  # only the mail user may, and root
     _become(record)
     place.supervisor.ready()
-    with socket.socket(fileno=parcel.fd) as sock:
-        sessions = Sessions(place)
-        sessions.run(sock, record)
-        sessions.over()
-        sessions.sock.close()
+    sock = socket.socket(fileno=parcel.fd)
+    if record.passport:
+        keeping.hold(record.id, sock)
+    sessions = Sessions(place, keeping)
+    _serve(sessions, keeping, sock, record)
+    keeping.settle()
+    while keeping.returned and (session := keeping.next()) is not None:
+        record = decode_record(session.record)
+        record.wait = session.wait
+        _serve(sessions, keeping, session.sock, record)
     return 0
+
+
+def _serve(
+    sessions: Sessions, keeping: Keeping, sock: socket.socket, record: SessionRecord
+) -> None:
+    ending = sessions.run(sock, record)
+    if ending is Ending.PARK:
+        keeping.park(sessions.sock, record)
+        sessions.over()
+        return
+    sessions.over()
+    with suppress(OSError):  # the keeper has the connection as well: closing ends nothing
+        sessions.sock.shutdown(socket.SHUT_RDWR)
+    sessions.sock.close()
+    keeping.over()
 
 
 def _become(record: SessionRecord) -> None:

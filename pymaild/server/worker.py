@@ -51,7 +51,7 @@ class Worker:
         self._spare = place.config.server.workers_spare
         self._left = place.config.server.worker_sessions or -1
         self._keeping = Keeping(place)
-        self._keeping.connect()
+        self._keeping.meet()
         self._work = place.shared.work
         self._sessions = Sessions(place, self._keeping)
         self._handoff = Handoff(place, self._keeping, self._sessions)
@@ -143,7 +143,10 @@ class Worker:
             record = decode_record(session.record)
             record.wait = session.wait
             self._keeping.resumed(record.id, session.sock)
-            self._serve(session.sock, record)
+            if record.passport:  # it goes on in a process of its user
+                self._handoff.give(Ending.USER, session.sock, record)
+            else:
+                self._serve(session.sock, record)
         except ValueError as error:
             log.error("a parked session cannot go on: %s", error)
             session.sock.close()

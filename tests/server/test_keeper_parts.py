@@ -133,9 +133,10 @@ def test_rows_are_given_from_the_lowest() -> None:
 
 def test_a_row_says_what_was_written() -> None:
     table = Table(2)
-    table.write(1, KEY, Flag.USER, 4, b"waitrecord", 12.5)
+    table.write(1, KEY, Flag.STIRRED, 4, b"waitrecord", 12.5)
     head = table.head(1)
-    assert (head.flags, head.wait, head.size, head.since, head.key) == (Flag.USER, 4, 10, 12.5, KEY)
+    assert (head.flags, head.wait, head.size, head.since) == (Flag.STIRRED, 4, 10, 12.5)
+    assert head.key == KEY
     table.set_alarm(1, 99.0)
     table.patch(1, b"WAIT")
     assert table.head(1).alarm == 99.0

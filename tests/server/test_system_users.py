@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.support.deflated import compress
 from tests.support.imap import Imap
 from tests.support.instance import Instance, instance
 from tests.support.lmtp import deliver
+
+from .conftest import eventually
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 
@@ -43,6 +46,7 @@ def rooted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
     monkeypatch.setattr(support, "give", lambda path: None)
     with instance({"alice": "secret"}) as made:
         made.settings["server"] |= {"user": "mail", "tls_user": "nobody", "auth_user": "root"}
+        made.settings["server"] |= {"park_after": 0.5}
         made.settings["auth"] |= {"system_users": True}
         for path in (made.base, *made.base.parents):
             if path.is_relative_to("/tmp") and path != Path("/tmp"):
@@ -92,11 +96,29 @@ def test_a_user_whose_home_cannot_be_written_delays_only_their_own_mail(
     assert len(list((rooted.maildir("alice") / "new").iterdir())) == 1
 
 
+def test_a_silent_session_needs_no_process(rooted: Instance, local_user: pwd.struct_passwd) -> None:
+    """It goes on in another process of its user, also when its process is killed."""
+    with Imap(rooted.imap) as imap:
+        imap.login(local_user.pw_name, "pw")
+        imap.ok("SELECT INBOX")
+        for _ in range(2):
+            eventually(lambda: rooted.control("status")["parked"]["silent"] == 1, "silence")
+            eventually(lambda: not rooted.workers("user"), "the end of its process")
+            imap.ok("NOOP")
+            (row,) = rooted.control("who")
+            assert psutil.Process(row["pid"]).uids().real == local_user.pw_uid
+            os.kill(row["pid"], signal.SIGKILL)
+            imap.ok("NOOP")
+            tag = imap.idle()
+            imap.done(tag)
+
+
 def test_no_process_but_the_master_stays_root(rooted: Instance) -> None:
     master, *children = rooted.pids()
     assert master.uids().real == 0
     roles = {row["pid"]: row["role"] for row in rooted.control("status")["roles"]}
-    names = {"worker": "mail", "tls": "nobody", "deflate": "nobody", "auth": "root"}
+    names = dict.fromkeys(("tls", "deflate", "keeper", "vault"), "nobody")
+    names |= {"worker": "mail", "auth": "root"}
     for child in children:
         role = roles[child.pid]
         assert psutil.Process(child.pid).uids().real == pwd.getpwnam(names[role]).pw_uid, role
