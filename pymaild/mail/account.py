@@ -15,6 +15,7 @@ from pymaild.mail.acl import Access, Controlled, Guard
 from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
 from pymaild.mail.guard import refusing
+from pymaild.mail.intents import Intents
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Beat, Mailbox
@@ -49,6 +50,7 @@ class Account:
         self.root = user.mail
         self.settings = settings
         self.beat: Beat = lambda done, goal: None  # at each step of what can take long
+        self.intents: Intents | None = None  # where somebody keeps a journal
         self.quota = Quota(self)
         self.separator: str = settings.separator
         self.prefix = settings.prefix
@@ -98,7 +100,8 @@ class Account:
         return self._opened(self.shown(canonical), directory, access)
 
     def _opened(self, name: str, directory: str, access: Access | None) -> Mailbox:
-        return Mailbox(name, directory, self.root, self.settings, access, self.quota, self.beat)
+        tell = self.beat, self.intents
+        return Mailbox(name, directory, self.root, self.settings, access, self.quota, *tell)
 
     def everything(self) -> Iterator[Mailbox]:
         """Yield all mailboxes that can be opened, whoever may see them."""

@@ -1,8 +1,8 @@
 """Changes of several files that are made whole or not at all, also when the process dies.
 
-Before the first file takes its place a note is written that names them all; it goes when the
-change is complete. Who finds a note, with the mailbox locked, takes the change back: its owner
-died. Where a message was to go in exchange (REPLACE), the moment it has gone decides instead.
+Before the first file takes its place a note is written of the mark that is in all their names; it
+goes when all are there, and before the index is told. Who finds a note, with the mailbox locked,
+takes the change back: its owner died. Where a message was to go in exchange (REPLACE), the moment it has gone decides instead.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from pymaild.storage import atomic
-from pymaild.storage.maildir import Draft, Maildir
+from pymaild.storage._names import parse
+from pymaild.storage.maildir import Maildir, member
 
 NAME = "pymaild.batch"
 
@@ -28,18 +30,14 @@ class Exchanged:
 
 
 @contextmanager
-def noted(
-    maildir: Maildir, drafts: Sequence[Draft], exchanged: Exchanged | None = None
-) -> Iterator[None]:
-    """Keep a note while these drafts are given their places. One file alone needs none.
+def noted(maildir: Maildir, mark: str, exchanged: Exchanged | None = None) -> Iterator[None]:
+    """Keep a note while files of this mark take their places. One file alone needs none.
 
     What fails, inside or in removing the note, is taken back. Raises OSError.
     """
-    if len(drafts) == 1 and exchanged is None:
-        yield
-        return
+    settle(maildir)  # somebody may have died within the same tick of the clock that stamps files
     path = os.path.join(maildir.path, NAME)
-    note = _note(maildir, drafts, exchanged)
+    note = _note(maildir, mark, exchanged)
     atomic.replace(path, json.dumps(note).encode(), maildir.durable)
     try:
         yield
@@ -49,10 +47,8 @@ def noted(
         raise
 
 
-def _note(
-    maildir: Maildir, drafts: Sequence[Draft], exchanged: Exchanged | None
-) -> dict[str, list[str]]:
-    note = {"placed": [os.path.basename(draft.path) for draft in drafts]}
+def _note(maildir: Maildir, mark: str, exchanged: Exchanged | None) -> dict[str, Any]:
+    note: dict[str, Any] = {"mark": mark}
     if exchanged is not None:
         folder = os.path.relpath(exchanged.maildir.path, maildir.path)
         note["exchanged"] = [folder, os.fsdecode(exchanged.base)]
@@ -83,13 +79,13 @@ def settle(maildir: Maildir) -> None:
     except FileNotFoundError:
         return
     except ValueError:  # what a power failure leaves where files are not synced
-        note = {"placed": []}
+        note = {}
     _take_back(maildir, note)
 
 
-def _take_back(maildir: Maildir, note: dict[str, list[str]]) -> None:
-    if not _exchange_is_done(maildir, note.get("exchanged")):
-        _remove(maildir, frozenset(note["placed"]))
+def _take_back(maildir: Maildir, note: dict[str, Any]) -> None:
+    if note.get("mark") and not _exchange_is_done(maildir, note.get("exchanged")):
+        _remove(maildir, note["mark"])
     atomic.unlink(os.path.join(maildir.path, NAME))
     maildir.sync(maildir.path)
 
@@ -102,9 +98,9 @@ def _exchange_is_done(maildir: Maildir, exchanged: Sequence[str] | None) -> bool
     return not old.exists() or old.locate(os.fsencode(base), False, 0, 0) is None
 
 
-def _remove(maildir: Maildir, names: frozenset[str]) -> None:
+def _remove(maildir: Maildir, mark: str) -> None:
     for new, name in maildir.listing():
-        if os.fsdecode(name).partition(",")[0] in names:
+        if member(parse(name)[0], mark) >= 0:
             directory = maildir.new if new else maildir.cur
             atomic.unlink(os.path.join(directory, os.fsdecode(name)))
     maildir.sync(maildir.new, maildir.cur)

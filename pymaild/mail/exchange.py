@@ -28,9 +28,10 @@ class Exchange:
         index = self.target.index
         new = index.uidnext
         self.target.reserve(index, new + 1)
-        exchanged = Exchanged(self.source.maildir, base)
-        with noted(self.target.maildir, [draft[0]], exchanged):
-            rows = place(self.target, index, new, [draft], [])
+        mark = draft[0].name
+        self.target.intend("new", new, mark)
+        with noted(self.target.maildir, mark, Exchanged(self.source.maildir, base)):
+            rows = place(self.target, index, new, [draft], mark, [])
             atomic.unlink(path)  # from here on it is done: what fails now is for the next scan
             self._publish(index, row)
         fill_cache(self.target, index, rows)

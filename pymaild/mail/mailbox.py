@@ -15,13 +15,14 @@ from typing import Literal
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.index import Index, View
-from pymaild.mail import expunging, flagging, keywords, placing, status, sync
+from pymaild.mail import committed, expunging, flagging, keywords, placing, status, sync
 from pymaild.mail import flags as flag_names
 from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.exchange import Exchange
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
+from pymaild.mail.intents import Intents, Messages
 from pymaild.mail.message import Message
 from pymaild.mail.placing import Incoming
 from pymaild.mail.quota import Quota
@@ -56,13 +57,16 @@ class Mailbox:
         access: Access | None = None,
         quota: Quota | None = None,
         beat: Beat = _quiet,
+        intents: Intents | None = None,
     ) -> None:
         """``access``: what the user may do here; None is the administrator.
 
-        ``beat`` is called at each step of what can take long, with how many of how many are done.
+        ``beat`` is called at each step of what can take long, with how many of how many are done;
+        ``intents`` is where it is noted what is about to change, None where nobody asks.
         """
         self.name = name
         self.beat = beat
+        self.intents = intents
         self.access = access
         self.quota = quota
         self.directory = directory
@@ -153,6 +157,17 @@ class Mailbox:
             self._settle()
             yield
 
+    @guarded
+    def level(self) -> None:
+        """Bring the index level with the Maildir, whatever the directories' times say."""
+        with self.lock, self._counted():
+            self._settle(sure=True)
+
+    def intend(self, kind: Messages, first: int, mark: str) -> None:
+        """Note that messages come, whose files will have a mark in their names."""
+        if self.intents is not None:
+            self.intents.messages(kind, self.name, self.uidvalidity, first, mark)
+
     def _level(self) -> bool:
         try:
             stamp = self.maildir.stamp()
@@ -168,11 +183,11 @@ class Mailbox:
         # Views of the old one go on reading from it: it closes with the last of them.
         self.index, self.control = fresh, None
 
-    def _settle(self) -> None:
+    def _settle(self, sure: bool = False) -> None:
         """With the lock held: have the index in place and level with the Maildir."""
         if not self.index.current() or self.index.interrupted:
             self._reopen()
-        if not self._level():
+        if sure or not self._level():
             sync.scan(self, self.index)
             if not self.index.current():
                 self._reopen()
@@ -360,11 +375,20 @@ class Mailbox:
         """Copy (RFC 9051 §6.4.7) or move (RFC 6851) messages; returns (old UID, new UID) pairs.
 
         A copy is all or nothing. A move takes each file over by one rename, so that at no
-        moment it is in both mailboxes or in none. Messages that have gone are left out.
+        moment it is in both mailboxes or in none. Messages that have gone are left out. What a
+        process that died had begun is seen as not begun, or goes on from there.
         """
         uids = [view.uid(seq) for seq in seqs]
         if target.directory == self.directory:
             target = self
+        done = dict(committed.taken(self, target))
+        if done:
+            uids = [uid for uid in uids if uid not in done] if move else []
+        return [*done.items(), *self._transfer(uids, target, move)]
+
+    def _transfer(self, uids: Sequence[int], target: Mailbox, move: bool) -> list[tuple[int, int]]:
+        if not uids:
+            return []
         if not move or target.root != self.root:
             target.admit(len(uids), self._octets(uids) if target.quota else 0)
         first, second = sorted((self, target), key=lambda box: box.directory)
@@ -376,9 +400,12 @@ class Mailbox:
         rows = map(self.index.row_of_uid, uids)
         return sum(self.index.size(row) for row in rows if row >= 0)
 
-    def lock_maildrop(self) -> Maildrop:
-        """Take POP3's exclusive lock (RFC 1939 §4). Raises Refused with INUSE."""
-        return Maildrop(os.path.join(self.directory, "pymaild.pop3.lock"))
+    def lock_maildrop(self, held: int = -1) -> Maildrop:
+        """Take POP3's exclusive lock (RFC 1939 §4). Raises Refused with INUSE.
+
+        ``held`` is a descriptor that has it already (:meth:`Maildrop.park`), -1 for none.
+        """
+        return Maildrop(os.path.join(self.directory, "pymaild.pop3.lock"), held)
 
     # -- administration ------------------------------------------------------------------------
 

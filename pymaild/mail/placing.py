@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
@@ -14,7 +14,7 @@ from pymaild.mail.batch import noted
 from pymaild.mail.flags import Flags
 from pymaild.mail.message import Message
 from pymaild.storage import atomic
-from pymaild.storage.maildir import Draft, save_date
+from pymaild.storage.maildir import Draft, save_date, unique_mark, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -31,9 +31,12 @@ def commit(mailbox: Mailbox, drafts: Sequence[Incoming]) -> list[int]:
     with mailbox.changing() as index:
         first = index.uidnext
         mailbox.reserve(index, first + len(drafts))
-        files = [draft for draft, *_ in drafts]
-        with noted(mailbox.maildir, files), placing(mailbox) as placed:
-            rows = place(mailbox, index, first, drafts, placed)
+        mark = drafts[0][0].name if len(drafts) == 1 else unique_mark()
+        mailbox.intend("new", first, mark)
+        batch = noted(mailbox.maildir, mark) if len(drafts) > 1 else nullcontext()
+        with placing(mailbox) as placed:
+            with batch:
+                rows = place(mailbox, index, first, drafts, mark, placed)
             index.commit()
     fill_cache(mailbox, index, rows)
     return list(range(first, first + len(drafts)))
@@ -54,27 +57,40 @@ def placing(mailbox: Mailbox) -> Iterator[list[Placed]]:
 
 
 def place(
-    mailbox: Mailbox, index: Index, first: int, drafts: Sequence[Incoming], placed: list[Placed]
+    mailbox: Mailbox,
+    index: Index,
+    first: int,
+    drafts: Sequence[Incoming],
+    mark: str,
+    placed: list[Placed],
 ) -> list[int]:
-    """Give drafts their names and stage their rows, which are returned."""
-    now = time.time()
-    rows = [
-        _place_one(mailbox, index, uid, incoming, now, placed)
-        for uid, incoming in enumerate(drafts, first)
-    ]
+    """Give drafts their names and stage their rows, which are returned.
+
+    One draft alone keeps the name that is its mark.
+    """
+    now, rows = time.time(), []
+    for number, incoming in enumerate(drafts):
+        name = unique_name(mark, number) if len(drafts) > 1 else mark
+        rows.append(_place_one(mailbox, index, first + number, incoming, name, now, placed))
     maildir = mailbox.maildir
     maildir.sync(*{maildir.new if new else maildir.cur for _, new, *_ in placed})
     return rows
 
 
 def _place_one(
-    mailbox: Mailbox, index: Index, uid: int, incoming: Incoming, now: float, placed: list[Placed]
+    mailbox: Mailbox,
+    index: Index,
+    uid: int,
+    incoming: Incoming,
+    name: str,
+    now: float,
+    placed: list[Placed],
 ) -> int:
     draft, flags, date = incoming
     when = now if date is None else date
     os.utime(draft.path, (now, when))
     new = not flags.system and not flags.keywords
-    base = mailbox.maildir.publish(draft, uid, flags.system, flags.keywords, new)
+    base = mailbox.maildir.publish(draft, name, uid, flags.system, flags.keywords, new)
     placed.append((base, new, flags.system, flags.keywords))
     bits = flags.system | (IN_NEW if new else 0)
     dates = (int(when), save_date(base, now))

@@ -116,6 +116,7 @@ class SharingAccount(Account):
         settings = self.settings if word else replace(self.settings, prefix="")
         account = self._others[word] = Foreign(user, settings, self._actor, place)
         account.grants = self.grants
+        account.intents = self.intents
 
     def _user_name(self, word: str) -> str:
         return word.replace("^", ".") if self.separator == "." else word

@@ -6,12 +6,14 @@ import errno
 import os
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
+from pymaild.mail.batch import Exchanged, noted
 from pymaild.mail.placing import Placed, placing
 from pymaild.storage import atomic
-from pymaild.storage.maildir import save_date
+from pymaild.storage.maildir import save_date, unique_mark, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -21,23 +23,35 @@ NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are
 
 
 class Transfer:
-    """One COPY or MOVE, both mailboxes locked."""
+    """One COPY or MOVE, both mailboxes locked.
+
+    A file's new name says which message it was: :func:`pymaild.mail.committed.taken`.
+    """
 
     def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
         self.source, self.target, self.move = source, target, move
         self.allowed = target.allowed()
         self.cached: list[tuple[int, bytes | None, int]] = []
+        self._mark = unique_mark()
 
     def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
         target = self.target.index
         rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
         self.target.reserve(target, target.uidnext + len(rows))
         mapping = self._keyword_map(rows)
+        self.target.intend("taken", target.uidnext, self._mark)
         with placing(self.target) as placed:
-            pairs = self._take_all(rows, mapping, [] if self.move else placed)
+            with self._batch(len(rows)):
+                pairs = self._take_all(rows, mapping, [] if self.move else placed)
             self.target.publish(target)
         self._finish(target)
         return pairs
+
+    def _batch(self, count: int) -> AbstractContextManager[None]:
+        """Copies are made all or none; of a move, what is done stays done."""
+        if self.move or count < 2:
+            return nullcontext()
+        return noted(self.target.maildir, self._mark)
 
     def _take_all(
         self, rows: Sequence[int], mapping: dict[int, int], placed: list[Placed]
@@ -54,7 +68,7 @@ class Transfer:
 
     def _take(self, row: int, uid: int, mapping: dict[int, int], placed: list[Placed]) -> bool:
         index = self.source.index
-        _, bits, keywords, _ = index.fields(row)
+        old, bits, keywords, _ = index.fields(row)
         base, system = index.name(row), bits & SYSTEM
         path = self.source.maildir.locate(base, bool(bits & IN_NEW), system, keywords)
         if path is None:
@@ -62,7 +76,7 @@ class Transfer:
         stat = os.stat(path)
         words = _translate(keywords, mapping)
         system &= self.allowed.system
-        named = self._adopt(path, base, uid, system, words)
+        named = self._adopt(path, base, unique_name(self._mark, old), uid, system, words)
         placed.append((named, False, system, words))
         wire = index.wire_size(row)
         place = self.target.index.add(
@@ -80,18 +94,20 @@ class Transfer:
             index.expunge(row)
         return True
 
-    def _adopt(self, path: str, base: bytes, uid: int, system: int, words: int) -> bytes:
+    def _adopt(self, path: str, base: bytes, name: str, uid: int, system: int, words: int) -> bytes:
         maildir = self.target.maildir
         try:
-            return maildir.adopt(path, base, uid, system, words, self.move)
+            return maildir.adopt(path, base, name, uid, system, words, self.move)
         except OSError as error:
             if error.errno not in NO_SECOND_NAME:
                 raise
         with open(path, "rb") as file:
-            draft = maildir.write(iter(lambda: file.read(1 << 18), b""))
+            draft = maildir.write(iter(lambda: file.read(1 << 18), b""), name)
         os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
-        named = maildir.publish(draft, uid, system, words, False)
-        if self.move:
+        if not self.move:
+            return maildir.publish(draft, name, uid, system, words, False)
+        with noted(maildir, name, Exchanged(self.source.maildir, base)):
+            named = maildir.publish(draft, name, uid, system, words, False)
             atomic.unlink(path)
         return named
 

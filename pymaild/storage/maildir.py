@@ -26,11 +26,31 @@ _host = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "loc
 _counter = itertools.count()
 
 
-def unique_name() -> str:
-    """Return a base name that no other delivery on any host makes."""
+def unique_mark() -> str:
+    """Return what no other delivery on this host begins its names with."""
     now = time.time_ns()
     seconds, micros = now // 10**9, now // 1000 % 10**6
-    return f"{seconds}.M{micros}P{os.getpid()}Q{next(_counter)}.{_host}"
+    return f"{seconds}.M{micros}P{os.getpid()}Q{next(_counter)}"
+
+
+def unique_name(mark: str = "", number: int = 0) -> str:
+    """Return a base name that no other delivery on any host makes.
+
+    With a mark, that of one of the messages that come together; :func:`member` knows them.
+    """
+    return f"{mark}C{number}.{_host}" if mark else f"{unique_mark()}.{_host}"
+
+
+def member(name: bytes, mark: str) -> int:
+    """Return the number that a file has among those of a mark, -1 where it is none of them.
+
+    The name that was made for one message alone is its mark as well: its number is 0.
+    """
+    unique = os.fsdecode(name).partition(",")[0]
+    if unique == mark:
+        return 0
+    digits = unique[len(mark) + 1 :].partition(".")[0] if unique.startswith(mark + "C") else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else -1
 
 
 @dataclass(slots=True)
@@ -40,6 +60,11 @@ class Draft:
     path: str
     size: int
     wire_size: int
+
+    @property
+    def name(self) -> str:
+        """The unique name that it was given."""
+        return os.path.basename(self.path)
 
     def discard(self) -> None:
         """Remove it; a draft that was committed is no longer there."""
@@ -130,16 +155,18 @@ class Maildir:
         files += [(False, name) for name in os.listdir(os.fsencode(self.cur))]
         return [entry for entry in files if not entry[1].startswith(b".")]
 
-    def write(self, pieces: Iterable[bytes]) -> Draft:
+    def write(self, pieces: Iterable[bytes], name: str = "") -> Draft:
         """Write a message to tmp/ with LF line ends, durably. Raises OSError."""
-        path = os.path.join(self.path, "tmp", unique_name())
+        path = os.path.join(self.path, "tmp", name or unique_name())
         ends = LineEnds()
         size = atomic.write_new(path, ends.convert(pieces), self.durable)
         return Draft(path, size, size + ends.lines)
 
-    def publish(self, draft: Draft, uid: int, flags: int, keywords: int, new: bool) -> bytes:
-        """Give a draft its name in new/ or cur/; returns the base name."""
-        base = f"{os.path.basename(draft.path)},S={draft.size},W={draft.wire_size},U={uid}"
+    def publish(
+        self, draft: Draft, name: str, uid: int, flags: int, keywords: int, new: bool
+    ) -> bytes:
+        """Give a draft its place in new/ or cur/ under a unique name; returns the base name."""
+        base = f"{name},S={draft.size},W={draft.wire_size},U={uid}"
         atomic.rename(draft.path, self._path(base.encode(), new, flags, keywords))
         return base.encode()
 
@@ -204,10 +231,13 @@ class Maildir:
         return named, target
 
     def adopt(
-        self, path: str, base: bytes, uid: int, flags: int, keywords: int, move: bool
+        self, path: str, base: bytes, name: str, uid: int, flags: int, keywords: int, move: bool
     ) -> bytes:
-        """Bring another folder's file in, by rename or as a second name; returns the base."""
-        named = with_uid(f"{unique_name()}{_sizes(base)}".encode(), uid)
+        """Bring another folder's file in under a unique name, by rename or as a second name.
+
+        Returns the base name.
+        """
+        named = with_uid(f"{name}{_sizes(base)}".encode(), uid)
         target = os.path.join(self.cur, os.fsdecode(named + info(flags, keywords)))
         (atomic.rename if move else atomic.link)(path, target)
         return named

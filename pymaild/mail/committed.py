@@ -1,0 +1,56 @@
+"""What became of a change that a process was about to make when it died (mail/intents.py).
+
+The mailbox is brought level with its Maildir first: what was half done is taken back thereby,
+and what was done has its place in the index. There it stays known by the names of its files,
+also when somebody has expunged or moved it since: a UID alone says nothing, as one that was
+reserved and not used goes to another message.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pymaild.storage.maildir import member
+
+if TYPE_CHECKING:
+    from pymaild.index import Index
+    from pymaild.mail.mailbox import Mailbox
+
+
+def brought(mailbox: Mailbox) -> list[int]:
+    """Return the UIDs of the messages that a client sent for this mailbox and that came to be.
+
+    Empty where there are none: then the command has changed nothing. Raises Refused.
+    """
+    return [uid for _, uid in _found(mailbox, "new")]
+
+
+def taken(source: Mailbox, target: Mailbox) -> list[tuple[int, int]]:
+    """Return which messages had been copied or moved, pairs of old and new UID. Raises Refused.
+
+    Of a copy these are all or none; the source of a move holds the others still.
+    """
+    pairs = _found(target, "taken")
+    if pairs and source is not target:
+        source.level()
+    return pairs
+
+
+def _found(mailbox: Mailbox, kind: str) -> list[tuple[int, int]]:
+    if mailbox.intents is None or not mailbox.intents.past:
+        return []
+    notes = mailbox.intents.of(kind, mailbox.name, mailbox.uidvalidity)
+    if notes:
+        mailbox.level()
+    return sorted(pair for first, mark in notes for pair in _members(mailbox.index, first, mark))
+
+
+def _members(index: Index, first: int, mark: str) -> Iterator[tuple[int, int]]:
+    """Yield the place in the batch and the UID of messages, those too that have gone since."""
+    rows = range(index.count)
+    for row in rows[bisect_left(rows, first, key=lambda row: index.fields(row)[0]) :]:
+        place = member(index.name(row), mark)
+        if place >= 0:
+            yield place, index.fields(row)[0]
