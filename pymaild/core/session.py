@@ -327,6 +327,10 @@ class Stream(Protocol):
         by a process that died, and is not asked again: what it sends answers that.
         """
 
+    @property
+    def asked(self) -> bool:
+        """Whether a process that died has asked the client for more than this one has yet."""
+
     def expect(self, left: int) -> None:
         """Note that of what has yet to be read, ``left`` octets belong to a literal, or OPEN."""
 

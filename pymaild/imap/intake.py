@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymaild._parser import LITERAL, NEED_MORE, REFUSED, BadSyntax, Tokenizer
@@ -95,6 +96,7 @@ class Intake:
         continuation, and the command has never been in progress (RFC 3501 §7.4.1).
         """
         tokens = self.tokens
+        self._swallow_asked()
         if tokens.complete:
             return True
         whole = not tokens.waiting
@@ -102,3 +104,18 @@ class Intake:
         while tokens.next() == NEED_MORE:
             tokens.feed(self._session.read())
         return whole
+
+    def _swallow_asked(self) -> None:
+        """Read literals that a process that died has asked for: their octets are no commands."""
+        while self.tokens.waiting and self._session.stream.asked:
+            for _ in self.literal():
+                pass
+            while self.tokens.next() == NEED_MORE:
+                self.tokens.feed(self._session.read())
+
+    def swallow_lines(self) -> None:
+        """Read lines that a process that died has asked for."""
+        while self._session.stream.asked:
+            self._session.stream.ask(b"")
+            with suppress(BadSyntax):  # too long
+                self.line()

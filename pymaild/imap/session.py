@@ -280,6 +280,7 @@ class ImapSession:
     def _ended(self) -> None:
         """A command has ended. Most commands that only ask leave the record as it is."""
         if self._interrupted:
+            self.intake.swallow_lines()
             self.record.settle()
             self._interrupted = False
         if self.changed or self.notifier is not None or self._moved():

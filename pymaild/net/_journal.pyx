@@ -353,6 +353,11 @@ cdef class Journal:
         self.replayed = point.asked
         return True
 
+    @property
+    def replays(self):
+        """Whether there are questions that :meth:`ask` has not met again."""
+        return self.replayed < self.present().asked
+
     cpdef void expect(self, long left) except *:
         """See Stream.expect."""
         self.present().literal_end = self.literal_end(left)

@@ -265,6 +265,11 @@ class SocketStream:
             self.flush()
         return self._journal.ask(data, left)
 
+    @property
+    def asked(self) -> bool:
+        """See :attr:`Stream.asked`."""
+        return self._journal is not None and self._journal.replays
+
     def expect(self, left: int) -> None:
         """See :meth:`Stream.expect`."""
         if self._journal is not None:

@@ -46,6 +46,13 @@ def take_up(session: Pop3Session) -> None:
     session.commit()
 
 
+def swallow_lines(session: Pop3Session) -> None:
+    """Read lines that a process that died has asked for: they are no commands."""
+    while session.stream.asked and session.ending is None:
+        session.stream.ask(b"")
+        _line(session)
+
+
 def _line(session: Pop3Session) -> bytes:
     try:
         return session.response_line()

@@ -178,6 +178,8 @@ class Pop3Session:
 
     def _ended(self) -> None:
         """A command has ended. Those that only ask leave the record as it is."""
+        if self.record.asked:
+            interrupted.swallow_lines(self)
         if self._changed:
             self.commit()
         else:
