@@ -141,6 +141,12 @@ cdef class Tokenizer:
         """Whether the command under way, if there is one, has been read to its end."""
         return self.finished or (self.count == 0 and self.state == IN_GAP)
 
+    @property
+    def portable(self):
+        """Whether :meth:`unread` is all there is: of the next command no literal was met yet."""
+        cdef bint word = self.state < IN_LITERAL or self.state == IN_CR
+        return self.finished or (word and not self.line_start)
+
     def unread(self):
         """Return the octets behind the finished command: what another process goes on with."""
         cdef size_t start = self.base + (self.pos if self.finished else 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from pymaild.core.session import Stream
+from pymaild.core.session import Cause, Stream, Wait
 
 #: An overlong line is read to its end so that the session can go on, but not without limit.
 DISCARD = 1024 * 1024
@@ -26,13 +26,23 @@ class LineReader:
     """Cuts a stream into lines, or hands out what is there.
 
     ``bare_lf`` accepts LF alone as the end of a line; otherwise only CRLF ends one, and a CR or
-    LF by itself is a part of the line.
+    LF by itself is a part of the line. ``wait`` is what the session has just waited for: a line
+    that had begun before is given no more time than was left.
     """
 
-    def __init__(self, stream: Stream, unread: bytes = b"", bare_lf: bool = False) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        unread: bytes = b"",
+        bare_lf: bool = False,
+        wait: Wait | None = None,
+    ) -> None:
         self._stream = stream
         self._buffer = bytearray(unread)
         self._end = b"\n" if bare_lf else b"\r\n"
+        self._deadline = 0.0
+        begun = wait is not None and (unread or wait.cause == Cause.TIME)
+        self._left = wait.seconds if wait is not None and begun else 0.0
 
     @property
     def pending(self) -> bool:
@@ -44,6 +54,11 @@ class LineReader:
         """How many octets that are."""
         return len(self._buffer)
 
+    @property
+    def left(self) -> float:
+        """How many seconds there are still for the line to come."""
+        return max(self._deadline - time.monotonic(), 0.001)
+
     def take(self) -> bytes:
         """Return all octets received and not used, and forget them."""
         rest = bytes(self._buffer)
@@ -54,19 +69,21 @@ class LineReader:
         """Put ``data`` in front of what is unread."""
         self._buffer[:0] = data
 
-    def line(self, limit: int, timeout: float, idle: bool = True) -> bytes:
+    def line(self, limit: int, timeout: float, idle: bool = True, parks: bool = False) -> bytes:
         """Return the next line without its end; at most ``limit`` octets, end included.
 
         ``timeout`` bounds the whole line, so that single octets do not keep a session alive.
-        Raises LineTooLong, and whatever ``Stream.read`` raises.
+        ``idle`` is meant for the beginning of the line, ``parks`` for all of it. Raises
+        LineTooLong, and whatever ``Stream.read`` raises.
         """
-        deadline = time.monotonic() + timeout
+        left, self._left = self._left or timeout, 0.0
+        self._deadline = deadline = time.monotonic() + min(left, timeout)
         seen = 0
         while (end := self._buffer.find(self._end, seen)) < 0:
             if len(self._buffer) >= limit:
                 raise LineTooLong(self._discard_line(deadline))
             seen = max(len(self._buffer) - len(self._end) + 1, 0)
-            self._fill(deadline, idle and not self._buffer)
+            self._fill(deadline, idle and not self._buffer, parks)
         return self._cut(end, limit)
 
     def chunk(self, timeout: float, most: int = 65536) -> bytes:
@@ -77,9 +94,9 @@ class LineReader:
             return data[:most]
         return data
 
-    def _fill(self, deadline: float, idle: bool) -> None:
+    def _fill(self, deadline: float, idle: bool, parks: bool = False) -> None:
         remaining = max(deadline - time.monotonic(), 0.0)
-        self._buffer += self._stream.read(remaining, idle=idle)
+        self._buffer += self._stream.read(remaining, idle, parks)
 
     def _cut(self, end: int, limit: int) -> bytes:
         past = end + len(self._end)

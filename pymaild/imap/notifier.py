@@ -7,6 +7,7 @@ of mailboxes the journal's. So nothing is lost between two processes.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +196,16 @@ class Notifier:
             self._tell(expunge)
             if self._watch is not None and not self._lost:
                 return
+
+    def settle(self, watch: Callable[[list[str]], None], expunge: bool) -> None:
+        """Tell all there is to tell once others watch: ``watch`` is given the directories."""
+        self.close()
+        watched: list[str] | None = None
+        while watched != (paths := self.paths()) or self._lost:
+            watched = paths
+            watch(paths)
+            self._stirred = None
+            self._tell(expunge)
 
     def _tell(self, expunge: bool) -> None:
         stirred, self._stirred = self._stirred, set()

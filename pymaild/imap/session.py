@@ -12,7 +12,7 @@ from functools import partial
 
 from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
 from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut, from_oserror
-from pymaild.core.session import Ending, Stream
+from pymaild.core.session import Ending, Stream, Wait
 from pymaild.imap import capability, interrupted, names, news, outcomes, parking
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.command import Command
@@ -63,7 +63,11 @@ class ImapSession:
         self.notifier: Notifier | None = None
         self.added: set[int] = set()  # UIDs this client itself brought into the selected mailbox
         self._account: Account | None = None
-        self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
+        waited, record.wait = record.wait or Wait(), None
+        self.waited = waited
+        self._deadline = time.monotonic() + (
+            waited.seconds or self.settings.unauthenticated_timeout
+        )
 
     def run(self) -> Ending:
         """Talk to the client until it leaves, is sent away, or goes on in another process."""
@@ -99,7 +103,7 @@ class ImapSession:
             tokens = self.intake.tokens
             met = tokens.next()
             if met == NEED_MORE:
-                tokens.feed(self.read(tokens.idle))
+                tokens.feed(self.read(tokens.idle, tokens.portable))
                 continue
             self.changed = True
             if met == COMMAND:
@@ -296,16 +300,20 @@ class ImapSession:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def read(self, idle: bool = False) -> bytes:
-        """Return what the client sends next; ``idle`` outside of commands only."""
+    def read(self, idle: bool = False, parks: bool = False) -> bytes:
+        """Return what the client sends next.
+
+        ``idle``: outside of commands; ``parks``: there, or in a line that has not come whole.
+        """
         if self.record.state != State.NOT_AUTHENTICATED:
             if idle and self.notifier is not None:
                 self.command = ""
                 self.attend(partial(self.notifier.wait, self.settings.idle_timeout))
-            return self.stream.read(self.settings.idle_timeout, idle)
+            patience = self.settings.idle_timeout if parks else self.settings.literal_timeout
+            return self.stream.read(patience, idle, parks)
         if self.left <= 0:
             raise TimedOut
-        return self.stream.read(self.left, idle)
+        return self.stream.read(self.left, idle, parks)
 
     def attend(self, tell: Callable[[], object]) -> None:
         """Let the notifier tell what happens; what it cannot tell is an overflow."""
@@ -444,9 +452,9 @@ class ImapSession:
 
     def _begin(self) -> None:
         record = self.record
-        if record.wait is not None and record.wait.idle:
-            record.idling = record.wait.idle[0]
-            record.commands += record.wait.commands
+        if self.waited.idle:
+            record.idling = self.waited.idle[0]
+            record.commands += self.waited.commands
         if record.unread:
             self.intake.tokens.feed(record.unread)
         record.state = record.state or State.NOT_AUTHENTICATED

@@ -41,9 +41,15 @@ class ImapSettings:
         "at least. IDLE does not count as silence.",
         low=1800,
     )
+    literal_timeout: Duration = setting(
+        Duration(300.0),
+        "How long a client that has logged in may pause in the middle of a command, in a literal "
+        "for one: it keeps a process to itself meanwhile.",
+        low=60,
+    )
     keep_alive: Duration = setting(
         Duration(120.0),
-        'How often an idling client is told "Still here", so that no router between forgets '
+        'How soon an idling client is told "Still here", so that no router between forgets '
         "the connection.",
         low=1,
     )

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pymaild.core.errors import Disconnected, Leave, Refused, TimedOut
+from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut
 from pymaild.core.lines import LineReader, LineTooLong
-from pymaild.core.session import Ending, Stream, User
+from pymaild.core.session import Ending, Stream, User, Wait
 from pymaild.lmtp import interrupted, replies
 from pymaild.lmtp.commands import COMMANDS, Command, Invalid
 from pymaild.lmtp.delivery import bug
@@ -36,14 +36,14 @@ class LmtpSession:
         self.record = record
         self.stream = stream
         self.services = services
-        self.reader = LineReader(stream, record.unread)
+        self.reader = LineReader(stream, record.unread, wait=record.wait)
         self.users: dict[str, User | None] = {}
         self.ending: Ending | None = None
         self._intake: Intake | None = None
 
     def run(self) -> Ending:
         """Talk to the client. Never raises for anything that a client or a disk can do."""
-        self.record.unread = b""
+        self.record.unread, self.record.wait = b"", None
         try:
             self._begin()
             while self.ending is None:
@@ -57,6 +57,8 @@ class LmtpSession:
             self._say_last(replies.TIMEOUT)
         except Leave as leave:
             self._say_last(Reply(421, "4.3.2", leave.text))
+        except Parked:
+            self._park()
         finally:
             self.record.unread = self.reader.take()
             self._drop_intake()
@@ -115,10 +117,13 @@ class LmtpSession:
         self.intake().refuse(reply)
 
     def command_line(self) -> bytes:
-        """The next line that is a command. Raises LineTooLong."""
-        settings = self.services.settings
-        idle = self.record.state in _BETWEEN_MESSAGES
-        return self.reader.line(settings.command_size, settings.timeout, idle)
+        """The next line that is a command. Raises LineTooLong.
+
+        A session that has received chunks of a message stays in its process: they are there.
+        """
+        settings, state = self.services.settings, self.record.state
+        idle, parks = state in _BETWEEN_MESSAGES, state != State.CHUNKS
+        return self.reader.line(settings.command_size, settings.timeout, idle, parks)
 
     def commit(self) -> None:
         """What is written has been said, and is in the record: others can go on from here."""
@@ -193,6 +198,13 @@ class LmtpSession:
             self.ending = Ending.CLOSED
 
     # -- the end -------------------------------------------------------------------------
+
+    def _park(self) -> None:
+        """End the session in this process: it goes on in another when its client says something."""
+        leave = Reply(421, "4.3.2", "%s").wire()
+        farewell = replies.TIMEOUT.wire()
+        self.record.wait = Wait(seconds=self.reader.left, farewell=farewell, leave=leave)
+        self.ending = Ending.PARK
 
     def _say_last(self, reply: Reply) -> None:
         self.ending = Ending.CLOSED

@@ -21,8 +21,7 @@ class Protocol:
     """``record`` and ``session`` are its types; ``section`` names its settings in Config.
 
     ``refusal`` is what a client is told, instead of a greeting, when it may not connect now.
-    ``logs_in`` says that clients authenticate, and are limited while they have not. ``parks``
-    says that its sessions can wait without a process.
+    ``logs_in`` says that clients authenticate, and are limited while they have not.
     """
 
     record: type[SessionRecord]
@@ -30,7 +29,6 @@ class Protocol:
     section: str
     refusal: bytes
     logs_in: bool
-    parks: bool = False
 
     def run(self, record: SessionRecord, stream: Stream, services: Services[Any]) -> Ending:
         """Run a session until it ends in this process."""
@@ -45,7 +43,6 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         section="imap",
         refusal=b"* BYE [UNAVAILABLE] %s\r\n",  # RFC 9051 §7.1.5, RFC 5530 §3
         logs_in=True,
-        parks=True,
     ),
     "pop3": Protocol(
         record=Pop3Record,

@@ -100,7 +100,7 @@ class SocketStream:
             self.write(record.outbox)
             record.outbox = b""
 
-    def read(self, timeout: float, idle: bool = True) -> bytes:
+    def read(self, timeout: float, idle: bool = True, parks: bool = False) -> bytes:
         """See :meth:`Stream.read`."""
         if self._queue:
             self.flush()
@@ -108,7 +108,7 @@ class SocketStream:
             self._rest(self._journal)
         if idle and self._supervisor.leaving:
             self._leave()
-        patience = self.patience() if idle else math.inf
+        patience = self.patience() if idle or parks else math.inf
         deadline = time.monotonic() + timeout
         while True:
             ready = {fd for fd, _ in self._poller.poll(min(timeout, SLICE, patience) * 1000)}
@@ -141,7 +141,7 @@ class SocketStream:
 
     def _less_patient(self, patience: float, disturbed: bool) -> float:
         """Return how long to be silent from now on before the session is parked. Raises Parked."""
-        if disturbed:
+        if disturbed and patience < math.inf:
             return min(patience, self.patience())  # this process may have been told to leave
         if patience <= SLICE:
             raise Parked

@@ -11,6 +11,7 @@ from pymaild.mail.flags import SEEN
 from pymaild.mail.message import Message
 from pymaild.mail.selected import Selected
 from pymaild.pop3.record import Pop3Record, mark, marked
+from pymaild.storage.locks import let_go
 
 INBOX = "INBOX"
 
@@ -20,6 +21,9 @@ class Lock(Protocol):
 
     def admit(self, delay: float) -> None:
         """Note a login. Raises Refused where the last one was less than ``delay`` seconds ago."""
+
+    def park(self) -> int:
+        """Return the descriptor that keeps others out when this process is gone."""
 
     def release(self) -> None:
         """Let others in."""
@@ -60,19 +64,28 @@ class Maildrop:
         return drop
 
     @classmethod
-    def resume(cls, account: Account, record: Pop3Record, read_only: bool) -> Maildrop:
-        """Open it again with the numbers that the record stands for."""
-        selected = Selected.resume(
-            account, INBOX, read_only, record.uidvalidity, record.snapshot, record.recent
-        )
-        if selected is None:
-            raise Refused(Code.CORRUPTION, "The maildrop is not what it was")
-        return cls._locked(selected, record)
+    def resume(
+        cls, account: Account, record: Pop3Record, read_only: bool, held: int = -1
+    ) -> Maildrop:
+        """Open it again with the numbers that the record stands for.
+
+        ``held`` is what :meth:`park` returned, -1 where its process has died.
+        """
+        try:
+            selected = Selected.resume(
+                account, INBOX, read_only, record.uidvalidity, record.snapshot, record.recent
+            )
+            if selected is None:
+                raise Refused(Code.CORRUPTION, "The maildrop is not what it was")
+        except BaseException:
+            let_go(held)
+            raise
+        return cls._locked(selected, record, held)
 
     @classmethod
-    def _locked(cls, selected: Selected, record: Pop3Record) -> Maildrop:
+    def _locked(cls, selected: Selected, record: Pop3Record, held: int = -1) -> Maildrop:
         try:
-            return cls(selected, selected.mailbox.lock_maildrop(), record)
+            return cls(selected, selected.mailbox.lock_maildrop(held), record)
         except BaseException:
             selected.close()
             raise
@@ -81,6 +94,11 @@ class Maildrop:
         """Free the lock."""
         self._lock.release()
         self._selected.close()
+
+    def park(self) -> int:
+        """Close all but the lock; returns the descriptor that keeps it."""
+        self._selected.close()
+        return self._lock.park()
 
     def __contains__(self, number: int) -> bool:
         return 1 <= number <= len(self._selected.view) and number not in self._deleted

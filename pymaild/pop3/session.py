@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from pymaild.auth import dialogue
-from pymaild.core.errors import Disconnected, Leave, Refused, StorageFailure, TimedOut
+from pymaild.core.errors import Disconnected, Leave, Parked, Refused, StorageFailure, TimedOut
 from pymaild.core.lines import LineReader, LineTooLong
-from pymaild.core.session import Ending, Stream
+from pymaild.core.session import Ending, Stream, Wait
+from pymaild.core.texts import place
 from pymaild.mail.account import Account
 from pymaild.mail.services import Services
 from pymaild.pop3 import interrupted, replies
@@ -36,13 +37,16 @@ class Pop3Session:
         self.record = record
         self.stream = stream
         self.services = services
-        self.reader = LineReader(stream, record.unread, bare_lf=True)
+        self.reader = LineReader(stream, record.unread, True, record.wait)
         self.ending: Ending | None = None
         self.say = replies.speech(record.language)
         self._drop: Maildrop | None = None
         self._midway = False
         self._changed = True  # the record, by the command under way
-        self._login_deadline = time.monotonic() + services.settings.login_timeout
+        waited, record.wait = record.wait or Wait(), None
+        self._held = waited.descriptor  # has the lock of the maildrop
+        login = services.settings.login_timeout
+        self._login_deadline = time.monotonic() + min(waited.seconds or login, login)
 
     def run(self) -> Ending:
         """Talk to the client. Never raises for anything that a client or a disk can do."""
@@ -61,6 +65,8 @@ class Pop3Session:
             self.ending = Ending.CLOSED
         except Leave as leave:
             self._send_away(leave)
+        except Parked:
+            self._park()
         finally:
             self._finish()
         return self.ending or Ending.CLOSED
@@ -171,7 +177,8 @@ class Pop3Session:
 
     def _reopen(self) -> None:
         try:
-            self._drop = Maildrop.resume(self._account(), self.record, self._read_only())
+            held = self._held
+            self._drop = Maildrop.resume(self._account(), self.record, self._read_only(), held)
         except BaseException:
             self.ending = Ending.CLOSED
             raise
@@ -197,6 +204,7 @@ class Pop3Session:
                 self._limit(),
                 self._timeout(),
                 idle=self.record.state != State.TRANSACTION,
+                parks=True,
             )
         except LineTooLong as error:
             self._too_long(error)
@@ -273,6 +281,21 @@ class Pop3Session:
             self.stream.flush()
         except (Disconnected, TimedOut):
             log.debug("session=%s was gone before it could be told to leave", self.record.id)
+
+    def _park(self) -> None:
+        """End the session in this process: it goes on in another when its client says something.
+
+        The maildrop's lock waits with it, so that the maildrop is this session's all the time
+        (RFC 1939 §4). Where flags are still to be set on what was retrieved, the session goes on
+        too when the client has gone.
+        """
+        leave = replies.err(place(self.record.language), replies.TEMPORARY)
+        wait = Wait(seconds=self.reader.left, leave=leave, ends=not self.record.seen)
+        if self._drop is not None:
+            drop, self._drop = self._drop, None
+            wait.descriptor = drop.park()
+        self.record.wait = wait
+        self.ending = Ending.PARK
 
     def _finish(self) -> None:
         self.record.unread = self.reader.take()

@@ -55,10 +55,8 @@ class Keeper:
         self._supervisor = place.supervisor
         self._listener = place.shared.keeper
         self._table = place.shared.table
-        self._most = min(
-            place.config.server.sessions_max,
-            resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OWN_FILES,
-        )
+        self._most = place.config.server.sessions_max
+        self._last_fd = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OWN_FILES
         self._epoll = select.epoll()
         self._at: list[Kept | Callable[[], None] | None] = []
         self.kept: dict[bytes, Kept] = {}
@@ -156,7 +154,7 @@ class Keeper:
         """Keep a session."""
         kept = self.kept[key] = Kept(key, fd)
         self._note(fd, kept)
-        self._table.numbers[FULL] = len(self.kept) >= self._most
+        self._table.numbers[FULL] = len(self.kept) >= self._most or fd >= self._last_fd
         return kept
 
     def drop(self, kept: Kept) -> None:
@@ -166,7 +164,7 @@ class Keeper:
         if kept.holder is not None:
             kept.holder.kept = None
         del self.kept[kept.key]
-        self._unheld.pop(kept.key, None)
+        self._stored(kept.key)  # as far as there was anything to be stored
         self._condemned.pop(kept.key, None)
         self._table.numbers[FULL] = len(self.kept) >= self._most
 
@@ -224,6 +222,8 @@ class Keeper:
                 self._bury(other)
         if body["fresh"]:
             self._succession.of_worker(link.slot, None)
+        else:
+            self._succession.of_live_worker(link.slot, body["session"])
         kept = self.kept.get(errands.key_of(body["session"])) if body["session"] else None
         if kept is not None and kept.holder is None:
             kept.holder, link.kept = link, kept
@@ -257,12 +257,19 @@ class Keeper:
 
     def _over(self, link: Link, data: bytes, fds: list[int]) -> None:
         kept = self.kept.get(data[1 : 1 + errands.KEY])
-        if kept is not None and kept.holder is link:
+        if kept is not None and (kept.holder is link or self._is_lost(kept)):
             self.drop(kept)
+
+    def _is_lost(self, kept: Kept) -> bool:
+        """Whether a session went on in a worker that an earlier keeper knew."""
+        given = kept.row < 0 or self._table.states[kept.row] == RowState.GIVEN
+        return kept.holder is None and given
 
     def _park(self, link: Link, data: bytes, fds: list[int]) -> None:
         parcel = Parcel.read(data)
         kept = self.kept.get(parcel.key)
+        if kept is not None and kept.row >= 0 and kept.holder is None and not self._is_lost(kept):
+            self.room.depart(kept)  # it was parked with an earlier keeper, who did not say so
         if kept is None or kept.holder not in (link, None) or not self.take_in(kept, parcel, fds):
             self._say(link, errands.RETURNED + parcel.key)
             return
@@ -301,13 +308,12 @@ class Keeper:
             return
         kept, parcel = found
         self._stored(kept.key)  # before another process goes on with it
-        self._table.slots[kept.row] = link.slot
+        self.room.given(kept, link.slot)  # a keeper that dies here leaves it to the next
         fds_of = [kept.fd, *(fd for _, fd in kept.files())]
         if self._say(link, parcel.message(errands.SESSION), fds_of):
-            self.room.given(kept, link.slot)
             kept.holder, link.kept = link, kept
         else:
-            self.room.line.put_back(kept)
+            self.room.again(kept)
 
     # -- the vault, and what an earlier keeper left --------------------------------------------
 

@@ -38,11 +38,13 @@ POLL = 10.0  # seconds after which a session looks by itself where the kernel ha
 
 
 class Session(NamedTuple):
-    """A session that goes on here. ``record`` is still to be decoded."""
+    """A session that goes on here. ``record`` is still to be decoded. ``returned``: the keeper
+    did not take it, and has not got its connection."""
 
     sock: socket.socket
     record: bytes
     wait: Wait
+    returned: bool = False
 
 
 class Unheld(NamedTuple):
@@ -64,6 +66,7 @@ class Keeping:
         self._of_user = place.role is USER
         self._fresh = True  # no keeper has welcomed this process
         self._path = place.shared.keeper_path
+        self._off = not settings.keeper
         self._park_after: float = settings.park_after
         self._spare = settings.workers_spare
         self._place = place
@@ -82,7 +85,7 @@ class Keeping:
 
     def hold(self, session: str, sock: socket.socket) -> None:
         """Let the keeper have a session's connection too, unless it has too many."""
-        if self._under_way is None and self._table.numbers[FULL]:
+        if self._off or (self._under_way is None and self._table.numbers[FULL]):
             return
         self._under_way = session, sock
         self._send(errands.HOLD + errands.key_of(session), [sock.fileno()])
@@ -128,8 +131,8 @@ class Keeping:
         parcel, files = parcels.wrap(record)
         self._under_way = None
         self._unheld[parcel.key] = Unheld(sock, parcel, files)
-        if not self._send(parcel.message(errands.PARK), files):
-            self._take_back(parcel.key)
+        if not self._try(parcel.message(errands.PARK), files) and not self.connect():
+            self._take_back(parcel.key)  # connecting would have sent it, once
 
     # -- sessions that go on -------------------------------------------------------------------
 
@@ -153,9 +156,12 @@ class Keeping:
         """Whether there is a session that the keeper did not take."""
         return bool(self._returned)
 
-    def resumed(self, session: str, sock: socket.socket) -> None:
-        """Note that a session from the keeper is under way here."""
-        self._under_way = session, sock
+    def resumed(self, session: Session, key: str) -> None:
+        """Note that a session that was parked is under way here."""
+        if session.returned:
+            self.hold(key, session.sock)
+        else:
+            self._under_way = key, session.sock
 
     def meet(self) -> None:
         """Meet the keeper: from then on what happens here is written into the journal."""
@@ -175,6 +181,8 @@ class Keeping:
     def connect(self) -> bool:
         """Say who this is, and what it has."""
         self.welcome = False
+        if self._off:
+            return False
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.setblocking(False)
         session = self._under_way[0] if self._under_way else ""
@@ -203,10 +211,12 @@ class Keeping:
 
     def _send(self, message: bytes, fds: list[int] | tuple[int, ...] = ()) -> bool:
         """Tell the keeper something; where it has just died, its successor."""
+        return self._try(message, fds) or (self.connect() and self._try(message, fds))
+
+    def _try(self, message: bytes, fds: list[int] | tuple[int, ...]) -> bool:
         for _ in range(2):
-            if self.sock is None and not self.connect():
+            if self.sock is None:
                 return False
-            assert self.sock is not None
             try:
                 if errands.send(self.sock, message, fds):
                     return True
@@ -214,6 +224,7 @@ class Keeping:
             except OSError:
                 self.attend()  # what it said before it died
                 self._lose()
+        self._lose()
         return False
 
     def _await(self, seconds: float) -> None:
@@ -256,7 +267,7 @@ class Keeping:
         if unheld is not None:
             text = b"" if unheld.parcel.flags & Flag.FILE else unheld.parcel.text
             wait, record = parcels.unwrap(unheld.parcel._replace(text=text), unheld.files)
-            self._returned.append(Session(unheld.sock, record, wait))
+            self._returned.append(Session(unheld.sock, record, wait, True))
 
 
 def _until(sock: socket.socket, event: int, seconds: float) -> None:

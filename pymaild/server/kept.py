@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from pymaild.core.session import Cause
+from pymaild.server import errands
+from pymaild.server.parked import Flag
 from pymaild.storage import _watch
 
 UNUSED = 60.0  # seconds that a watch stays for which nobody waits
@@ -32,18 +34,38 @@ class Link:
 
 class Kept:
     """A session. ``holder`` is the worker that runs it, ``row`` its place in the table, ``file``
-    the descriptor of its file in memory (-1 both). ``second`` is when its time is looked at."""
+    the descriptor of its file in memory, ``lock`` that of Wait.descriptor (-1 all). ``second`` is
+    when its time is looked at."""
 
-    __slots__ = ("armed", "fd", "file", "holder", "key", "row", "second")
+    __slots__ = ("armed", "fd", "file", "holder", "key", "lock", "row", "second")
 
     def __init__(self, key: bytes, fd: int) -> None:
         self.key = key
         self.fd = fd
         self.file = -1
+        self.lock = -1
         self.row = -1
         self.second = 0
         self.armed = False  # epoll knows the descriptor
         self.holder: Link | None = None
+
+    def take(self, flags: int, files: list[int]) -> bool:
+        """Take the descriptors that a parcel with these flags comes with; false if any lacks."""
+        if flags & Flag.FILE and files:
+            self.file = files.pop(0)
+        if flags & Flag.LOCK and files:
+            self.lock = files.pop(0)
+        return self.complete(flags)
+
+    def complete(self, flags: int) -> bool:
+        """Whether all is there that these flags speak of."""
+        lacks = (flags & Flag.FILE and self.file < 0) or (flags & Flag.LOCK and self.lock < 0)
+        return not lacks
+
+    def files(self) -> list[tuple[bytes, int]]:
+        """Return what there is beside the client's descriptor: each with its kind of entry."""
+        found = ((errands.FILE, self.file), (errands.LOCK, self.lock))
+        return [(kind, fd) for kind, fd in found if fd >= 0]
 
 
 class Wheel:

@@ -72,17 +72,18 @@ class Moving:
 
     def _send(self, kept: Kept) -> bool:
         text = _describe(self._room, kept)
-        fds, message = [kept.fd], errands.MOVE + kept.key + text
+        own, lock = list[int](), [kept.lock] if kept.lock >= 0 else []
+        message = errands.MOVE + kept.key + text
         if len(message) > errands.BUFFER:
-            fds.append(os.memfd_create("moving", os.MFD_CLOEXEC))
-            os.write(fds[1], text)
+            own.append(os.memfd_create("moving", os.MFD_CLOEXEC))
+            os.write(own[0], text)
             message = errands.MOVE + kept.key
         try:
-            return errands.send(self.sock, message, fds)
+            return errands.send(self.sock, message, [kept.fd, *own, *lock])
         except OSError:
             return False
         finally:
-            close_all(fds[1:])
+            close_all(own)
 
     def hear(self) -> None:
         """Take what the new keeper says."""
@@ -128,12 +129,15 @@ def _describe(room: WaitingRoom, kept: Kept) -> bytes:
 
 def read(data: bytes, files: list[int]) -> Arrival:
     """Read what is told of a session. Raises ValueError, also for a record of another version."""
-    text = errands.read_file(files[0]) if files else data[1 + KEY :]
+    text = data[1 + KEY :] or errands.read_file(files.pop(0))
     head, _, record = text.partition(b"\n")
     try:
         about = json.loads(head)
         flags, alarm = int(about["flags"]), float(about["alarm"])
-        parcel, own = parcels.wrap(decode_record(record), flags)
-    except (TypeError, KeyError) as error:
+        session = decode_record(record)
+        if flags & Flag.LOCK and session.wait is not None:
+            session.wait.descriptor = os.dup(files.pop(0))
+        parcel, own = parcels.wrap(session, flags)
+    except (TypeError, LookupError) as error:
         raise ValueError(f"not told as expected: {error}") from None
     return Arrival(parcel, own, alarm and time.monotonic() + alarm)

@@ -18,8 +18,9 @@ SHOWN = 80  # characters of a user's and a mailbox's name, where the record is l
 
 
 def wrap(record: SessionRecord, flags: int = 0) -> tuple[Parcel, list[int]]:
-    """Return a session's parcel, and the file in memory where it is too long for a row.
+    """Return a session's parcel, and the files that go with it.
 
+    These are one in memory, where the record is too long for a row, and that of its wait.
     ``record.wait`` becomes None: the parcel has it.
     """
     wait, record.wait = record.wait or Wait(), None
@@ -28,6 +29,8 @@ def wrap(record: SessionRecord, flags: int = 0) -> tuple[Parcel, list[int]]:
     if len(text) > ROOM:
         flags, files = flags | Flag.FILE, [_file(text)]
         text = errands.pack_record(_brief(record).encode())
+    if wait.descriptor >= 0:
+        flags, files = flags | Flag.LOCK, [*files, wait.descriptor]
     cause, place = CAUSES.index(wait.cause), NAMES.index(record.protocol)
     key = errands.key_of(record.id)
     parcel = Parcel(key, *_counted(record), place, flags, cause, len(packed), text)
@@ -41,10 +44,15 @@ def unwrap(parcel: Parcel, files: list[int]) -> tuple[Wait, bytes]:
     """
     wait, record = parcel.text[: parcel.wait], parcel.text[parcel.wait :]
     if parcel.flags & Flag.FILE:
-        text = errands.read_file(files[0])
+        memory = files.pop(0)
+        text = errands.read_file(memory)
+        os.close(memory)
         wait, record = wait or text, text[Packed(text).size :]
+    found = errands.unpack_wait(wait)
+    if parcel.flags & Flag.LOCK and files:
+        found.descriptor = files.pop(0)
     close_all(files)
-    return errands.unpack_wait(wait), errands.unpack_record(record)
+    return found, errands.unpack_record(record)
 
 
 def _counted(record: SessionRecord) -> tuple[int, int]:

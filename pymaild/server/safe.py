@@ -11,6 +11,8 @@ from pymaild.server.channel import close_all
 
 Entries = dict[bytes, int]  # with their descriptors
 
+_KINDS = (errands.CLIENT, errands.FILE, errands.LOCK)
+
 
 class Safe:
     """``stored`` is called with a key when the vault has all of a session that it was waited for;
@@ -64,7 +66,7 @@ class Safe:
 
     def has(self, key: bytes) -> bool:
         """Whether the vault has all of a session; where not, ``stored`` is called once it has."""
-        if key + errands.CLIENT in self._unsafe or key + errands.FILE in self._unsafe:
+        if any(key + kind in self._unsafe for kind in _KINDS):
             self._awaited.add(key)
             return False
         return True

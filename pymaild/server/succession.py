@@ -13,7 +13,7 @@ from pymaild.server import errands, parcels, recovery
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept
-from pymaild.server.parked import READING, Flag, RowState
+from pymaild.server.parked import READING, RowState
 from pymaild.server.place import Place
 from pymaild.server.recovery import Recovered
 from pymaild.server.safe import Entries, Safe
@@ -61,7 +61,7 @@ class Succession:
             if entry[errands.KEY :] == errands.CLIENT:
                 self._home.new(entry[: errands.KEY], fd)
         for entry, fd in found.items():
-            if entry[errands.KEY :] == errands.FILE:
+            if entry[errands.KEY :] != errands.CLIENT:
                 self._take_file(entry, fd)
         for row in range(self._table.top):
             if self._table.states[row] != RowState.FREE:
@@ -76,13 +76,15 @@ class Succession:
         if kept is None:
             self._home.safe.drop(entry)
             os.close(fd)
+        elif entry[errands.KEY :] == errands.LOCK:
+            kept.lock = fd
         else:
             kept.file = fd
 
     def _take_row(self, row: int) -> None:
         head = self._table.head(row)
         kept = self._home.kept.get(head.key)
-        if kept is None or (head.flags & Flag.FILE and kept.file < 0):
+        if kept is None or not kept.complete(head.flags):
             self._table.free(row)
             return
         kept.row = row
@@ -127,6 +129,16 @@ class Succession:
         if slot >= 0:
             recovery.release(self._journal, slot)
 
+    def of_live_worker(self, slot: int, session: str) -> None:
+        """A worker of the last keeper's is back: what it was to be given, and has not got, is
+        given to another. ``session`` is what it has."""
+        for row in range(self._table.top if self._until else 0):
+            if (self._table.states[row], self._table.slots[row]) != (RowState.GIVEN, slot):
+                continue
+            kept = self._home.kept.get(self._table.head(row).key)
+            if kept is not None and kept.holder is None and errands.id_of(kept.key) != session:
+                self._home.room.again(kept)
+
     def _go_on(self, kept: Kept, left: Recovered | None) -> None:
         kept.holder = None
         session = errands.id_of(kept.key)
@@ -149,6 +161,8 @@ class Succession:
             log.error("session=%s: %s", errands.id_of(kept.key), error)
             return False
         record.wait = Wait(leave=PROTOCOLS[record.protocol].refusal, cause=Cause.CRASH)
+        if kept.lock >= 0:  # it had waited with it before
+            record.wait.descriptor = os.dup(kept.lock)
         parcel, files = parcels.wrap(record)
         taken = self._home.take_in(kept, parcel, files)
         close_all(files)

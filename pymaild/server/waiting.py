@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pymaild.core.session import Cause
+from pymaild.core.texts import fill
 from pymaild.server import errands
 from pymaild.server.errands import CAUSES, Packed, Parcel
 from pymaild.server.kept import Kept, Line, Watches, Wheel
@@ -312,7 +313,7 @@ class WaitingRoom:
     def end(self, kept: Kept, text: str) -> None:
         """Tell a client why its session ends, and end it."""
         leave = self._packed(kept).text(errands.LEAVE)
-        self._say_and_close(kept, leave.replace(b"%s", text.encode("ascii", "replace")))
+        self._say_and_close(kept, fill(leave, text))
 
     def _say_and_close(self, kept: Kept, text: bytes) -> None:
         _say(kept.fd, text)

@@ -73,6 +73,12 @@ class FileLock:
         held = os.fstat(self._fd)
         return (there.st_ino, there.st_dev) == (held.st_ino, held.st_dev)
 
+    def unlock(self) -> None:
+        """Let go of the lock, however often it was taken."""
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self._depth = 0
+
     def try_once(self) -> bool:
         """Take the lock if it is free at once; it stays until :meth:`close`."""
         if self._depth == 0 and not self._try() and not self._try():
@@ -88,6 +94,16 @@ class FileLock:
         """Write a note for those who will have the lock. Raises OSError."""
         os.pwrite(self._fd, note.ljust(_LONGEST_NOTE), 0)
 
+    def adopt(self, fd: int) -> None:
+        """Go on with a descriptor that has the lock already."""
+        self.close()
+        self._fd = fd
+
+    def detach(self) -> int:
+        """Return the descriptor, which keeps the lock, and forget it."""
+        fd, self._fd, self._depth = self._fd, -1, 0
+        return fd
+
     def close(self) -> None:
         """Let go of lock and file."""
         if self._fd >= 0:
@@ -98,11 +114,24 @@ class FileLock:
         self.close()
 
 
-class Maildrop:
-    """POP3's lock on a mailbox; a session that dies lets go of it."""
+def let_go(fd: int) -> None:
+    """Let go of a lock that nobody goes on with; -1 is none."""
+    if fd >= 0:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        os.close(fd)
 
-    def __init__(self, path: str) -> None:
+
+class Maildrop:
+    """POP3's lock on a mailbox; a session that dies lets go of it.
+
+    ``held`` is the descriptor with which the lock waited while its session had no process: the
+    lock is that of the open file, so it stays locked as long as anybody has it open.
+    """
+
+    def __init__(self, path: str, held: int = -1) -> None:
         self._lock = FileLock(path, 0.0)
+        if held >= 0:
+            self._lock.adopt(held)
         if not self._lock.try_once():
             self._lock.close()
             raise Refused(Code.INUSE, "The maildrop is in use by another session", path)
@@ -121,6 +150,11 @@ class Maildrop:
         with suppress(OSError):
             self._lock.write(b"%d" % now)
 
+    def park(self) -> int:
+        """Return the descriptor that keeps the lock without this process."""
+        return self._lock.detach()
+
     def release(self) -> None:
-        """Let go of the maildrop."""
+        """Let go of the maildrop, also where other processes have the file open."""
+        self._lock.unlock()
         self._lock.close()

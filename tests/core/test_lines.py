@@ -17,7 +17,7 @@ class Pieces:
         self._pieces = iter(pieces)
         self.idle: list[bool] = []
 
-    def read(self, timeout: float, idle: bool = True) -> bytes:
+    def read(self, timeout: float, idle: bool = True, parks: bool = False) -> bytes:
         self.idle.append(idle)
         for piece in self._pieces:
             return piece
@@ -119,7 +119,7 @@ def test_chunks_take_what_is_there_before_they_wait() -> None:
 
 def test_leave_passes_through() -> None:
     class Leaving:
-        def read(self, timeout: float, idle: bool = True) -> bytes:
+        def read(self, timeout: float, idle: bool = True, parks: bool = False) -> bytes:
             raise Leave("maintenance")
 
     with pytest.raises(Leave):

@@ -34,6 +34,8 @@ CARRIED = {
     "GONE",
     "UIDREQUIRED",
     "STOPPING",
+    "parking.SILENT",
+    "place(self.record.language)",
 }
 
 #: What is said to the administrator's tools alone.
@@ -41,7 +43,9 @@ FOR_TOOLS = {"auth/passwd_edit.py"}
 
 #: Where "text" is something else.
 OTHERWISE = {"mime/bodystructure.py", "mime/envelope.py", "imap/answer.py"}
-OTHERWISE |= {"server/commands.py", "server/family.py"}
+OTHERWISE |= {"server/commands.py", "server/family.py", "server/parked.py", "server/waiting.py"}
+OTHERWISE |= {"server/errands.py", "server/census.py", "server/succession.py", "server/keeper.py"}
+OTHERWISE |= {"server/moving.py", "server/control.py"}
 
 
 def test_every_text_is_translated() -> None:

@@ -38,7 +38,7 @@ class Wishing(SocketStream):
         self.waits: list[float] = []
         self._client, self._commands = client, commands
 
-    def read(self, timeout: float, idle: bool = True) -> bytes:
+    def read(self, timeout: float, idle: bool = True, parks: bool = False) -> bytes:
         self.waits.append(timeout)
         self._client.sendall(self._commands.pop(0))
         return super().read(timeout, idle)

@@ -19,6 +19,7 @@ LANGUAGES = {DEFAULT: "English", "en": "English", "de": "Deutsch"}
 
 _RANGE = re.compile(r"\*|[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _LONGEST_RANGE = 255
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Catalogue:
@@ -56,6 +57,19 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 #: What is not English.
 CATALOGUES = {"de": Catalogue(de.TEXTS, de.NAMES)}
+
+
+def place(language: str) -> str:
+    """Return what stands in a reply for a text that is still to come (:func:`fill`)."""
+    return f"%({language})s" if language in CATALOGUES else "%s"
+
+
+def fill(reply: bytes, text: str) -> bytes:
+    """Put a text where :func:`place` has left room for it, in the language that it named."""
+    text = _CONTROLS.sub("?", text)
+    for language, catalogue in CATALOGUES.items():
+        reply = reply.replace(place(language).encode(), catalogue(text).encode())
+    return reply.replace(b"%s", text.encode("ascii", "replace"))
 
 
 def is_range(text: str) -> bool:

@@ -42,6 +42,9 @@ TEXTS = {
     "Too many failed logins": "Zu viele gescheiterte Anmeldungen",
     "Too many faulty commands": "Zu viele fehlerhafte Befehle",
     "Too many sessions of this user": "Zu viele Sitzungen dieses Benutzers",
+    "Server has been upgraded, please connect again": (
+        "Der Server ist erneuert worden, bitte neu verbinden"
+    ),
     "Server has failed, please connect again": ("Der Server ist gestört, bitte neu verbinden"),
     "Try again later": "Bitte später noch einmal versuchen",
     "{} completed": "{} ausgeführt",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pymaild._parser import BadSyntax
 from pymaild.core.errors import Refused
 from pymaild.core.session import Event
+from pymaild.imap import parking
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.notifier import Notifier, waiting
 
@@ -109,7 +110,7 @@ def again(session: ImapSession, args: Arguments) -> None:
 
 def _until_line(session: ImapSession, source: Source) -> bytes:
     """Return the client's next line; what was pipelined behind it stays in the tokenizer."""
-    due = time.monotonic() + session.settings.keep_alive
+    due = time.monotonic() + parking.every(session)
     while (line := session.intake.tokens.line()) is None:
         source.tell()
         session.commit()
@@ -122,5 +123,6 @@ def _until_line(session: ImapSession, source: Source) -> bytes:
             source.look()
         else:
             session.write(b"* OK %b\r\n" % session.say("Still here"))
-            due = time.monotonic() + session.settings.keep_alive
+            parking.grow(session)
+            due = time.monotonic() + parking.every(session)
     return line
