@@ -142,7 +142,7 @@ class Worker:
         try:
             record = decode_record(session.record)
             record.wait = session.wait
-            self._keeping.resumed(record.id, session.sock)
+            self._keeping.resumed(session, record.id)
             if record.passport:  # it goes on in a process of its user
                 self._handoff.give(Ending.USER, session.sock, record)
             else:

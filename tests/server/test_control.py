@@ -35,7 +35,7 @@ def test_status(server: Running) -> None:
     assert status["totals"]["commands"] == 1
     assert set(status["totals"]) == {
         *("connections", "logins", "failed_logins", "commands"),
-        *("delivered", "bugs", "crashes"),
+        *("delivered", "bugs", "crashes", "parked", "woken", "left_while_parked"),
     }
 
 
