@@ -204,10 +204,11 @@ class ImapActor(Actor):
 
     def arrived(self, uid: int, answer: Answer) -> None:
         """A message is in Aside, with the flags it had."""
-        _, old, new = answer.codes()["COPYUID"]
-        assert int(old) == uid, answer.tagged.raw
+        told = answer.codes().get("COPYUID")
+        assert told, (answer.untagged, answer.tagged.raw)
+        assert int(told[1]) == uid, told
         place = (INBOX, uid)
-        self.truth.keep((ASIDE, int(new)), self.truth.kept[place], self.truth.flags.get(place))
+        self.truth.keep((ASIDE, int(told[2])), self.truth.kept[place], self.truth.flags.get(place))
 
     def expunge(self) -> None:
         if uid := self.some():

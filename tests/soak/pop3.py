@@ -92,13 +92,13 @@ class PopActor(Actor):
                 self.client.answer()
                 self.client.ask(f"USER {self.user}")
                 self.client.ask(f"PASS {self.stage.password}")
-                self.listed = self.list()
+                self.listed = self.listing()
             except Refused:
                 self.drop()
                 raise
         return self.client
 
-    def list(self) -> dict[int, str]:
+    def listing(self) -> dict[int, str]:
         """Message numbers and unique-ids as UIDL tells them."""
         assert self.client is not None
         pairs = (line.split() for line in self.client.listing("UIDL"))
@@ -113,7 +113,7 @@ class PopActor(Actor):
     def uidl(self) -> None:
         """The same as at the beginning, without what is marked (RFC 1939 §7)."""
         self.session()
-        assert self.list() == {place: self.listed[place] for place in self.left()}
+        assert self.listing() == {place: self.listed[place] for place in self.left()}
 
     def retr(self) -> None:
         session = self.session()

@@ -15,8 +15,6 @@ from typing import Any
 
 import psutil
 
-from tests.support.place import give
-
 #: How a process dies, and how often. Of a stop the server must find out by itself.
 WAYS = {signal.SIGKILL: 6, signal.SIGSEGV: 2, signal.SIGSTOP: 2}
 _USER = re.compile(r"Login: user=<(\w+)>.* mpid=(\d+)")
@@ -43,25 +41,31 @@ class Pymaild:
         busy = {row["pid"]: row["user"] for row in self.server.control("who")}
         return [(pid, str(busy.get(pid, ""))) for pid in self.server.workers(role)]
 
-    def restart(self) -> None:
-        """Kill the master, and start another on the same ports."""
+    def restart(self) -> bool:
+        """Kill the master, and start another on the same ports when all others have left."""
         server = self.server
         for name, listener in server.listeners.items():
             address = server.addresses[name]
             if isinstance(address, tuple):
                 listener["address"] = f"{address[0]}:{address[1]}"
-        server.process.kill()
-        server.process.wait(20)
-        give(server.base)
+        master = psutil.Process(server.control("status")["pid"])
+        family = master.children(recursive=True)
+        master.kill()
+        server.process.poll()
+        psutil.wait_procs([master, *family], 20)
         server.start()
+        return True
 
-    def reload(self) -> None:
+    def reload(self) -> bool:
         """Have it read its configuration anew."""
         self.server.control("reload")
+        return True
 
-    def upgrade(self) -> None:
-        """Have the program replaced by the one that is installed."""
-        self.server.control("upgrade")
+    def upgrade(self) -> bool:
+        """Have the program replaced; false while the upgrade before is not over."""
+        reply = self.server.control.raw({"command": "upgrade"})
+        assert reply["ok"] or "not over" in reply["error"], reply
+        return bool(reply["ok"])
 
 
 @dataclass
@@ -106,20 +110,19 @@ class Torment:
             self._thread.join(60)
 
     def _run(self) -> None:
-        act: Callable[[], None] = getattr(self.target, self.what, self._kill)
+        act: Callable[[], bool] = getattr(self.target, self.what, self._kill)
         while not self._over.wait(self._random.uniform(0.5, 1.5) / self.rate):
             try:
-                act()
-                if act != self._kill:
+                if act() and act != self._kill:
                     self.blows.append(Blow(time.monotonic(), self.what))
             except Exception as error:
                 self.failures.append(repr(error))
 
-    def _kill(self) -> None:
+    def _kill(self) -> bool:
         victims = self.target.victims(self.what)
         busy = [victim for victim in victims if victim[1]]
         if not victims:
-            return
+            return False
         pid, user = self._random.choice(busy if busy and self._random.random() < 0.8 else victims)
         how = self._random.choices(list(WAYS), list(WAYS.values()))[0]
         if how is signal.SIGSTOP and not self.target.stops:
@@ -127,3 +130,4 @@ class Torment:
         with suppress(ProcessLookupError):
             os.kill(pid, how)
             self.blows.append(Blow(time.monotonic(), how.name, user))
+        return True
