@@ -74,7 +74,7 @@ class Crew:
                     self._spawn(role)
             elif role.keep is Keep.LOAD:
                 self._populate_by_load(role)
-            elif role.keep is Keep.ONE and not self.family.of(role):
+            elif role.keep is Keep.ONE and len(self.family.of(role)) < role.count(self._config):
                 self._spawn(role)
 
     def _populate_by_load(self, role: Role) -> None:

@@ -74,6 +74,11 @@ class ServerSettings:
         low=1,
         high=2000,
     )
+    keeper: bool = setting(
+        True,
+        "Whether sessions outlive their worker: those that are silent wait without one, and those "
+        "whose worker dies go on in another. If false, each keeps its worker and dies with it.",
+    )
     sessions_max: int = setting(
         50_000,
         "The most sessions that can wait without a process, and so most of the connections at a "
