@@ -8,87 +8,22 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
-import psutil
 import pytest
 
 from tests.support import certs
 from tests.support.imap import Imap
 from tests.support.instance import Instance
-from tests.support.place import place, write
+from tests.support.place import write
 
 from .conftest import eventually, gone
-
-USERS = {"alice": "secret", "bob": "hidden"}
-
-
-class Upgradable(Instance):
-    """An instance whose master is not the process that was started, after a while."""
-
-    @property
-    def master(self) -> psutil.Process:
-        """The process that is the server now."""
-        return psutil.Process(self.control("status")["pid"])
-
-    def family(self) -> list[psutil.Process]:
-        """The master and all processes below it."""
-        return [self.master, *self.master.children(recursive=True)]
-
-    def usr2(self) -> psutil.Process:
-        """Upgrade; returns the old master, which need not have ended yet."""
-        old = self.master
-        old.send_signal(signal.SIGUSR2)
-        eventually(lambda: self.control("status")["pid"] != old.pid, f"the upgrade\n{self.log()}")
-        return old
-
-    def upgrade(self) -> None:
-        """Upgrade, and wait until the old master has ended."""
-        ended(self.usr2())
-        eventually(lambda: "the old master has left" in self.log())
-
-    def logged(self, text: str) -> str:
-        """Wait for a line of the log."""
-
-        def look() -> str:
-            return next((line for line in self.log().splitlines() if text in line), "")
-
-        return str(eventually(look, f"the log line {text!r}"))
-
-    def end(self) -> None:
-        """Stop it; no process may be left."""
-        assert self.process
-        family = self.family()
-        assert self.bugs() == 0
-        family[0].send_signal(signal.SIGINT)
-        self.process.poll()
-        for process in family:
-            ended(process)
-
-
-def ended(process: psutil.Process) -> None:
-    """Wait until a process, whosoever child it is, has ended."""
-    eventually(lambda: gone(process.pid), f"the end of {process}")
+from .upgradable import Upgradable, ended, upgradable
 
 
 @pytest.fixture
 def mail() -> Iterator[Upgradable]:
-    with place("up") as base:
-        made = Upgradable(base, dict(USERS))
-        made.start()
-        started = made.family()
-        try:
-            yield made
-            made.end()
-        finally:
-            print(made.log())  # shown by pytest when the test fails
-            with suppress(OSError, ValueError, psutil.NoSuchProcess):
-                started += made.family()
-            for process in started:
-                if not gone(process.pid):
-                    process.kill()
-            assert made.process
-            made.process.wait(20)
+    with upgradable() as made:
+        yield made
 
 
 class Crowd:
@@ -185,7 +120,9 @@ def test_the_program_reads_its_configuration_anew(mail: Upgradable) -> None:
     port = mail.imap
     del mail.listeners["pop3"], mail.listeners["lmtp-unix"]
     mail.listeners["more"] = {
-        "name": "more", "protocol": "imap", "address": f"unix:{mail.base}/more"
+        "name": "more",
+        "protocol": "imap",
+        "address": f"unix:{mail.base}/more",
     }
     mail.settings["server"]["control"] = mail.base / "run" / "other"
     mail.configure()
