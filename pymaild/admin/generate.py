@@ -28,11 +28,17 @@ begin with / start at the folder of the file."""
 
 SIGNALS: dict[str, str] = {
     "SIGHUP": "Reload. The configuration is checked first; a broken one changes nothing and the "
-    "log says which line. New workers take over, old ones finish what they serve.",
+    "log says which line. New workers take over; sessions go over to them between two commands, "
+    "and no client is disconnected.",
     "SIGTERM": "Stop in peace: take no more connections, tell each client at its next idle "
     "moment, let POP3 sessions end, and leave after `server.drain_timeout` at the latest.",
     "SIGINT, SIGQUIT": "Stop now. A message that was accepted is not lost.",
     "SIGUSR1": "Open the log file again, after it was renamed.",
+    "SIGUSR2": "Upgrade. The same command line is run again, as it is installed now, and the new "
+    "master gets ready beside the old one. Then it takes the sockets and all sessions over, no "
+    "client is disconnected, and the old one leaves. Where it is not ready within "
+    "`server.upgrade_timeout`, or ends, the old one goes on and the log says why. Do not use it "
+    "below a supervisor that watches the process itself; systemd is told.",
     "SIGTTIN": "One worker more, at the least.",
     "SIGTTOU": "One worker less, at the least.",
 }

@@ -103,6 +103,31 @@ def test_drain_resume_reload_and_log_level(running: Programs) -> None:
     assert running.fails("pymailctl", "log", "level", "loud")[0] == 64
 
 
+def test_upgrade(running: Programs) -> None:
+    """A client that waits notices nothing; the command ends when the new program serves."""
+    before = running.json("pymailctl", "status")["pid"]
+    with imaplib.IMAP4("127.0.0.1", port(running, "imap"), timeout=20) as client:
+        client.login("demo", "demo")
+        client.select("INBOX")
+        pid = running.json("pymailctl", "upgrade")["pid"]
+        assert pid == int(pid_file(running).read_text()) != before
+        assert running.json("pymailctl", "status")["pid"] == pid
+        assert client.noop()[0] == "OK"
+    await_end(before)
+    assert "is the server now" in running("pymailctl", "upgrade")
+    await_end(pid)
+
+
+def test_an_upgrade_that_fails(running: Programs) -> None:
+    before = running.json("pymailctl", "status")["pid"]
+    running("pymailctl", "drain")
+    assert running.fails("pymailctl", "upgrade") == (69, "pymailctl: the server is drained\n")
+    text = running.config.read_text()
+    running.config.write_text(text.replace("#workers_min", "workers_mni"))
+    assert running.fails("pymailctl", "upgrade")[0] == 78
+    assert int(pid_file(running).read_text()) == before
+
+
 def test_a_broken_file_is_refused_and_the_server_can_still_be_steered(running: Programs) -> None:
     text = running.config.read_text()
     running.config.write_text(text.replace("#workers_min", "workers_mni"))
@@ -173,9 +198,14 @@ def test_the_script_starts_reloads_restarts_and_stops(script: Script) -> None:
     for word in ("reload", "force-reload"):
         assert script.code(word) == 0
     assert (script.base / "own-pid").read_text() == first
+    assert script.code("upgrade") == 0
+    second = (script.base / "own-pid").read_text()
+    assert second != first
+    await_end(int(first))
     assert script.code("restart") == 0
-    assert (script.base / "own-pid").read_text() != first
+    assert (script.base / "own-pid").read_text() != second
     assert script.code("stop") == 0
+    assert script.code("upgrade") == 7
     assert script.code("try-restart") == 0
     assert script.code("status") == 3
     assert script.code("reload") == 7

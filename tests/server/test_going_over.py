@@ -51,10 +51,11 @@ def connect(mail: Upgradable, kind: str = "plain") -> Imap:
     return imap
 
 
-def deliver(mail: Upgradable) -> None:
-    """New mail, from another session."""
-    with Imap(mail.imap).login("alice", "secret") as imap:
-        imap.ok(b"APPEND INBOX {%d+}\r\n%b" % (len(MAIL), MAIL))
+def deliver(mail: Upgradable, count: int = 1) -> None:
+    """New mail, each from another session."""
+    for _ in range(count):
+        with Imap(mail.imap).login("alice", "secret") as imap:
+            imap.ok(b"APPEND INBOX {%d+}\r\n%b" % (len(MAIL), MAIL))
 
 
 def exists(imap: Imap) -> int:
@@ -93,11 +94,11 @@ def test_in_idle(mail: Upgradable, change: Change, kind: str) -> None:
         tag = imap.idle()
         deliver(mail)
         assert exists(imap) == 1
-        courier = threading.Thread(target=lambda: [deliver(mail) for _ in range(20)])
+        courier = threading.Thread(target=deliver, args=(mail, 20))
         courier.start()
         change(mail)
         courier.join()
-        told = []
+        told: list[int] = []
         while not told or told[-1] < 21:
             told.append(exists(imap))
         assert told == sorted(set(told))
@@ -244,10 +245,16 @@ def test_clients_at_work(mail: Upgradable, change: Change) -> None:
     clients = [Worker(mail, kind) for kind in ("plain", "tls", "deflate")]
     for client in clients:
         client.start()
-    for _ in range(2):
+
+    def work() -> None:
+        """Wait until there has been some."""
         before = sum(client.rounds for client in clients)
-        eventually(lambda before=before: sum(c.rounds for c in clients) > before + 6)
+        eventually(lambda: sum(client.rounds for client in clients) > before + 6)
+
+    for _ in range(2):
+        work()
         change(mail)
+    work()
     for client in clients:
         client.stop.set()
         client.join()
