@@ -96,7 +96,7 @@ class SocketStream:
         """Take up a session: what it has still to say is sent first."""
         if self._journal is not None:
             self._journal.begin(record)
-        else:
+        elif record.outbox:
             self.write(record.outbox)
             record.outbox = b""
 

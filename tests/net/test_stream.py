@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pymaild.core.errors import Disconnected, Leave, TimedOut
-from pymaild.core.session import Event
+from pymaild.core.session import Event, SessionRecord
+from pymaild.net import _journal
 from pymaild.net.stream import HIGH_WATER, SMALL_FILE, SocketStream
 
 SIZE = 4 * 1024 * 1024  # more than sockets hold
@@ -49,7 +50,7 @@ class Pair:
     """A stream and the client's socket."""
 
     def __init__(self, family: str, write_timeout: float = 20.0) -> None:
-        if family == "unix":
+        if family.startswith("unix"):
             self.client, self.server = socket.socketpair()
         else:
             with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -57,12 +58,22 @@ class Pair:
                 self.server, _ = listener.accept()
         self.client.settimeout(20)
         self.wishes = Wishes()
-        self.stream = SocketStream(self.server, self.wishes, write_timeout)
+        self.memory = _journal.make(1)
+        journal = _journal.Journal(self.memory, 0) if family.endswith("journal") else None
+        self.stream = SocketStream(self.server, self.wishes, write_timeout, journal)
+        self.stream.begin(SessionRecord(id="a"))
 
     def close(self) -> None:
         self.client.close()
         self.server.close()
         self.wishes.close()
+        os.close(self.memory)
+
+    def left(self) -> _journal.Remains:
+        """What another process would find."""
+        found = _journal.remains(self.memory, 0)
+        assert found is not None
+        return found
 
     def receive(self, count: int) -> bytes:
         data = bytearray()
@@ -74,9 +85,16 @@ class Pair:
         return bytes(data)
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "tcp journal", "unix journal"])
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     made = Pair(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def journaled() -> Iterator[Pair]:
+    made = Pair("unix journal")
     yield made
     made.close()
 
@@ -311,3 +329,83 @@ def test_signs_of_life(pair: Pair) -> None:
     pair.client.sendall(b"x")
     pair.stream.read(10)
     assert pair.wishes.beats > 0
+
+
+# -- with a journal ----------------------------------------------------------------------------
+
+
+def test_a_reply_is_sent_behind_its_checkpoint(journaled: Pair) -> None:
+    journaled.client.sendall(b"a NOOP\r\nb")
+    journaled.stream.read(10)
+    journaled.stream.write(b"a OK\r\n")
+    journaled.stream.commit(lambda: b"{}", 1)
+    left = journaled.left()
+    assert (left.record, left.unread, left.outbox) == (b"{}", b"b", b"a OK\r\n")
+    journaled.stream.flush()
+    assert journaled.receive(6) == b"a OK\r\n"
+    assert (journaled.left().outbox, journaled.left().begun) == (b"", False)
+
+
+def test_what_is_sent_of_a_command_under_way(journaled: Pair, tmp_path: Path) -> None:
+    """It cannot run again, until it has ended."""
+    journaled.stream.write(b"* 1 FETCH")
+    assert not journaled.left().begun
+    journaled.stream.flush()
+    assert journaled.left().begun
+    journaled.stream.commit(None, 0)
+    assert not journaled.left().begun
+    (tmp_path / "body").write_bytes(b"x" * SMALL_FILE * 2)
+    thread = beside(lambda: journaled.receive(SMALL_FILE * 2))
+    with (tmp_path / "body").open("rb") as file:
+        journaled.stream.write_file(file.fileno(), 0, SMALL_FILE * 2)
+    thread.join()
+    assert journaled.left().begun
+
+
+def test_a_question_is_not_a_part_of_the_reply(journaled: Pair) -> None:
+    assert journaled.stream.ask(b"+ OK\r\n", 5)
+    journaled.client.sendall(b"abcde")
+    assert journaled.stream.read(10, idle=False) == b"abcde"
+    assert journaled.receive(6) == b"+ OK\r\n"
+    assert (journaled.left().asked, journaled.left().begun) == (b"+ OK\r\n", False)
+    journaled.stream.write(b"* begun\r\n")
+    journaled.stream.ask(b"+ more\r\n")
+    assert journaled.left().begun
+
+
+def test_notices_do_not_begin_a_reply(journaled: Pair) -> None:
+    journaled.stream.write(b"* 1 FETCH ...\r\n")
+    journaled.stream.offer(b"* OK [INPROGRESS]\r\n")
+    assert journaled.receive(19) == b"* OK [INPROGRESS]\r\n"
+    assert not journaled.left().begun
+    journaled.stream.flush()
+    journaled.stream.offer(b"* OK [INPROGRESS]\r\n")
+    assert journaled.receive(34) == b"* 1 FETCH ...\r\n* OK [INPROGRESS]\r\n"
+
+
+def test_a_large_reply_is_sent_before_its_checkpoint(journaled: Pair) -> None:
+    received: list[bytes] = []
+    thread = beside(lambda: received.append(journaled.receive(HIGH_WATER - 1)))
+    journaled.stream.write(b"x" * (HIGH_WATER - 1))
+    journaled.stream.commit(None, 0)
+    journaled.stream.flush()
+    thread.join()
+    assert len(received[0]) == HIGH_WATER - 1
+
+
+def test_who_waits_does_not_work(journaled: Pair) -> None:
+    assert journaled.left().running
+    with pytest.raises(TimedOut):
+        journaled.stream.read(0)
+    assert not journaled.left().running
+    assert journaled.stream.wait(0, None) is Event.TIMEOUT
+    assert journaled.left().running
+
+
+def test_the_outbox_of_a_record_is_sent_without_a_journal() -> None:
+    pair = Pair("unix")
+    record = SessionRecord(outbox=b"a OK\r\n")
+    pair.stream.begin(record)
+    pair.stream.flush()
+    assert (pair.receive(6), record.outbox) == (b"a OK\r\n", b"")
+    pair.close()
