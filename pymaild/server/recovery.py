@@ -41,7 +41,7 @@ def recover(fd: int, slot: int) -> Recovered | None:
             return None
         ended = _ended(remains)
         return Recovered(remains.session, b"" if ended else _record(remains), ended)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the process may have been anybody's
         log.error("slot %d: no session can be read from its journal: %s", slot, error)
         return None
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from pymaild.core.session import OPEN, SessionRecord
 from pymaild.net import _journal
-from pymaild.net._journal import MOST_READ, ROOM, Journal, Remains, release, remains
+from pymaild.net._journal import MOST_READ, ROOM, SLICE, Journal, Remains, release, remains
+from pymaild.server.recovery import recover
 
 INPUT = 1 << 20  # octets of input that are kept
 
@@ -313,6 +314,36 @@ def test_large_input_gives_its_memory_back(line: Line) -> None:
     assert blocks() > small + 1500
     line.journal.commit(None, 0, [])
     assert blocks() < small + 200
+
+
+HEADER = 1024  # octets, of which all is used
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(4, HEADER - 8), st.binary(min_size=1, max_size=8)), max_size=20),
+    st.binary(max_size=40),
+)
+def test_what_no_journal_can_have_left(holes: list[tuple[int, bytes]], record: bytes) -> None:
+    """Whoever wrote it was not the keeper, which must not fall over it."""
+    line = Line(unread=b"abc", outbox=b"def")
+    line.journal.commit(record or None, 1, [b"ghi"])
+    try:
+        for place, octets in holes:
+            os.pwrite(line.memory, octets, SLICE + place)
+        found = remains(line.memory, 1)
+        assert found is None or len(found.unread) <= INPUT
+        recover(line.memory, 1)
+    except ValueError:
+        assert recover(line.memory, 1) is None
+    finally:
+        line.close()
+
+
+def test_a_record_that_is_none(line: Line) -> None:
+    for record in (b"[" * 100_000, b"[]", b"{}", b"\xff", b"null"):
+        line.journal.commit(record, 0, [])
+        assert (recover(line.memory, 1) is None) == (record != b"{}")
 
 
 # -- any order of events -----------------------------------------------------------------------
