@@ -11,6 +11,9 @@ from pymaild.server.incidents import Incidents
 from pymaild.server.parked import Table
 from pymaild.server.scoreboard import Scoreboard, State, digest
 
+#: What `who` shows of a session.
+FACTS = ("id", "protocol", "user", "mailbox", "state", "peer", "tls", "client", "since")
+
 
 def set_title(text: str) -> None:
     """Show ``text`` in the list of processes."""
@@ -74,7 +77,10 @@ class SessionBoard:
         state = doing or record.state
         words = (record.protocol, user or record.peer.address, mailbox, state)
         set_title(" ".join(word for word in words if word))
-        self._scoreboard.set_text(self._slot, facts_of(record, user, mailbox, state))
+        address, version = record.peer.address, record.tls.version if record.tls else ""
+        values = record.id, record.protocol, user, mailbox, state, address, version
+        facts = dict(zip(FACTS, (*values, record.client, record.started), strict=True))
+        self._scoreboard.set_text(self._slot, facts)
 
     def admit(self, record: SessionRecord) -> bool:
         """See :meth:`Board.admit`."""
@@ -104,21 +110,6 @@ class SessionBoard:
     def count(self, counter: str, amount: int = 1) -> None:
         """See :meth:`Board.count`."""
         self._scoreboard.count(self._slot, counter, amount)
-
-
-def facts_of(record: SessionRecord, user: str, mailbox: str, state: str) -> dict[str, object]:
-    """Return what `who` shows of a session."""
-    return {
-        "id": record.id,
-        "protocol": record.protocol,
-        "user": user,
-        "mailbox": mailbox,
-        "state": state,
-        "peer": record.peer.address,
-        "tls": record.tls.version if record.tls else "",
-        "client": record.client,
-        "since": record.started,
-    }
 
 
 def address_key(address: str) -> str:

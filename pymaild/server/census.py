@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from pymaild.server import errands
-from pymaild.server.board import facts_of
+from pymaild.server.board import FACTS
 from pymaild.server.channel import Message
 from pymaild.server.family import Child, Family
 from pymaild.server.parked import ANSWERED, CLOSED, PARKED, UNSAFE, WOKEN, RowState, Table
 from pymaild.server.roles import KEEPER
-from pymaild.server.sessions import decode_record
 
 Facts = dict[str, Any]
 
@@ -42,14 +42,18 @@ class Census:
                 yield {**facts, "pid": pid}
 
     def _facts(self, row: int) -> Facts | None:
+        """Read what is shown off an encoded record, for decoding it takes three times as long."""
         data = self._table.record(row)
         try:
-            record = decode_record(errands.unpack_record(data or b""))
+            body = json.loads(errands.unpack_record(data or b""))
         except ValueError:  # it is changing: the session goes on in this very moment
             return None
-        user, mailbox = record.user.name if record.user else "", getattr(record, "mailbox", "")
-        state = "idle" if getattr(record, "idling", "") else record.state
-        return facts_of(record, user, mailbox, state)
+        user, peer, tls = (body.get(name) or {} for name in ("user", "peer", "tls"))
+        state = "idle" if body.get("idling") else body.get("state", "")
+        values = user.get("name", ""), body.get("mailbox", ""), state, peer.get("address", "")
+        rest = tls.get("version", ""), body.get("client", ""), body.get("started", 0.0)
+        names = body.get("id", ""), body.get("protocol", "")
+        return dict(zip(FACTS, (*names, *values, *rest), strict=True))
 
     def counts(self) -> dict[str, int]:
         """Return how many sessions each protocol has."""

@@ -16,6 +16,7 @@ from pymaild.server import errands
 from pymaild.server.parked import Flag
 from pymaild.storage import _watch
 
+MANY = 16  # sessions that wait for the same, above which one is not looked for in a list
 UNUSED = 60.0  # seconds that a watch stays for which nobody waits
 
 
@@ -100,7 +101,7 @@ class Watches:
     def __init__(self, fd: int, now: float) -> None:
         self._fd = fd
         self._began = now
-        self._waiting: dict[int, Kept | list[Kept]] = {}
+        self._waiting: dict[int, Kept | list[Kept] | dict[Kept, None]] = {}  # small, as it can be
         self._stirred: dict[int, float] = {}  # when, of late
         self._over: dict[int, float] = {}  # those the kernel has forgotten, of late
         self._unused: dict[int, float] = {}
@@ -122,23 +123,27 @@ class Watches:
             if others is None:
                 waiting[watch] = kept
                 self._unused.pop(watch, None)
-            elif type(others) is list:
+            elif isinstance(others, Kept):
+                waiting[watch] = [others, kept]
+            elif isinstance(others, dict):
+                others[kept] = None
+            elif len(others) < MANY:
                 others.append(kept)
             else:
-                waiting[watch] = [others, kept]  # type: ignore[list-item]
+                waiting[watch] = dict.fromkeys((*others, kept))
 
     def discard(self, kept: Kept, watches: array[int], now: float) -> None:
         """Let a session wait no more."""
         waiting = self._waiting
         for watch in watches:
             others = waiting.get(watch)
-            if others is kept:
-                del waiting[watch]
-                self._unused[watch] = now
-            elif type(others) is list and kept in others:
+            if isinstance(others, dict):
+                others.pop(kept, None)
+            elif isinstance(others, list) and kept in others:
                 others.remove(kept)
-                if len(others) == 1:
-                    waiting[watch] = others[0]
+            if others is kept or not others:
+                waiting.pop(watch, None)
+                self._unused[watch] = now
 
     def take(self, now: float) -> Iterable[Kept]:
         """Take what the kernel reports; returns the sessions that wait for it."""
@@ -158,10 +163,10 @@ class Watches:
         found: dict[Kept, None] = {}
         for watch in watches:
             others = self._waiting.get(watch)
-            if type(others) is list:
-                found.update(dict.fromkeys(others))
+            if isinstance(others, Kept):
+                found[others] = None
             elif others is not None:
-                found[others] = None  # type: ignore[index]
+                found.update(dict.fromkeys(others))
         return list(found)
 
     def tidy(self, now: float) -> None:

@@ -329,3 +329,20 @@ def test_work_wakes_whoever_polls() -> None:
     Line(work).add(kept(), Cause.CLIENT)
     assert poller.poll(0)
     os.close(work)
+
+
+def test_many_wait_for_the_same(tmp_path: Path) -> None:
+    """They are told in the order in which they came; nobody is forgotten, or told twice."""
+    fd, watches, watch = watches_of(tmp_path)
+    crowd = [kept() for _ in range(50)]
+    for one in crowd:
+        watches.add(one, array("I", [watch]))
+    for one in crowd[::2]:
+        watches.discard(one, array("I", [watch]), 11.0)
+    (tmp_path / "a").touch()
+    assert list(watches.take(12.0)) == crowd[1::2]
+    for one in crowd[1::2]:
+        watches.discard(one, array("I", [watch]), 13.0)
+    (tmp_path / "b").touch()
+    assert list(watches.take(14.0)) == []
+    os.close(fd)
