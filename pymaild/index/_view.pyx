@@ -77,10 +77,10 @@ cdef class View:
         """Find rows and log position as of an earlier transaction."""
         cdef uint64_t low = 0, high = self.rows, middle
         cdef Change change
-        if snapshot > self.snapshot:
-            return False
-        if snapshot < self.snapshot and snapshot < max(self.index.head.log_floor,
-                                                       self.index.head.begun):
+        if snapshot == self.snapshot:
+            return True
+        if snapshot > self.snapshot or snapshot < max(self.index.head.log_floor,
+                                                      self.index.head.begun):
             return False
         while low < high:
             middle = (low + high) >> 1

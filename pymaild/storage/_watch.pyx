@@ -31,9 +31,12 @@ cdef extern from "sys/stat.h":
 
 POLL = 0.04     # seconds between looks where inotify has no more to give
 QUIET = 3600.0  # with inotify there is nothing to poll for
+MOST_SPARE = 64  # watches; where there are more, it is quicker to close them all at once
+MOST_READS = 16
 
 _log = logging.getLogger("pymaild.storage")
 _told = False
+_spare = []     # an instance of this process that is not in use: to close one takes long
 _EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name behind it
 
 
@@ -78,6 +81,13 @@ def read_events(int fd):
     return stirred, over
 
 
+def _take_spare(process):
+    """Return the spare instance, -1 where this process has none."""
+    if not _spare or _spare[0][0] != process:
+        return -1
+    return _spare.pop()[1]
+
+
 def stamps(bytes new, bytes cur):
     """Return the mtimes of two directories in nanoseconds. Raises FileNotFoundError."""
     cdef stat first, second
@@ -111,13 +121,17 @@ cdef class Watch:
     """
 
     cdef int _fd
+    cdef object _process    # whose the instance is: a child must not end its parent's watches
     cdef dict _keys         # sets of them, from watch descriptors
     cdef public double timeout
 
     def __cinit__(self, *paths):
         self.timeout = QUIET
         self._keys = {}
-        self._fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
+        self._process = os.getpid()
+        self._fd = _take_spare(self._process)
+        if self._fd < 0:
+            self._fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
         if self._fd < 0:
             self._fall_back()
         self.add("", *paths)
@@ -176,9 +190,27 @@ cdef class Watch:
         return True
 
     def close(self):
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+        """Watch no more. The instance is kept for the next, if there is none already."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        if _spare or len(self._keys) > MOST_SPARE or self._process != os.getpid() \
+                or not self._empty(fd):
+            os.close(fd)
+        else:
+            _spare.append((self._process, fd))
+
+    def _empty(self, int fd):
+        """Take all watches away and what they have reported; false where that cannot be done."""
+        for watch in self._keys:
+            inotify_rm_watch(fd, watch)
+        self._keys.clear()
+        for _ in range(MOST_READS):
+            try:
+                os.read(fd, 65536)
+            except BlockingIOError:
+                return True
+        return False
 
     def __dealloc__(self):
         if self._fd >= 0:

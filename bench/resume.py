@@ -1,0 +1,174 @@
+"""What a parked session costs when it goes on: processor time of one round, in one process.
+
+Run as ``python -m bench.resume [--small N] [--large N] [--rounds N] [--profile]``. A round is all
+that a worker does between the keeper's parcel and the next one: the record is read, the session
+resumed, its mailbox looked at, one command answered, and the session parked again. The size of
+the mailbox must not matter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import gc
+import math
+import os
+import pstats
+import socket
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+from pymaild.core.session import Ending, SessionRecord, Wait
+from pymaild.imap.record import ImapRecord
+from pymaild.imap.session import ImapSession
+from pymaild.imap.settings import ImapSettings
+from pymaild.mail.services import Services
+from pymaild.net import _journal
+from pymaild.net._journal import Journal
+from pymaild.net.stream import SocketStream
+from pymaild.server import parcels
+from pymaild.server.parcels import unwrap
+from pymaild.server.sessions import decode_record
+from pymaild.storage import _watch
+from tests.support.sessions import Bench, Supervisor, bench
+
+from .sync import fill
+
+USER = "alice"
+AIM = 0.5  # milliseconds
+GREETED = 1 << 16
+
+
+class Watching:
+    """What the server is to sessions that are to wait, without the server."""
+
+    def __init__(self) -> None:
+        self._watches = _watch.open_watches()
+
+    def watch(self, paths: Iterable[str], wait: Wait) -> None:
+        found = (_watch.set_watch(self._watches, os.fsencode(path)) for path in paths)
+        wait.watches = sorted({*wait.watches, *(watch for watch in found if watch >= 0)})
+        wait.looked = time.monotonic()
+
+
+class Worker:
+    """One session, and what a worker does with it again and again."""
+
+    def __init__(self, made: Bench) -> None:
+        self._services = made.services()
+        self._parking = Watching()
+        self._supervisor = Supervisor()
+        self._ours, self.client = socket.socketpair()
+        self._journal = Journal(made.journal, 0)
+        fresh = made.record(protocol="imap", listener="imaps")
+        self.parcel, self.files = parcels.wrap(fresh)
+
+    def round(self, commands: bytes) -> float:
+        """Let the session go on for these commands; returns the seconds of processor time."""
+        self.client.send(commands)
+        start = time.process_time()
+        wait, encoded = unwrap(self.parcel, self.files)
+        record = decode_record(encoded)
+        record.wait = wait
+        stream = SocketStream(self._ours, self._supervisor, 10.0, self._journal)
+        stream.patience = _none
+        stream.begin(record)
+        ending = ImapSession(record, stream, self._with_parking()).run()  # type: ignore[arg-type]
+        assert ending is Ending.PARK
+        self.parcel, self.files = self._wrap(record)
+        self._journal.end()
+        return time.process_time() - start
+
+    def _with_parking(self) -> Services[ImapSettings]:
+        kept = self._services
+        return Services(
+            kept.settings,
+            kept.mail,
+            kept.auth,
+            kept.board,
+            kept.open_account,
+            kept.hostname,
+            kept.spool,
+            parking=self._parking,
+            quirks=kept.quirks,
+        )
+
+    def _wrap(self, record: SessionRecord) -> tuple[parcels.Parcel, list[int]]:
+        return parcels.wrap(record)
+
+    def heard(self) -> bytes:
+        return self.client.recv(GREETED)
+
+
+def _none() -> float:
+    return 0.0
+
+
+def _ways(worker: Worker) -> dict[str, Callable[[], float]]:
+    return {
+        "NOOP": lambda: worker.round(b"n NOOP\r\n"),
+        "IDLE, NOOP": lambda: worker.round(b"DONE\r\nn NOOP\r\ni IDLE\r\n"),
+    }
+
+
+def _prepare(worker: Worker, way: str) -> None:
+    worker.round(b"l LOGIN alice secret\r\ns SELECT INBOX\r\n")
+    if way.startswith("IDLE"):
+        worker.round(b"i IDLE\r\n")
+    worker.heard()
+
+
+def measure(count: int, rounds: int, profile: bool) -> dict[str, list[float]]:
+    """Milliseconds of each round, by what it is, in a mailbox of so many messages."""
+    found: dict[str, list[float]] = {}
+    with TemporaryDirectory() as folder:
+        with bench(Path(folder), (ImapRecord, ImapSession), ImapSettings()) as made:
+            fill(Path(made.user(USER).mail), count)
+            made.add_user(USER)
+            for way in ("NOOP", "IDLE, NOOP"):
+                worker = Worker(made)
+                _prepare(worker, way)
+                found[way] = _rounds(_ways(worker)[way], worker, rounds, profile)
+    return found
+
+
+def _rounds(work: Callable[[], float], worker: Worker, rounds: int, profile: bool) -> list[float]:
+    for _ in range(20):
+        work()
+        worker.heard()
+    gc.collect()
+    seen = []
+    profiler = cProfile.Profile()
+    for _ in range(rounds):
+        if profile:
+            profiler.enable()
+        seen.append(work() * 1000)
+        profiler.disable()
+        worker.heard()
+    if profile:
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
+    return seen
+
+
+def main() -> int:
+    """Measure, tell; 1 where a round takes too long."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--small", type=int, default=10)
+    parser.add_argument("--large", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--profile", action="store_true")
+    asked = parser.parse_args()
+    worst = -math.inf
+    for count in (asked.small, asked.large):
+        for way, seen in measure(count, asked.rounds, asked.profile).items():
+            ninth = quantiles(seen, n=10)[-1]
+            print(f"{count:>8} messages  {way:12} {median(seen):6.3f} ms  9 in 10 {ninth:6.3f} ms")
+            worst = max(worst, median(seen))
+    return worst > AIM
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
