@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.config_file import read_config
@@ -17,6 +18,14 @@ from pymaild.server.settings import (
     ListenerSettings,
     LogSettings,
     ServerSettings,
+)
+
+log = logging.getLogger("pymaild.server")
+
+#: Settings that are used once, when the server starts.
+FIXED = (
+    *("user", "group", "tls_user", "run_directory", "spool", "control", "pid_file"),
+    "sessions_max",
 )
 
 
@@ -40,3 +49,12 @@ class Config:
 def load_config(path: str) -> Config:
     """Read a configuration file. Raises ConfigError with a line for each mistake."""
     return Config(path=path, **read_config(path, Config))
+
+
+def with_fixed(new: Config, old: Config) -> Config:
+    """Keep the settings that only a start can change, and say so."""
+    kept = {name: getattr(old.server, name) for name in FIXED}
+    for name, value in kept.items():
+        if getattr(new.server, name) != value:
+            log.warning("server.%s: the new value counts from the next start on", name)
+    return replace(new, server=replace(new.server, **kept))

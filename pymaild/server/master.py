@@ -17,24 +17,25 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from enum import StrEnum
 
 from pymaild.core.errors import ConfigError
-from pymaild.server import logs, ports, systemd
+from pymaild.server import logs, systemd
 from pymaild.server.board import set_title
 from pymaild.server.certificates import CertificateWatch
-from pymaild.server.channel import Message, close_all
+from pymaild.server.channel import close_all
 from pymaild.server.commands import Commands
-from pymaild.server.config import Config, load_config
-from pymaild.server.control import Control
+from pymaild.server.config import Config, load_config, with_fixed
 from pymaild.server.crew import Crew
-from pymaild.server.estate import Estate, pieces
+from pymaild.server.estate import Estate
 from pymaild.server.failures import EXIT_BOOT, EXIT_CONFIG, EXIT_OK, CannotStart
 from pymaild.server.loop import Loop
+from pymaild.server.phase import ENDING, LEAVING, Phase
+from pymaild.server.ports import BESIDE, raise_file_limit
+from pymaild.server.premises import Premises
 from pymaild.server.roles import ROLES, TLS
+from pymaild.server.shared import Shared
 from pymaild.server.upgrade import Predecessor, Successor, Upgrade
 
 __all__ = ["EXIT_BOOT", "EXIT_CONFIG", "Master", "Phase"]
@@ -46,27 +47,6 @@ STANDSTILL = 5.0  # seconds; when a round comes so late, the host slept, and sil
 STOP_GRACE = 10.0  # seconds for the storage step under way when the server stops now
 LAST_GRACE = 2.0  # seconds for the tls role to bring the last replies to their clients
 
-#: Settings that are used once, when the server starts.
-FIXED = (
-    *("user", "group", "tls_user", "run_directory", "spool", "control", "pid_file"),
-    "sessions_max",
-)
-
-
-class Phase(StrEnum):
-    """What the server as a whole is doing."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    DRAINED = "drained"  # on request: takes no connections, and stays
-    DRAINING = "draining"  # on its way out, sessions may end by themselves
-    STOPPING = "stopping"  # on its way out, now
-    RETIRING = "retiring"  # on its way out, another master has taken over
-
-
-ENDING = (Phase.DRAINING, Phase.STOPPING)
-LEAVING = (*ENDING, Phase.RETIRING)
-
 
 class Master:
     """Runs a server of one configuration. ``config.path`` is read again on reload."""
@@ -77,8 +57,7 @@ class Master:
         self.started = time.time()
         self._loop = Loop()
         self._wake, self._signalled = socket.socketpair()
-        self._control: Control | None = None
-        self._files: list[str] = []  # sockets and files to remove at the end
+        self.premises = Premises(config)
         self._crew: Crew | None = None
         self._old: Predecessor | None = None  # the master whose place this one takes
         self.upgrade = Upgrade(self, self._loop)
@@ -98,6 +77,11 @@ class Master:
             signal.SIGTTOU: self.on_ttou,
             signal.SIGCHLD: self.on_chld,
         }
+
+    @property
+    def shared(self) -> Shared:
+        """What all processes have of the master; there is nothing before all is open."""
+        return self.premises.shared
 
     @property
     def crew(self) -> Crew:
@@ -140,7 +124,7 @@ class Master:
         set_title("master starting")
         self._old = Predecessor.find()
         logs.set_up(self.config.log)
-        ports.raise_file_limit(self.config.server.sessions_max)
+        raise_file_limit(self.config.server.sessions_max)
         self._catch_signals()
         for role in ROLES:
             if role is not TLS or role.count(self.config):
@@ -151,36 +135,14 @@ class Master:
         self._maintain()
 
     def _open(self) -> None:
-        estate, beside = (self._old.estate, ports.BESIDE) if self._old else (Estate(), "")
+        estate, beside = (self._old.estate, BESIDE) if self._old else (Estate(), "")
         certificates = CertificateWatch(self.config.tls)
         close_all(certificates.open()[1])
-        ports.make_folders(self.config)
-        control = estate.take_control(self.config.server.control)
-        if control is None:
-            control = ports.open_control(self.config)
-            self._files.append(self.config.server.control)
-        self._control = Control(control, Commands(self).table(), self._loop.watch)
-        self.shared = ports.open_shared(self.config, estate, beside)
-        self._files += [path + beside for path in ports.neighbours(self.config)]
-        self.ports = ports.Ports(self.shared, estate)
-        self.ports.open(self.config)
+        self.premises.open(estate, beside, Commands(self).table(), self._loop.watch)
         self._crew = Crew(self.config, self.shared, certificates, self._loop, self._disown)
         self._loop.watch(self.shared.poke, select.EPOLLIN, self._poked)
-        if self._old is None:
-            self._be_known(self._control)
-        else:
-            self._loop.watch(self._old.fileno(), select.EPOLLIN, self._hear_old)
-
-    def _hear_old(self) -> None:
-        assert self._old is not None
-        self._old.hear()
-        if not self._old.alive:
-            self._loop.forget(self._old.fileno())
-
-    def _be_known(self, control: Control) -> None:
-        """Let administrators find this server."""
-        self._write_pid()
-        control.open()
+        if self._old is not None:
+            self._old.follow(self._loop)
 
     def _poked(self) -> None:
         os.eventfd_read(self.shared.poke)
@@ -194,14 +156,6 @@ class Master:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._loop.watch(self._wake.fileno(), select.EPOLLIN, lambda: None)
 
-    def _write_pid(self) -> None:
-        path = self.config.server.pid_file
-        if path:
-            with open(path + ports.BESIDE, "w", encoding="ascii") as file:
-                file.write(f"{os.getpid()}\n")
-            os.rename(path + ports.BESIDE, path)
-            self._files.append(path)
-
     def _disown(self) -> None:
         """Close in a new child what is the master's alone."""
         self._loop.close()
@@ -210,8 +164,7 @@ class Master:
         self.upgrade.close()
         if self._old is not None:
             self._old.close()
-        if self._control is not None:
-            self._control.close()
+        self.premises.close()
 
     # -- the four verbs --------------------------------------------------------------------
 
@@ -235,8 +188,7 @@ class Master:
         self._last_look = now
         self.crew.family.check_beats(self.config.server.hang_timeout)
         self.crew.check_certificates()
-        if self._control is not None:
-            self._control.check()
+        self.premises.control.check()
 
     def _maintain(self) -> None:
         if self.phase in LEAVING:
@@ -249,7 +201,7 @@ class Master:
     def _started(self) -> None:
         if self._old is not None:
             if not self._old.gone:
-                self._old.ask(self._paths())
+                self._old.ask(self.premises.paths())
                 return
             self._take_over(self._old)
         self.phase = Phase.RUNNING
@@ -260,23 +212,13 @@ class Master:
         log.info("ready")
         systemd.notify("READY=1", f"MAINPID={os.getpid()}")
 
-    def _paths(self) -> list[str]:
-        settings = self.config.server
-        known = [settings.control, settings.pid_file, *ports.neighbours(self.config)]
-        return [*known, *self.ports.paths()]
-
     def _take_over(self, old: Predecessor) -> None:
         """Be the server, in the place of another."""
         old.take_over()
         self.crew.tell({"verb": "open"}, (2,))
         self.crew.tell_keeper({"verb": "receive"}, (old.keeper.fileno(),))
         old.keeper.close()
-        self.ports.own()
-        ports.move_in(self.config)
-        self._files = [self.config.server.control, *ports.neighbours(self.config)]
-        assert self._control is not None
-        self._be_known(self._control)
-        self.shared.held = False
+        self.premises.take_over()
 
     # -- signals ---------------------------------------------------------------------------
 
@@ -333,7 +275,7 @@ class Master:
         systemd.reloading()
         try:
             self._check_steady()
-            self._take(_with_fixed(load_config(self.config.path), self.config))
+            self._take(with_fixed(load_config(self.config.path), self.config))
         except (ConfigError, CannotStart) as error:
             for line in str(error).splitlines():
                 log.error("configuration not reloaded: %s", line)
@@ -350,9 +292,9 @@ class Master:
     def begin_upgrade(self) -> Successor:
         """Start a new master, or raise CannotStart and log why it cannot be."""
         try:
-            self._check_steady()
             if self.phase is not Phase.RUNNING:
                 raise CannotStart(f"the server is {self.phase}")
+            self._check_steady()
             if self._is_beside:
                 raise CannotStart("the upgrade before this one is not over yet")
             return self.upgrade.begin()
@@ -360,29 +302,18 @@ class Master:
             log.error("no upgrade: %s", error)
             raise
 
-    def estate(self) -> Iterator[tuple[Message, int]]:
-        """Return what a new master is given, see estate.py."""
-        assert self._control is not None
-        return pieces(self.shared, self.ports.unused, self._control.listener)
-
     def give_way(self, claimed: list[str], keeper: int) -> None:
-        """Leave once all sessions have gone over to the keeper of another master.
-
-        ``claimed`` are paths that it has now.
-        """
+        """Leave once all sessions have gone to another master's keeper; it has ``claimed``."""
         self.phase = Phase.RETIRING
         set_title(f"master {self.phase}")
         self._deadline = math.inf
-        self._files = [path for path in self._files if path not in claimed]
-        assert self._control is not None
-        self._control.retire()
-        self.shared.give_up(claimed)
+        self.premises.give_way(claimed)
         self.crew.give_way(keeper)
 
     def _take(self, config: Config) -> None:
         certificates = CertificateWatch(config.tls)
         close_all(certificates.open()[1])
-        change = self.ports.change(config)
+        change = self.premises.ports.change(config)
         try:
             logs.set_up(config.log)
         except ConfigError:
@@ -411,7 +342,7 @@ class Master:
         """Take connections again after :meth:`drain`. Raises CannotStart and ConfigError."""
         if self.phase is not Phase.DRAINED:
             raise CannotStart(f"the server is {self.phase}")
-        self.ports.open(self.config)
+        self.premises.ports.open(self.config)
         self.phase = Phase.RUNNING
         self.crew.welcome()
         log.info("resumed")
@@ -464,17 +395,5 @@ class Master:
         """Leave nothing behind, however far the start had come."""
         if self._crew is not None:
             self._crew.end()
-            self.shared.remove_listeners()
-        for path in self._files:
-            with suppress(OSError):
-                os.unlink(path)
+        self.premises.remove()
         signal.set_wakeup_fd(-1)
-
-
-def _with_fixed(new: Config, old: Config) -> Config:
-    """Keep the settings that only a start can change, and say so."""
-    kept = {name: getattr(old.server, name) for name in FIXED}
-    for name, value in kept.items():
-        if getattr(new.server, name) != value:
-            log.warning("server.%s: the new value counts from the next start on", name)
-    return replace(new, server=replace(new.server, **kept))

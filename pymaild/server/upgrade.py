@@ -114,7 +114,7 @@ class Upgrade:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._master.crew.family.stranger = pid
-        for message, fd in self._master.estate():
+        for message, fd in self._master.premises.estate():
             ours.send(message, (fd,))
         ours.send({"verb": "begin", "key": self._master.shared.key.hex()}, (2,))
         timeout = self._master.config.server.upgrade_timeout
@@ -275,9 +275,15 @@ class Predecessor:
         if message["verb"] == "begin":
             self._errors, self.estate.key = fds[0], bytes.fromhex(message["key"])
 
-    def fileno(self) -> int:
-        """Return the channel's descriptor."""
-        return self._link.fileno()
+    def follow(self, loop: Loop) -> None:
+        """Take what it says from now on."""
+
+        def hear() -> None:
+            self._hear()
+            if not self.alive:
+                loop.forget(self._link.fileno())
+
+        loop.watch(self._link.fileno(), select.EPOLLIN, hear)
 
     def ask(self, paths: list[str]) -> None:
         """Say that all is ready; ``paths`` are ours from now on."""
@@ -286,8 +292,8 @@ class Predecessor:
             self._link.send({"verb": "ready", "files": paths}, (self._theirs.fileno(),))
             self._theirs.close()
 
-    def hear(self) -> None:
-        """Take what it says; one that has died is the server no more, either."""
+    def _hear(self) -> None:
+        """One that has died is the server no more, either."""
         try:
             received = self._link.receive()
         except (ChannelClosed, ValueError):
