@@ -27,7 +27,7 @@ define special
 PYMAILD_BUILD=$(1) $(BUILD) --force
 endef
 
-.PHONY: help build dev run test check bench docs debug asan clean install
+.PHONY: help build dev run test check bench soak report docs debug asan clean install
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -79,6 +79,12 @@ check: dev ## Lint, types, layering, generated documents
 bench: dev ## Measure, beside a Debian Dovecot serving the same mail
 	$(BIN)/python -m pytest bench
 	$(BIN)/python -m bench.ratio
+
+soak: dev ## Kill processes, reload and upgrade under 200 clients; takes six minutes
+	$(BIN)/python -m tests.soak
+
+report: dev ## The same faults for pymaild and Dovecot: a page in bench/results; four minutes
+	$(BIN)/python -m bench.report
 
 docs: build ## Generate the sample configuration, the manual pages, the table of RFCs
 	$(BIN)/python -m pymaild.admin.generate

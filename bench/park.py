@@ -59,40 +59,44 @@ Figures = dict[str, float]
 _HIBERNATE = """
 imap_hibernate_timeout = 1s
 mail_max_userip_connections = 0
-service imap-hibernate {{
+service imap-hibernate {
   chroot =
   client_limit = 20000
-  unix_listener imap-hibernate {{
+  unix_listener imap-hibernate {
     mode = 0666
-  }}
-}}
-service imap {{
+  }
+}
+service imap {
   process_limit = 20000
-  unix_listener imap-master {{
+  unix_listener imap-master {
     mode = 0666
-  }}
-}}
-service imap-login {{
+  }
+}
+service imap-login {
   client_limit = 20000
   process_limit = 64
   service_count = 0
+}
+service lmtp {
+  process_min_avail = 2
+}
+service anvil {
+  client_limit = 60000
+}
+service auth {
+  client_limit = 60000
+}
+"""
+_TLS = """
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+service imap-login {{
   inet_listener imaps {{
     port = {imaps}
     ssl = yes
   }}
 }}
-service lmtp {{
-  process_min_avail = 2
-}}
-service anvil {{
-  client_limit = 60000
-}}
-service auth {{
-  client_limit = 60000
-}}
-ssl = yes
-ssl_cert = <{certificate}
-ssl_key = <{key}
 """
 
 
@@ -159,19 +163,23 @@ def _instances() -> Iterator[None]:
 
 @contextmanager
 def _dovecot() -> Iterator[Any]:
-    port = free_port()
-    with _instances(), _certificate() as (certificate, key):
-        more = _HIBERNATE.format(imaps=port, certificate=certificate, key=key)
-        with dovecot(users(), spare=4, more=more) as server:
-            server.addresses = {"imap": server.imap, "imaps": ("127.0.0.1", port)}  # type: ignore[attr-defined]
-            yield server
+    with (
+        _instances(),
+        dovecot_tls() as (more, addresses),
+        dovecot(users(), spare=4, more=_HIBERNATE + more) as server,
+    ):
+        server.addresses = {"imap": server.imap} | addresses  # type: ignore[attr-defined]
+        yield server
 
 
 @contextmanager
-def _certificate() -> Iterator[tuple[Path, Path]]:
-    """A certificate and its key, in a folder of their own."""
+def dovecot_tls() -> Iterator[tuple[str, dict[str, Address]]]:
+    """What Dovecot's configuration needs for IMAP with TLS, and the address of that."""
+    port = free_port()
     with place("ct") as folder:
-        yield certs.make(folder)
+        certificate, key = certs.make(folder)
+        more = _TLS.format(imaps=port, certificate=certificate, key=key)
+        yield more, {"imaps": ("127.0.0.1", port)}
 
 
 KINDS: dict[str, Callable[[], Any]] = {"pymaild": _pymaild, "dovecot": _dovecot}

@@ -45,7 +45,11 @@ class Watched(Imap):
         return reply
 
     def finish(self, tag: str) -> Answer:
-        answer = super().finish(tag)
+        return self.excused(super().finish(tag))
+
+    @staticmethod
+    def excused(answer: Answer) -> Answer:
+        """Raise what asks the client to come again."""
         if answer.status == "NO" and answer.code in EXCUSES:
             raise Refused(answer.code)
         return answer
@@ -221,11 +225,18 @@ class ImapActor(Actor):
             self.truth.left(place)
 
     def several(self) -> None:
-        """Commands in one write."""
+        """Commands in one write; they may be answered in another order (RFC 9051 §5.5)."""
         session, uid = self.session(), self.some() or 1
         fetch = f"UID FETCH {uid} (UID FLAGS {SUBJECT})"
         commands = ["NOOP", fetch, f"STATUS {ASIDE} (MESSAGES)", fetch, "NOOP"]
-        for command, answer in zip(commands, session.client.pipeline(commands), strict=True):
-            session.take(command.removeprefix("UID "), answer)
-            assert answer.status == "OK", answer.tagged.raw
-            self.learn(answer)
+        tags = [session.client.tag() for _ in commands]
+        lines = (f"{tag} {command}\r\n" for tag, command in zip(tags, commands, strict=True))
+        session.client.send("".join(lines).encode())
+        untagged: list[Reply] = []
+        for _ in commands:
+            while (reply := session.client.read()).tag == "*":
+                untagged.append(reply)
+            tags.remove(reply.tag)
+            answer = Watched.excused(Answer(reply, untagged))
+            assert answer.status == "OK", reply.raw
+        self.learn(session.take("NOOP", answer))
