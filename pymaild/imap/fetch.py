@@ -26,6 +26,7 @@ from pymaild.mail.flags import SEEN, Flags
 if TYPE_CHECKING:
     from pymaild.imap.selection import Selection
     from pymaild.imap.session import ImapSession
+    from pymaild.index import View
     from pymaild.mail.binary import Decoded
     from pymaild.mail.message import Message, Source
 
@@ -54,6 +55,9 @@ Value = bytes | Part
 
 class Row:
     """One message while its response is put together; its file is opened when needed."""
+
+    view: View
+    seq: int
 
     def __init__(self, selection: Selection, seq: int) -> None:
         self.selection = selection

@@ -8,6 +8,7 @@ from pymaild.imap.contexts import Contexts
 from pymaild.imap.notifier import Notifier
 from pymaild.imap.selection import Gone
 from pymaild.imap.states import State
+from pymaild.mail import committed
 from pymaild.mail.selected import Selected
 
 if TYPE_CHECKING:
@@ -42,17 +43,23 @@ def follow_rename(session: ImapSession, mailbox: str) -> None:
 
 def _reselect(session: ImapSession, mailbox: str) -> None:
     record = session.record
-    selected = Selected.resume(
-        session.account,
-        mailbox,
-        record.read_only,
-        record.uidvalidity,
-        record.snapshot,
-        record.recent,
-    )
+    selected = _selected(session, mailbox)
+    if selected is None and record.intents:
+        account = session.account
+        now = committed.whereabouts(mailbox, account.separator, record.intents)
+        if now is None:
+            session.closed()
+            return
+        selected = _selected(session, now)
     if selected is None:
         raise Gone
     selected.keywords = record.keywords
     selection = session.select(selected)
     if record.contexts:
         selection.contexts = Contexts.restored(session, record.contexts)
+
+
+def _selected(session: ImapSession, mailbox: str) -> Selected | None:
+    record = session.record
+    state = record.read_only, record.uidvalidity, record.snapshot, record.recent
+    return Selected.resume(session.account, mailbox, *state)

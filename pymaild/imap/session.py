@@ -31,6 +31,7 @@ from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
+from pymaild.mail.intents import Intents
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.services import Services
@@ -157,6 +158,7 @@ class ImapSession:
         self._account = account
         account.beat = self.progress.beat
         account.journal.origin = self.record.id
+        account.intents = Intents(self.stream.intend, self.record.intents)
         self.record.state = State.AUTHENTICATED
         self.note()
 
@@ -206,10 +208,17 @@ class ImapSession:
         """Return a mailbox's name as this client reads it (RFC 9051 §5.1, RFC 6855 §3)."""
         return names.encode(name, self.modes.utf8)
 
+    def closed(self) -> None:
+        """Leave the selected mailbox, which the client itself has deleted."""
+        self._deselect()
+        self.write(b"* OK [CLOSED] %b\r\n" % self.say("The selected mailbox was deleted"))
+
     def deselect(self) -> None:
         """Go back to the authenticated state, if a mailbox is selected."""
-        if self.selection is None:
-            return
+        if self.selection is not None:
+            self._deselect()
+
+    def _deselect(self) -> None:
         selection, self.selection = self.selection, None
         if self.notifier is not None:
             self.notifier.close()
@@ -218,7 +227,8 @@ class ImapSession:
         self.record.contexts = []
         self.record.state = State.AUTHENTICATED
         self.note()
-        selection.selected.close()
+        if selection is not None:
+            selection.selected.close()
 
     def unauthenticate(self) -> None:
         """Go back to the state behind the greeting (RFC 8437 §3)."""
@@ -286,6 +296,8 @@ class ImapSession:
         if self._interrupted:
             self.intake.swallow_lines()
             self.record.settle()
+            if self._account is not None:
+                self._account.settle()
             self._interrupted = False
         if self.changed or self.notifier is not None or self._moved():
             self.commit()

@@ -15,7 +15,7 @@ from pymaild.mail.acl import Access, Controlled, Guard
 from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
 from pymaild.mail.guard import refusing
-from pymaild.mail.intents import Intents
+from pymaild.mail.intents import Intent, Intents
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
 from pymaild.mail.mailbox import Beat, Mailbox
@@ -203,6 +203,15 @@ class Account:
             self._open.pop(next(iter(self._open))).close()
         self._open[name] = box
         return box
+
+    def begun(self, kind: str, *about: str) -> list[Intent]:
+        """Return what a process that died has noted of a change of the tree, if it was this."""
+        return [] if self.intents is None else self.intents.of(kind, *about)
+
+    def settle(self) -> None:
+        """Forget what processes that died were about to change: it is settled."""
+        if self.intents is not None:
+            self.intents.past.clear()
 
     def close(self) -> None:
         """Close what is kept open."""

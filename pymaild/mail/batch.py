@@ -2,7 +2,8 @@
 
 Before the first file takes its place a note is written of the mark that is in all their names; it
 goes when all are there, and before the index is told. Who finds a note, with the mailbox locked,
-takes the change back: its owner died. Where a message was to go in exchange (REPLACE), the moment it has gone decides instead.
+takes the change back: its owner died. Where a message was to go in exchange (REPLACE), the moment
+it has gone decides instead.
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ reserved and not used goes to another message.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pymaild.storage.maildir import member
 
 if TYPE_CHECKING:
     from pymaild.index import Index
+    from pymaild.mail.intents import Intent
     from pymaild.mail.mailbox import Mailbox
 
 
@@ -36,6 +37,32 @@ def taken(source: Mailbox, target: Mailbox) -> list[tuple[int, int]]:
     if pairs and source is not target:
         source.level()
     return pairs
+
+
+def met(mailbox: Mailbox, index: Index, rows: Iterable[int]) -> list[int]:
+    """Return which of these messages met the condition of a STORE that was begun.
+
+    Those of them that have the flags it was to give them have got them by it. The caller has the
+    mailbox locked.
+    """
+    if mailbox.intents is None or not mailbox.intents.past:
+        return []
+    notes = mailbox.intents.of("flags", mailbox.name, mailbox.uidvalidity)
+    failed = {uid for (uids,) in notes for uid in uids}
+    return [row for row in rows if index.fields(row)[0] not in failed] if notes else []
+
+
+def whereabouts(name: str, separator: str, intents: Iterable[Intent]) -> str | None:
+    """Return what a mailbox is called that is no longer there, None where it has been deleted.
+
+    What was intended says so: it is the same name where nothing was.
+    """
+    for kind, *about in intents:
+        if kind == "delete" and about[0] == name:
+            return None
+        if kind == "rename" and (name + separator).startswith(about[0] + separator):
+            return str(about[1]) + name[len(about[0]) :]
+    return name
 
 
 def _found(mailbox: Mailbox, kind: str) -> list[tuple[int, int]]:

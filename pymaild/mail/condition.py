@@ -16,9 +16,14 @@ class Unchanged:
     since: int
     failed: list[int] = field(default_factory=list)
 
-    def sift(self, index: Index, rows: dict[int, int], how: str, given: Flags) -> None:
-        """Take out of ``rows`` (sequence number to row) those that do not pass."""
-        passing = self.passing(index, rows.values(), how, given)
+    def sift(
+        self, index: Index, rows: dict[int, int], how: str, given: Flags, ours: Collection[int] = ()
+    ) -> None:
+        """Take out of ``rows`` (sequence number to row) those that do not pass.
+
+        ``ours`` have been changed by this very command.
+        """
+        passing = self.passing(index, rows.values(), how, given).union(ours)
         self.failed = [seq for seq, row in rows.items() if row not in passing]
         for seq in self.failed:
             del rows[seq]

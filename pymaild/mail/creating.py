@@ -24,15 +24,23 @@ def create(account: Account, name: str, uses: Sequence[str]) -> None:
     directory, given = new_directory(account, name), checked(name, uses)
     parent = room_for(account, name)
     with account.lock:
-        if os.path.isdir(os.path.join(directory, "cur")):
-            raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
-        account.quota.admit_mailbox()
+        _admit(account, name, directory)
         special = account.special
         stored = special.assigned(name, given) if given else special.without([name])
         with_special(account, stored, lambda: _make(account, directory))
         if parent:
             account.guard.inherit(parent, directory)
         account.journal.changed()
+
+
+def _admit(account: Account, name: str, directory: str) -> None:
+    """Refuse a name that is in use, unless by what a process that died had begun to make."""
+    if not os.path.isdir(os.path.join(directory, "cur")):
+        account.quota.admit_mailbox()
+    elif not account.begun("create", name):
+        raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
+    if account.intents is not None:
+        account.intents.create(name)
 
 
 def _make(account: Account, directory: str) -> None:

@@ -11,7 +11,7 @@ from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail import acl
 from pymaild.mail.rights import grantees
 from pymaild.mail.tree import INBOX
-from pymaild.storage import atomic
+from pymaild.storage import atomic, control
 from pymaild.storage.maildir import Maildir
 
 if TYPE_CHECKING:
@@ -27,13 +27,36 @@ def delete(account: Account, name: str) -> None:
         raise Refused(Code.CANNOT, "INBOX cannot be deleted")
     directory = account.directory(name)
     with account.lock:
-        _admit(account, name, directory)
-        grants = grantees(acl.load(directory) or {})
-        _remove(account, directory)
-        if grants:
-            account.note_grants(grants)
+        if _is_gone(account, name, directory):
+            _clear(account)
+        else:
+            _admit(account, name, directory)
+            _take_away(account, name, directory)
         account.special.store(account.special.without([name]))
         account.journal.changed()
+
+
+def _is_gone(account: Account, name: str, directory: str) -> bool:
+    """Say whether a process that died has removed it; one made since is another."""
+    return any(validity != _uidvalidity(directory) for (validity,) in account.begun("delete", name))
+
+
+def _uidvalidity(directory: str) -> int:
+    """Return a mailbox's UIDVALIDITY, 0 where it has none yet, -1 where there is no mailbox."""
+    try:
+        held = control.load(directory)
+    except FileNotFoundError:
+        return -1
+    return held.uidvalidity if held else 0
+
+
+def _take_away(account: Account, name: str, directory: str) -> None:
+    grants = grantees(acl.load(directory) or {})
+    if account.intents is not None:
+        account.intents.delete(name, _uidvalidity(directory))
+    _remove(account, directory)
+    if grants:
+        account.note_grants(grants)
 
 
 def _admit(account: Account, name: str, directory: str) -> None:

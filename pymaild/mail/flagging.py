@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index, View
+from pymaild.mail import committed
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
 from pymaild.mail.sync import FULL, SYSTEM
@@ -31,7 +32,7 @@ class Store:
             for seq in gone:
                 del rows[seq]
             if condition is not None:
-                condition.sift(index, rows, self._how, self._given)
+                self._sift(view, index, rows, condition)
             stirred = self._stirred(view, index, rows)
             gone += [seq for seq, row in rows.items() if not self._set(index, row)]
             if index.staged:
@@ -39,6 +40,24 @@ class Store:
                 if not stirred:
                     mailbox.own.add(index.snapshot)
         return gone
+
+    def _sift(self, view: View, index: Index, rows: dict[int, int], condition: Unchanged) -> None:
+        mailbox = self._mailbox
+        ours = [row for row in committed.met(mailbox, index, rows.values()) if self._is_set(row)]
+        condition.sift(index, rows, self._how, self._given, ours)
+        if mailbox.intents is not None:
+            failed = map(view.uid, condition.failed)
+            mailbox.intents.flags(mailbox.name, mailbox.uidvalidity, failed)
+
+    def _is_set(self, row: int) -> bool:
+        old, new = self._flags(row)
+        return old == new
+
+    def _flags(self, row: int) -> tuple[Flags, Flags]:
+        """Return a message's flags as they are, and as they are to be."""
+        _, bits, keywords, _ = self._mailbox.index.fields(row)
+        old = Flags(bits & SYSTEM, keywords)
+        return old, old.combined(self._how, self._given).limited(old, self._allowed)
 
     def _stirred(self, view: View, index: Index, seqs: Iterable[int]) -> bool:
         """Say whether others changed one of these behind the view: then its flags are news."""
@@ -51,9 +70,7 @@ class Store:
     def _set(self, index: Index, row: int) -> bool:
         """Rename one message's file and stage the change; false when the file is gone."""
         self._mailbox.beat(0, 0)
-        _, bits, keywords, _ = index.fields(row)
-        old = Flags(bits & SYSTEM, keywords)
-        new = old.combined(self._how, self._given).limited(old, self._allowed)
+        old, new = self._flags(row)
         return new == old or _rename(self._mailbox, index, row, new)
 
 

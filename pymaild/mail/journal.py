@@ -87,6 +87,9 @@ class Journal:
             return
         pairs = list(moves)
         changed = dict(pairs)
+        if not changed.keys() & set(held["names"]):
+            self._level(held, self.origin)  # it is noted already
+            return
         held["names"] = [changed.get(name, name) for name in held["names"]]
         old, new = pairs[0]
         self._append(held, [Event("renamed", new, old, self.origin)])

@@ -319,11 +319,11 @@ class Mailbox:
         return placing.commit(self, drafts)
 
     @guarded
-    def replace(self, uid: int, target: Mailbox, draft: Incoming) -> tuple[int, int]:
+    def replace(self, uid: int, target: Mailbox, draft: Incoming) -> int:
         """Put a draft into ``target`` and remove message ``uid`` here, both or neither.
 
-        RFC 8508 §3.4. Returns the target's UIDVALIDITY and the new UID. Raises Refused
-        (EXPUNGEISSUED) where the message has gone.
+        RFC 8508 §3.4. Returns the new UID. Raises Refused (EXPUNGEISSUED) where the message has
+        gone.
         """
         if target.directory == self.directory:
             target = self
@@ -331,7 +331,7 @@ class Mailbox:
         target.admit(1 - messages, draft[0].size - octets)
         first, second = sorted((self, target), key=lambda box: box.directory)
         with first.changing(), second.changing():
-            return target.uidvalidity, Exchange(self, target).run(uid, draft)
+            return Exchange(self, target).run(uid, draft)
 
     def frees(self, uid: int, target: Mailbox) -> tuple[int, int]:
         """Return messages and octets that the account of ``target`` no longer holds when a

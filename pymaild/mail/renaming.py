@@ -32,7 +32,7 @@ def rename(account: Account, old: str, new: str) -> None:
         return
     if new == old or new.startswith(old + account.separator):
         raise Refused(Code.CANNOT, "A mailbox cannot be moved below itself")
-    _let_go(account, old)
+    _let_go(account, old, new)
     room_for(account, new)
     with account.lock:
         _rename_all(account, old, new)
@@ -49,7 +49,7 @@ def _move_inbox(account: Account, new: str) -> None:
         account.annotations(new).copy(account.annotations(INBOX))
 
 
-def _let_go(account: Account, name: str) -> None:
+def _let_go(account: Account, name: str, new: str) -> None:
     """Check the right to rename a mailbox, or all below a name that is none (RFC 4314 §4)."""
     below = name + account.separator
     leaving = [name]
@@ -57,29 +57,48 @@ def _let_go(account: Account, name: str) -> None:
         leaving = [other for other in account.existing() if other.startswith(below)]
     for other in leaving:
         account.guard.admit(account.directory(other), "x")
-    if not leaving:
+    if not leaving and not account.begun("rename", name, new):
         raise NoSuchMailbox
 
 
 def _rename_all(account: Account, old: str, new: str) -> None:
-    moves = _moves(account, old, new)
+    begun = bool(account.begun("rename", old, new))
+    moves = _moves(account, old, new, begun)
+    if account.intents is not None:
+        account.intents.rename(old, new)
     # Every new name is checked before the first directory moves.
     places = [(account.directory(a), new_directory(account, b)) for a, b in moves]
     special = account.special
     with_special(account, special.copied(moves), lambda: _move_all(account, moves, places))
-    account.journal.renamed(sorted(moves))
+    if begun:
+        _tidy(account, old, new)
+    else:
+        account.journal.renamed(sorted(moves))
 
 
-def _moves(account: Account, old: str, new: str) -> Pairs:
-    """Names that change. Raises NoSuchMailbox, and Refused (ALREADYEXISTS)."""
+def _moves(account: Account, old: str, new: str, begun: bool) -> Pairs:
+    """Names that change. Raises NoSuchMailbox, and Refused (ALREADYEXISTS).
+
+    ``begun``: by a process that died, so that some, or all, have changed already.
+    """
     existing, below = account.existing(), old + account.separator
     leaving = [name for name in existing if name == old or name.startswith(below)]
-    if not leaving:
+    if not leaving and not begun:
         raise NoSuchMailbox
     moves = [(name, new + name[len(old) :]) for name in leaving]
-    if {new, *(target for _, target in moves)} & set(existing):
+    taken = {target for _, target in moves} | (set() if begun else {new})
+    if taken & set(existing):
         raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
     return moves
+
+
+def _tidy(account: Account, old: str, new: str) -> None:
+    """Finish what a process that died has begun: the names that it had changed are known too."""
+    below = new + account.separator
+    came = [name for name in account.existing() if name == new or name.startswith(below)]
+    moves = [(old + name[len(new) :], name) for name in sorted(came)]
+    account.special.store(account.special.without(name for name, _ in moves))
+    account.journal.renamed(moves)
 
 
 def _move_all(account: Account, moves: Pairs, places: Pairs) -> None:

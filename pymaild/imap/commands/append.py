@@ -12,6 +12,7 @@ from pymaild.imap._arguments import Arguments
 from pymaild.imap.listing import correct
 from pymaild.imap.responses import sequence_set
 from pymaild.imap.upload import Upload
+from pymaild.mail import committed
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -34,12 +35,26 @@ def append(session: ImapSession, args: Arguments) -> bytes:
     """
     args.sp()
     name = grammar.mailbox(args)
-    with open_target(session, name) as mailbox, Upload(session, args, mailbox) as upload:
-        uids = mailbox.commit(upload.receive())
+    with open_target(session, name) as mailbox:
+        uids = _came(session, mailbox)
+        if not uids:
+            with Upload(session, args, mailbox) as upload:
+                uids = mailbox.commit(upload.receive())
         session.brought(mailbox, uids)
         code = _code(mailbox, mailbox.uidvalidity, uids)
     correct(session, name)
     return code + session.say("APPEND completed")
+
+
+def _came(session: ImapSession, mailbox: Mailbox) -> list[int]:
+    """Return the UIDs of what was stored by a process that died before it could say so.
+
+    What the client has sent of it is read, and not looked at again.
+    """
+    uids = committed.brought(mailbox)
+    if uids:
+        session.intake.settle()
+    return uids
 
 
 def _code(mailbox: Mailbox, uidvalidity: int, uids: Sequence[int]) -> bytes:
@@ -78,12 +93,17 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     args.sp()
     name = grammar.mailbox(args)
     source = session.current.selected.mailbox
-    with open_target(session, name) as target, Upload(session, args, target) as upload:
-        upload.frees = source.frees(uid, target)
-        (message,) = upload.receive(1)
-        uidvalidity, new = source.replace(uid, target, message)
-        session.brought(target, [new])
-        code = _code(target, uidvalidity, [new])
+    with open_target(session, name) as target:
+        uids = _came(session, target)
+        if uids:
+            source.level()  # the message that went may still be in its index
+        else:
+            with Upload(session, args, target) as upload:
+                upload.frees = source.frees(uid, target)
+                (message,) = upload.receive(1)
+                uids = [source.replace(uid, target, message)]
+        session.brought(target, uids)
+        code = _code(target, target.uidvalidity, uids)
     session.write(b"* OK %b%b\r\n" % (code, session.say("Replacement is ready")))
 
 

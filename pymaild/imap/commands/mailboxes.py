@@ -68,8 +68,7 @@ def delete(session: ImapSession, args: Arguments) -> None:
     session.account.delete(name)
     correct(session, name, gone=True)
     if session.selection is not None and not session.account.exists(session.record.mailbox):
-        session.deselect()
-        session.write(b"* OK [CLOSED] %b\r\n" % session.say("The selected mailbox was deleted"))
+        session.closed()
 
 
 def rename(session: ImapSession, args: Arguments) -> None:

@@ -1,0 +1,152 @@
+"""Commands that change mail, and processes that are killed at each step of it.
+
+The process is killed before each create, write, fsync, rename, link and unlink in turn. Its
+client must be told exactly what it is told when nobody dies, and find exactly the same mail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pymaild.net import _journal
+from pymaild.storage import atomic
+from tests.server.test_recovery import House, comparable
+from tests.support.mortal import Mortal, Step
+
+MESSAGE = b"Subject: new\r\n\r\nnew\r\n"
+OTHER = b"Subject: other\r\n\r\nother\r\n"
+
+SELECT: Step = (b"a SELECT INBOX\r\n", b"a OK")
+
+
+def dies_at_step(step: int) -> None:
+    """Have this process killed before the n-th step."""
+    left = step
+
+    def count(kind: str, path: str) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    atomic.observer = count
+
+
+def lives() -> None:
+    """Let this process live until it is killed from outside."""
+
+
+def literal(data: bytes) -> bytes:
+    return b"{%d+}\r\n%b" % (len(data), data)
+
+
+def look(*names: bytes) -> list[Step]:
+    """What is in mailboxes."""
+    steps = [(b'r1 LIST "" * RETURN (SPECIAL-USE SUBSCRIBED)\r\n', b"r1 OK")]
+    for name in names:
+        steps += [
+            (b"r2 EXAMINE %b\r\n" % name, b"r2 "),
+            (b"r3 UID FETCH 1:* (FLAGS BODY.PEEK[])\r\n", b"r3 "),
+        ]
+    return steps
+
+
+SEEN = [SELECT, (b"b STORE 1:3 +FLAGS.SILENT (\\Seen $Work)\r\n", b"b OK")]
+DELETED = [SELECT, (b"b STORE 2,4,6 +FLAGS.SILENT (\\Deleted)\r\n", b"b OK")]
+TREE = [(b"a CREATE Work\r\n", b"a OK"), (b"b CREATE Work/Sub\r\n", b"b OK")]
+
+#: What comes before, the command, and what its client looks at then.
+SCRIPTS: dict[str, tuple[Sequence[Step], bytes, Sequence[Step]]] = {
+    "append": ([], b"x APPEND INBOX (\\Flagged) " + literal(MESSAGE), look(b"INBOX")),
+    "append-selected": ([SELECT], b"x APPEND INBOX " + literal(MESSAGE), look(b"INBOX")),
+    "multiappend": (
+        [],
+        b"x APPEND INBOX " + literal(MESSAGE) + b" (\\Seen) " + literal(OTHER),
+        look(b"INBOX"),
+    ),
+    "catenate": (
+        [SELECT],
+        b'x APPEND INBOX CATENATE (URL "/INBOX/;UID=1" TEXT ' + literal(OTHER) + b")",
+        look(b"INBOX"),
+    ),
+    "replace": ([SELECT], b"x REPLACE 2 INBOX " + literal(MESSAGE), look(b"INBOX")),
+    "uid-replace": (
+        [SELECT],
+        b"x UID REPLACE 2 Archive " + literal(MESSAGE),
+        look(b"INBOX", b"Archive"),
+    ),
+    "copy": (SEEN, b"x COPY 2:4 Archive", look(b"INBOX", b"Archive")),
+    "copy-one": (SEEN, b"x UID COPY 2 Archive", look(b"INBOX", b"Archive")),
+    "copy-here": (SEEN, b"x COPY 2:4 INBOX", look(b"INBOX")),
+    "move": (SEEN, b"x MOVE 2:4,7 Archive", look(b"INBOX", b"Archive")),
+    "uid-move": (SEEN, b"x UID MOVE 5,1:2 Archive", look(b"INBOX", b"Archive")),
+    "store": ([SELECT], b"x STORE 1:3 +FLAGS.SILENT (\\Flagged $Todo)", look(b"INBOX")),
+    "expunge": (DELETED, b"x EXPUNGE", look(b"INBOX")),
+    "uid-expunge": (DELETED, b"x UID EXPUNGE 3:*", look(b"INBOX")),
+    "close": (DELETED, b"x CLOSE", look(b"INBOX")),
+    "create": ([], b"x CREATE Work/Sub (USE (\\Important))", look(b"Work/Sub")),
+    "delete": (TREE, b"x DELETE Work", look(b"Work", b"Work/Sub")),
+    "delete-selected": (
+        [*TREE, (b"c SELECT Work/Sub\r\n", b"c OK")],
+        b"x DELETE Work/Sub",
+        look(b"Work"),
+    ),
+    "rename": (TREE, b"x RENAME Work Play/Ground", look(b"Play/Ground", b"Play/Ground/Sub")),
+    "rename-selected": (
+        [*TREE, (b"c SELECT Work/Sub\r\n", b"c OK")],
+        b"x RENAME Work Play",
+        [(b"r0 CHECK\r\n", b"r0 OK"), *look(b"Play", b"Play/Sub")],
+    ),
+    "rename-special": ([], b"x RENAME Archive Old", look(b"Old")),
+    "rename-inbox": ([SELECT], b"x RENAME INBOX Old", look(b"INBOX", b"Old")),
+    "subscribe": (TREE, b"x SUBSCRIBE Work", look()),
+    "setmetadata": (
+        [],
+        b'x SETMETADATA INBOX (/private/comment "yes")',
+        [(b"r1 GETMETADATA INBOX /private/comment\r\n", b"r1 OK")],
+    ),
+    "setacl": (TREE, b"x SETACL Work bob lr", [(b"r1 GETACL Work\r\n", b"r1 OK")]),
+}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+#: What another way to the same end may change: numbers of transactions, and news of flags that
+#: the client knows.
+NEWS = re.compile(rb"HIGHESTMODSEQ \d+|\* \d+ FETCH \((?:UID \d+ )?FLAGS \([^)]*\)\)\r\n")
+
+
+def told(session: Mortal, before: Sequence[Step], command: bytes, after: Sequence[Step]) -> bytes:
+    """What the client is told from the command on, which another process is given."""
+    start = len(session.play(before))
+    while (left := _journal.remains(session.journal, 0)) is None or left.running:
+        os.sched_yield()
+    session.kill()
+    session.answer(command + b"\r\n", b"x ")
+    session.until(b"\r\n", session.received.index(b"x ", start))
+    session.play(after)
+    return NEWS.sub(b"", comparable(session.received[start:]))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_killed_at_any_step(house: House, script: str) -> None:
+    with house.sessions("imap") as session:
+        expected = told(session, *SCRIPTS[script])
+    assert b"x OK" in expected
+    step, died = 0, True
+    while died:
+        step += 1
+        with house.sessions("imap", lives, partial(dies_at_step, step)) as session:
+            assert told(session, *SCRIPTS[script]) == expected, f"step {step}"
+            died = len(session.recovered) > 1
+    assert step > 1
