@@ -16,7 +16,7 @@ from tests.support.lmtp import Lmtp
 from tests.support.place import write
 
 from .conftest import eventually, gone
-from .upgradable import Upgradable, upgradable
+from .upgradable import Upgradable, ended, upgradable
 
 MAIL = b"Subject: news\r\n\r\nbody\r\n"
 
@@ -316,7 +316,7 @@ def test_the_end_reaches_both_masters(mail: Upgradable) -> None:
     with connect(mail) as imap:
         imap.send(b"x1 APPEND INBOX {%d}\r\n" % len(MAIL))
         assert imap.read().raw.startswith(b"+")
-        mail.usr2()
+        family = [mail.usr2(), *mail.family()]
         mail.master.send_signal(signal.SIGTERM)
         mail.logged("draining")
         imap.send(MAIL + b"\r\n")
@@ -324,3 +324,5 @@ def test_the_end_reaches_both_masters(mail: Upgradable) -> None:
             pass
         assert reply.raw.startswith(b"x1 OK")
         assert imap.read().raw.startswith(b"* BYE")
+    for process in family:
+        ended(process)

@@ -49,8 +49,10 @@ class Upgradable(Instance):
         return str(eventually(look, f"the log line {text!r}"))
 
     def end(self) -> None:
-        """Stop it; no process may be left."""
+        """Stop it, if it has not been; no process may be left."""
         assert self.process
+        if not (self.base / "pid").exists():
+            return
         family = self.family()
         assert self.bugs() == 0
         family[0].send_signal(signal.SIGINT)
