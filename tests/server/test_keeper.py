@@ -326,3 +326,71 @@ def test_a_worker_and_the_keeper_die_together() -> None:
             die(patient, "keeper", "worker")
             assert row["pid"] not in patient.workers()
             imap.ok("NOOP")
+
+
+def test_both_die_while_a_session_is_at_work() -> None:
+    """Its worker has the connection, and gives it to the next keeper."""
+    with instance(dict(USERS)) as patient:
+        patient.start()
+        with patient.client("alice") as imap:
+            imap.ok("SELECT INBOX")
+            die(patient, "keeper", "vault")
+            imap.ok("NOOP")
+            waits(patient)
+            die(patient, "keeper")
+            imap.ok("NOOP")
+
+
+def test_both_die_at_once(mail: Instance) -> None:
+    """That alone loses the connections of those who wait, and nothing else."""
+    imap, _ = idles(mail)
+    with imap:
+        waits(mail)
+        die(mail, "keeper", "vault")
+        assert imap.ended()
+    waits(mail, 0)
+    imap, tag = idles(mail)
+    with imap:
+        still_idles(mail, imap, tag, 1)
+
+
+# -- many at once ------------------------------------------------------------------------------
+
+
+def test_no_news_falls_between_looking_and_parking(mail: Instance) -> None:
+    """News that comes at any moment of parking is told."""
+    with mail.client("alice") as imap, mail.client("alice") as other:
+        imap.ok("SELECT INBOX")
+        for count in range(1, 31):
+            tag = imap.idle()
+            other.ok(b"APPEND INBOX {%d+}\r\n%b" % (len(MAIL), MAIL))
+            assert imap.until("EXISTS")[-1].number == count
+            imap.done(tag)
+
+
+def test_all_who_watch_a_mailbox_are_told(mail: Instance) -> None:
+    """Each once, by the few workers there are."""
+    crowd = [idles(mail) for _ in range(30)]
+    waits(mail, len(crowd))
+    deliver(mail)
+    for imap, _ in crowd:
+        assert imap.until("EXISTS")[-1].number == 1
+    waits(mail, len(crowd))
+    for imap, tag in crowd:
+        assert not [reply for reply in imap.done(tag).untagged if reply.name == "EXISTS"]
+        imap.close()
+    waits(mail, 0)
+    assert len(mail.workers()) < len(crowd)
+
+
+@pytest.mark.parametrize("role", ["keeper", "vault"])
+def test_a_crowd_outlives_both(mail: Instance, role: str) -> None:
+    """More sessions than one message between keeper and vault can carry."""
+    crowd = [mail.client(user) for user in ("alice", "bob") for _ in range(150)]
+    waits(mail, len(crowd))
+    die(mail, role)
+    die(mail, "keeper")
+    waits(mail, len(crowd))
+    for imap in crowd:
+        imap.ok("NOOP")
+        imap.close()
