@@ -22,8 +22,8 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -31,20 +31,18 @@ from typing import Any
 
 import psutil
 
-from tests.support import certs, corpus, maildir
-from tests.support.dovecot import dovecot
-from tests.support.instance import instance
-from tests.support.place import free_port, give, place
+from tests.support import corpus, maildir
+from tests.support.place import give
 
 from . import plot
 from .active import Active
 from .crowd import Crowd, Guest
+from .hosts import KINDS, USERS, users, watchers
 from .raw import Address, ImapRaw, LmtpRaw
 from .rows import PASSWORD, message
 from .sync import fill as fill_with
 
-USERS = 200  # whose mailboxes the crowd idles on
-WATCHERS = 100  # who are told of new mail
+WARM = 100  # clients that come and go before memory is measured
 ROUNDS = 3
 LARGE = 100_000  # messages of the large mailbox
 SLEEPERS = 200  # clients in the large mailbox
@@ -55,49 +53,6 @@ STORM_TIME = 60.0  # seconds in which a storm must be over
 QUIET = 3.0  # seconds in which a client is parked, or hibernated
 
 Figures = dict[str, float]
-
-_HIBERNATE = """
-imap_hibernate_timeout = 1s
-mail_max_userip_connections = 0
-service imap-hibernate {
-  chroot =
-  client_limit = 20000
-  unix_listener imap-hibernate {
-    mode = 0666
-  }
-}
-service imap {
-  process_limit = 20000
-  unix_listener imap-master {
-    mode = 0666
-  }
-}
-service imap-login {
-  client_limit = 20000
-  process_limit = 64
-  service_count = 0
-}
-service lmtp {
-  process_min_avail = 2
-}
-service anvil {
-  client_limit = 60000
-}
-service auth {
-  client_limit = 60000
-}
-"""
-_TLS = """
-ssl = yes
-ssl_cert = <{certificate}
-ssl_key = <{key}
-service imap-login {{
-  inet_listener imaps {{
-    port = {imaps}
-    ssl = yes
-  }}
-}}
-"""
 
 
 def _sleepers(clients: int) -> int:
@@ -110,16 +65,6 @@ def _crowd(clients: int) -> Iterator[str]:
         yield "watched" if number % 2 else f"user{number // 2 % USERS}"
 
 
-def _watchers() -> list[str]:
-    return [f"watcher{number}" for number in range(WATCHERS)]
-
-
-def users() -> dict[str, str]:
-    """All that log in, and their password."""
-    names = [f"user{number}" for number in range(USERS)]
-    return dict.fromkeys([*names, *_watchers(), "watched", "large", "active"], PASSWORD)
-
-
 def fill(server: Any, large: int) -> None:
     """Ten messages for each user, and many for one."""
     mail = tuple(corpus.list_mail(10))
@@ -128,61 +73,6 @@ def fill(server: Any, large: int) -> None:
             corpus.save(maildir.make(server.maildir(user)), mail, 1_000_000)
     fill_with(server.maildir("large"), large)
     give(server.base / "mail")
-
-
-@contextmanager
-def _pymaild() -> Iterator[Any]:
-    with instance(users()) as server:
-        server.settings["server"].update(
-            workers_min=8,
-            workers_max=8,
-            user_connections=20_000,
-            address_unauthenticated=20_000,
-            tls_processes=0,
-        )
-        (server.base / "mail").mkdir(exist_ok=True)
-        yield server
-
-
-@contextmanager
-def _instances() -> Iterator[None]:
-    """Let a user have many inotify instances for this time: a hibernated client keeps its own.
-
-    Without one Dovecot looks every 30 seconds. Where the limit may not be raised this shows.
-    """
-    limit = Path("/proc/sys/fs/inotify/max_user_instances")
-    before = limit.read_text()
-    with suppress(OSError):
-        limit.write_text(str(max(int(before), 1 << 16)))
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            limit.write_text(before)
-
-
-@contextmanager
-def _dovecot() -> Iterator[Any]:
-    with (
-        _instances(),
-        dovecot_tls() as (more, addresses),
-        dovecot(users(), spare=4, more=_HIBERNATE + more) as server,
-    ):
-        server.addresses = {"imap": server.imap} | addresses  # type: ignore[attr-defined]
-        yield server
-
-
-@contextmanager
-def dovecot_tls() -> Iterator[tuple[str, dict[str, Address]]]:
-    """What Dovecot's configuration needs for IMAP with TLS, and the address of that."""
-    port = free_port()
-    with place("ct") as folder:
-        certificate, key = certs.make(folder)
-        more = _TLS.format(imaps=port, certificate=certificate, key=key)
-        yield more, {"imaps": ("127.0.0.1", port)}
-
-
-KINDS: dict[str, Callable[[], Any]] = {"pymaild": _pymaild, "dovecot": _dovecot}
 
 
 def family(server: Any) -> list[psutil.Process]:
@@ -235,7 +125,7 @@ def news(server: Any, crowd: Crowd) -> list[float]:
     lmtp = LmtpRaw(server.lmtp)
     end = time.monotonic() + NEWS_TIME
     found = []
-    for name in _watchers() * ROUNDS:
+    for name in watchers() * ROUNDS:
         if name == "watcher0":
             time.sleep(QUIET)
         if time.monotonic() < end:
@@ -309,7 +199,7 @@ def measure(server: Any, clients: int, tls: bool) -> dict[str, Any]:
         crowd = Crowd(address, PASSWORD, _context() if tls else None)
         stack.callback(crowd.close)
         warm = noop(server.imap)
-        ImapRaw(server.imap, "large", PASSWORD).ask(b"SELECT INBOX")  # and its index is there
+        _warm(address, tls)
         empty = memory(server)
         sleepers = _sleepers(clients)
         crowd.gather(["large"] * sleepers)
@@ -317,7 +207,7 @@ def measure(server: Any, clients: int, tls: bool) -> dict[str, Any]:
         time.sleep(2 * QUIET)
         each = (memory(server) - empty) / clients
         busy = noop(server.imap)
-        crowd.gather(_watchers())
+        crowd.gather(watchers())
         told = news(server, crowd)
         kinds = {"small": crowd.of(*(f"user{n}" for n in range(USERS)))[:SLEEPERS]}
         costs = wakings(server, crowd, kinds | {"large": crowd.of("large")})
@@ -332,6 +222,15 @@ def measure(server: Any, clients: int, tls: bool) -> dict[str, Any]:
             "news, later than 2 s": sum(value >= LATE * 1000 for value in told),
         }
         return {"figures": figures | costs | stormy, "news": told, "storm": spread}
+
+
+def _warm(address: Address, tls: bool) -> None:
+    """Every process has served somebody, and the large mailbox has its index."""
+    crowd = Crowd(address, PASSWORD, _context() if tls else None)
+    crowd.gather(["large"], 1)
+    crowd.gather(_crowd(WARM))
+    time.sleep(QUIET)
+    crowd.close()
 
 
 def _context() -> ssl.SSLContext:

@@ -27,7 +27,7 @@ from tests.soak.torment import Dovecot, Pymaild
 from tests.support.dovecot import dovecot
 
 from . import plot
-from .park import dovecot_tls
+from .hosts import dovecot_tls
 
 RESULTS = Path(__file__).parent / "results"
 MOST_POINTS = 2000  # of a line of a plot
