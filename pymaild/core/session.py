@@ -337,6 +337,13 @@ class Stream(Protocol):
     def intend(self, what: bytes) -> None:
         """Note what is about to be changed, in JSON: who runs the command again is told."""
 
+    def post(self, data: bytes, note: bytes) -> None:
+        """Send a part of the reply, at most 4096 octets, which stays said.
+
+        Who runs the command again is told of nothing intended before, but of this ``note``, which
+        is JSON.
+        """
+
     def commit(self, record: Callable[[], bytes] | None, unread: int) -> None:
         """Note that a command has ended, and all that is queued is its reply.
 

@@ -209,8 +209,7 @@ def _finish(session: LmtpSession, intake: Intake) -> None:
     if intake.failure is None:
         delivery.deliver_to_all(session, intake.spool)
     else:
-        for _ in session.record.recipients:
-            session.reply(intake.failure)
+        delivery.refuse_all(session, intake.failure)
     session.reset()
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from pymaild.core.errors import Code, Disconnected, Leave, Refused, StorageFailure, TimedOut
 from pymaild.core.session import User
 from pymaild.lmtp import replies
 from pymaild.lmtp.address import Address, candidates
 from pymaild.lmtp.forward import forward
+from pymaild.lmtp.record import LmtpRecord
 from pymaild.lmtp.replies import Reply
-from pymaild.mail.delivery import deliver
+from pymaild.mail.delivery import arrived, deliver
+from pymaild.mail.intents import Intents
 from pymaild.mail.spool import Spool
 
 if TYPE_CHECKING:
@@ -78,22 +83,69 @@ def over_quota(session: LmtpSession, recipient: Recipient) -> Reply | None:
 def deliver_to_all(session: LmtpSession, spool: Spool) -> None:
     """Deliver and answer recipient by recipient, each as soon as it is known (RFC 2033 §4.2, §5).
 
-    The same address given twice gets one copy and two replies.
+    The same address given twice gets one copy and two replies. Who has been answered by a process
+    that died is left alone.
     """
-    done: dict[tuple[str, ...], Reply] = {}
-    for recipient in session.record.recipients:
+    answer_all(session, lambda recipient, past: _guarded(session, recipient, spool, past))
+
+
+def refuse_all(session: LmtpSession, reply: Reply) -> None:
+    """Give this reply to each recipient, but to those whom a process that died delivered to."""
+    answer_all(session, lambda recipient, past: _found(session, recipient, past) or reply)
+
+
+def answer_all(session: LmtpSession, reply: Callable[[Recipient, list[Any]], Reply]) -> None:
+    """Answer each recipient to whom nothing has been said of this message.
+
+    ``reply`` is given with a recipient what a process that died was about to change for it.
+    """
+    recipients = session.record.recipients
+    said, past = Said.of(session.record)
+    twice = {key for key, count in Counter(map(tuple, recipients)).items() if count > 1}
+    for recipient in recipients[said.count :]:
         key = tuple(recipient)
-        if key not in done:
-            done[key] = _guarded(session, recipient, spool)
-        session.reply(done[key])
-        session.stream.flush()
+        answer = said.replies.get(key) or reply(recipient, past)
+        past = []
+        said.add(key if key in twice else None, answer, session.record.delivered)
+        session.stream.post(answer.wire(), said.note())
         session.services.board.beat()
 
 
-def _guarded(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
+@dataclass(slots=True)
+class Said:
+    """How many recipients have been answered, and what those that come again were told."""
+
+    count: int = 0
+    delivered: int = 0
+    replies: dict[tuple[str, ...], Reply] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: LmtpRecord) -> tuple[Self, list[Any]]:
+        """Return it as a process that died left it, and what that was about to change then."""
+        for place in range(len(record.intents) - 1, -1, -1):
+            if record.intents[place][0] == "said":
+                _, count, record.delivered, replies = record.intents[place]
+                known = {tuple(key): Reply.parse(text) for key, text in replies}
+                return cls(count, record.delivered, known), record.intents[place + 1 :]
+        return cls(), record.intents
+
+    def add(self, key: tuple[str, ...] | None, reply: Reply, delivered: int) -> None:
+        """Take note of a reply; ``key`` says whose, where that one comes again."""
+        self.count += 1
+        self.delivered = delivered
+        if key is not None:
+            self.replies[key] = reply
+
+    def note(self) -> bytes:
+        """Return it as an intent."""
+        replies = [(key, str(reply)) for key, reply in self.replies.items()]
+        return json.dumps(["said", self.count, self.delivered, replies]).encode()
+
+
+def _guarded(session: LmtpSession, recipient: Recipient, spool: Spool, past: list[Any]) -> Reply:
     """A recipient's failure is that recipient's reply and nobody else's."""
     try:
-        return _deliver(session, recipient, spool)
+        return _deliver(session, recipient, spool, past)
     except Refused as refused:
         reply = replies.refusal(refused, session.services.settings.quota_full)
         log.warning(
@@ -120,7 +172,7 @@ def bug(session: LmtpSession) -> Reply:
     return Reply(451, "4.3.0", f"Internal error, reference {reference}")
 
 
-def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
+def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool, past: list[Any]) -> Reply:
     address, name, folder = recipient
     user = find_user(session, name)
     if user is None:
@@ -129,6 +181,7 @@ def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
         return forward(session, recipient, spool)
     pieces = chain([trace(session, address)], _beating(session, spool))
     with closing(session.services.open_account(user)) as account:
+        account.intents = Intents(session.stream.intend, past)
         mailbox, uid = deliver(account, pieces, folder or None)
     session.record.delivered += 1
     session.services.board.count("delivered")
@@ -142,6 +195,21 @@ def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool) -> Reply:
         uid,
         spool.size,
     )
+    return delivered(address)
+
+
+def _found(session: LmtpSession, recipient: Recipient, past: list[Any]) -> Reply | None:
+    """The reply to a recipient whose mailbox got the message from a process that died."""
+    user = find_user(session, recipient[1]) if past else None
+    if user is None or (user.system and session.record.user is None):
+        return None
+    with closing(session.services.open_account(user)) as account:
+        account.intents = Intents(session.stream.intend, past)
+        return delivered(recipient[0]) if arrived(account, recipient[2] or None) else None
+
+
+def delivered(address: str) -> Reply:
+    """The reply to a recipient whose mailbox has the message."""
     return Reply(250, "2.1.5", f"<{address}> delivered" if address.isascii() else "Delivered")
 
 

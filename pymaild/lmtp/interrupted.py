@@ -13,6 +13,7 @@ from pymaild.core.lines import LineTooLong
 from pymaild.core.session import OPEN, Ending
 from pymaild.lmtp import replies
 from pymaild.lmtp.data import DataDecoder
+from pymaild.lmtp.delivery import refuse_all
 from pymaild.lmtp.replies import Reply
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ def _answer(session: LmtpSession, line: bytes, reply: Reply) -> None:
     record = session.record
     whole = words == [b"DATA"] and (record.asked or record.lost == OPEN)
     if whole or (words[:1] == [b"BDAT"] and words[2:] == [b"LAST"]):
-        for _ in record.recipients:
-            session.reply(reply)
+        refuse_all(session, reply)
         session.reset()
     else:
         session.reply(reply)

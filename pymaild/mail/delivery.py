@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Refused, StorageFailure
+from pymaild.mail import committed
 from pymaild.mail.flags import Flags
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tu
     """
     account.prepare()
     with _target(account, folder) as mailbox:
+        came = committed.brought(mailbox)  # by a process that died before it could say so
+        if came:
+            return mailbox.name, came[0]
         draft = mailbox.write(pieces)
         try:
             uid = mailbox.commit([(draft, Flags(), None)])[0]
@@ -28,6 +32,12 @@ def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tu
             draft.discard()
             raise
     return mailbox.name, uid
+
+
+def arrived(account: Account, folder: str | None) -> bool:
+    """Say whether a process that died has delivered what it was about to. Raises Refused."""
+    with _target(account, folder) as mailbox:
+        return bool(committed.brought(mailbox))
 
 
 def _target(account: Account, folder: str | None) -> Mailbox:

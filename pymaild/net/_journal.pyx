@@ -107,7 +107,8 @@ cdef struct Checkpoint:
     uint32_t record            # which of the two records
     uint32_t record_size       # 0: it was too large
     uint32_t asked             # octets of continuation requests
-    uint32_t intents           # octets of intents, each with a zero octet behind it
+    uint32_t intents_begin     # where the intents begin that count, each with a zero octet behind
+    uint32_t intents           # where they end
     uint32_t again             # how many processes died of the command
     uint32_t begun             # a part of its reply was sent
     uint32_t lost              # its input was lost before this process
@@ -306,7 +307,8 @@ cdef class Journal:
             self.put(point, piece)
         point.consumed = received - unread
         point.literal_end = 0
-        point.asked = point.intents = point.again = point.begun = point.lost = 0
+        point.asked = point.again = point.begun = point.lost = 0
+        point.intents_begin = point.intents = 0
         if record is not None:
             self.write_record(point, record)
         self.switch()
@@ -315,12 +317,21 @@ cdef class Journal:
             self.give_back(INPUT, PAGE, self.input_used)
             self.input_used = 0
 
-    cpdef bint post(self, bytes data) except *:
-        """Send something within a command that is no part of its reply; false without room."""
+    cpdef bint post(self, bytes data, bytes note=None) except *:
+        """Send something within a command that is no part of its reply; false without room.
+
+        It is a part where there is a note: that takes the place of all intents before, in the
+        same moment, and tells whoever runs the command again what has been said already.
+        """
         cdef Checkpoint *point = self.next_point()
         if <uint64_t> PyBytes_GET_SIZE(data) > self.free():
             return False
         self.put(point, data)
+        if note is not None:
+            if PyBytes_GET_SIZE(note) < point.intents_begin:
+                point.intents = 0
+            point.intents_begin = point.intents
+            self.add_intent(point, note)
         self.switch()
         return True
 
@@ -369,7 +380,9 @@ cdef class Journal:
 
     cpdef void intend(self, bytes what) except *:
         """See Stream.intend. What does not fit makes the command one that cannot be repeated."""
-        cdef Checkpoint *point = self.present()
+        self.add_intent(self.present(), what)
+
+    cdef void add_intent(self, Checkpoint *point, bytes what) noexcept:
         cdef uint32_t size = <uint32_t> PyBytes_GET_SIZE(what) + 1
         if size > INTENTS_ROOM - point.intents:
             point.begun = 1
@@ -585,7 +598,7 @@ cdef object _remains(char *base):
             lost, start = 0, point.literal_end
         else:
             lost, start = None, received
-    noted = cut(base + INTENTS, INTENTS_ROOM, 0, point.intents)
+    noted = cut(base + INTENTS, INTENTS_ROOM, point.intents_begin, point.intents)
     return Remains(
         session=header.session[:ID_ROOM].split(b"\0")[0].decode("ascii", "replace"),
         record=cut(

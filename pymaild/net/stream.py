@@ -280,6 +280,17 @@ class SocketStream:
         if self._journal is not None:
             self._journal.intend(what)
 
+    def post(self, data: bytes, note: bytes) -> None:
+        """See :meth:`Stream.post`."""
+        journal = self._journal
+        if journal is None or journal.begun or self._queue:
+            self.write(data)
+            self.flush()
+            return
+        while not journal.post(data, note):
+            self._push(journal)
+        self._push(journal)
+
     def commit(self, record: Callable[[], bytes] | None, unread: int) -> None:
         """See :meth:`Stream.commit`."""
         journal = self._journal

@@ -9,16 +9,23 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pymaild.core.session import User
+from pymaild.lmtp.record import LmtpRecord
+from pymaild.lmtp.session import LmtpSession
+from pymaild.lmtp.settings import LmtpSettings
+from pymaild.mail.account import Account
+from pymaild.mail.check import faults
 from pymaild.net import _journal
 from pymaild.storage import atomic
 from tests.server.test_recovery import House, comparable
 from tests.support.mortal import Mortal, Step
+from tests.support.rfc import rfc
 
 MESSAGE = b"Subject: new\r\n\r\nnew\r\n"
 OTHER = b"Subject: other\r\n\r\nother\r\n"
@@ -150,3 +157,91 @@ def test_killed_at_any_step(house: House, script: str) -> None:
             assert told(session, *SCRIPTS[script]) == expected, f"step {step}"
             died = len(session.recovered) > 1
     assert step > 1
+
+
+# -- mail that is delivered, and mail that is fetched ------------------------------------------
+
+
+SENT = b"Subject: sent\r\n\r\n" + b"sent\r\n" * 300
+TO = [b"alice", b"alice+Archive", b"alice", b"alice+Nowhere", b"alice+Archive"]
+LMTP: list[Step] = [
+    (b"LHLO client.example.org\r\n", b"CHUNKING\r\n"),
+    (b"MAIL FROM:<s@example.org>\r\n", b"2.1.0 OK\r\n"),
+    *((b"RCPT TO:<%b@example.org>\r\n" % name, b"2.1.5 OK\r\n") for name in TO),
+]
+MESSAGES_SENT = {
+    "data": [(b"DATA\r\n", b"354 "), (SENT + b".\r\n", b"")],
+    "bdat": [(b"NOOP\r\n", b"OK\r\n"), (b"BDAT %d LAST\r\n" % len(SENT) + SENT, b"")],
+    "chunks": [
+        (b"BDAT 20\r\n" + SENT[:20], b"received\r\n"),
+        (b"BDAT %d LAST\r\n" % (len(SENT) - 20) + SENT[20:], b""),
+    ],
+    "data-large": [(b"DATA\r\n", b"354 "), (SENT * 700 + b".\r\n", b"")],
+}
+
+
+LOST = ("data-large", "chunks")
+
+
+def sender(house: House, *fates: Callable[[], object]) -> Mortal:
+    """An LMTP session that delivers to one user."""
+    user = house.user()
+    account = Account(user, house.mail)
+    account.delete("Archive")
+    account.create("Archive")
+    record = LmtpRecord(protocol="lmtp", id="0a", user=user)
+    services = house.services(LmtpSettings())
+    return Mortal(record, lambda record, stream: LmtpSession(record, stream, services).run(), fates)
+
+
+def delivered(session: Mortal, script: str) -> tuple[list[bytes], int]:
+    """Send a message; returns the replies, and how many processes died of it."""
+    session.play(LMTP)
+    begin, end = MESSAGES_SENT[script]
+    session.answer(*begin)
+    deaths, start = len(session.recovered), len(session.received)
+    session.send(end[0] + b"NOOP\r\n")
+    session.until(b"250 2.0.0 OK\r\n", start)
+    return session.received[start:].splitlines(), len(session.recovered) - deaths
+
+
+def stored(house: House) -> dict[str, int]:
+    """How often the message is in each mailbox."""
+    user = User(
+        "alice", os.getuid(), os.getgid(), "", str(house.folder / str(house.rounds) / "Maildir")
+    )
+    found = {}
+    for name in ("INBOX", "Archive"):
+        with Account(user, house.mail).open(name) as box:
+            box.refresh()
+            view = box.view()
+            assert faults(box) == []
+            sources = [box.message(view, seq).section((), "") for seq in range(1, len(view) + 1)]
+            texts = [b"".join(source.pieces()) for source in sources if source is not None]
+            found[name] = sum(b"\r\n\r\nsent\r\n" in text for text in texts)
+    return found
+
+
+@rfc("2033", "4.2", 3)
+@pytest.mark.parametrize("script", MESSAGES_SENT)
+def test_each_recipient_gets_one_copy_and_one_reply(house: House, script: str) -> None:
+    """RFC 2033 §4.2. Killed at each step; who has been answered is not answered again.
+
+    A message that cannot be kept as it comes is refused for those who do not have it.
+    """
+    with sender(house) as session:
+        expected, _ = delivered(session, script)
+    assert len(expected) == len(TO) + 1
+    assert stored(house) == {"INBOX": 2, "Archive": 1}
+    step, died = 0, True
+    while died:
+        step += 1
+        with sender(house, partial(dies_at_step, step)) as session:
+            replies, died = delivered(session, script)[0], bool(session.recovered)
+        assert len(replies) == len(expected), f"step {step}"
+        if script not in LOST or not died:
+            assert replies == expected, f"step {step}"
+        told = {name for name, reply in zip(TO, replies, strict=False) if reply[:1] == b"2"}
+        there = {"INBOX": len(told - {b"alice+Archive"}), "Archive": int(b"alice+Archive" in told)}
+        assert stored(house) == there, f"step {step}"
+    assert step > 8
