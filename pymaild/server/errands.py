@@ -36,7 +36,7 @@ STORE: Final = b"+"  # entries, a descriptor each
 DROP: Final = b"-"  # entries
 ALL: Final = b"*"  # asks for all
 STORED: Final = b"a"  # answers STORE
-END: Final = b"."  # ends the answer to ALL
+END: Final = b"."  # ends the answer to ALL, and what the keeper sends because of that
 
 BUFFER = 8192  # octets; longer is no message here
 MOST_FDS = 250  # below SCM_MAX_FD of Linux

@@ -23,6 +23,7 @@ class Safe:
         self._stored = stored
         self._learned = learned
         self._found: Entries | None = None  # while the vault tells what it has
+        self._incomplete = False  # it has not been sent all that it lacked then
         self._add: Entries = {}
         self._drop: list[bytes] = []
         self._sent: deque[list[bytes]] = deque()
@@ -84,6 +85,8 @@ class Safe:
             while self._drop or self._add:
                 if not self._send_next(self.sock):
                     return
+            if self._incomplete:
+                self._incomplete = not errands.send(self.sock, errands.END)
         except OSError:
             self.close()
 
@@ -116,6 +119,7 @@ class Safe:
             self._found.update(zip(errands.entries(data), fds, strict=False))
         elif kind == errands.END and self._found is not None:
             found, self._found = self._found, None
+            self._incomplete = True
             self._learned(found)
         else:
             close_all(fds)

@@ -46,6 +46,7 @@ def _serve(
 ) -> None:
     ending = sessions.run(sock, record)
     if ending is Ending.PARK:
+        sessions.board.end()  # before it is counted where it waits
         keeping.park(sessions.sock, record)
         sessions.over()
         return

@@ -41,7 +41,6 @@ class Vault:
     def loop(self) -> None:
         """Hold until told to leave."""
         self._supervisor.ready()
-        self._place.shared.scoreboard.set_state(self._place.slot, State.SERVING)
         while not self._supervisor.retiring:
             self._supervisor.beat()
             self._show()
@@ -81,6 +80,8 @@ class Vault:
                     self._drop(entry)
             elif kind == errands.ALL:
                 self._give_all(self._keeper)
+            elif kind == errands.END:  # that was all
+                self._place.shared.scoreboard.set_state(self._place.slot, State.SERVING)
             else:
                 raise OSError("the keeper is gone")
         except OSError:

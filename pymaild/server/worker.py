@@ -235,6 +235,7 @@ class Handoff:
         The session is forgotten before its client can notice, so that it is not counted twice.
         """
         if ending is Ending.PARK:
+            self._sessions.board.end()
             self._keeping.park(sock, record)
             return
         self._sessions.over()

@@ -289,6 +289,7 @@ def test_the_vault_is_waited_for() -> None:
         safe.flush()
         data, fds = errands.receive(vault) or (b"", [])
         assert data == errands.STORE + KEY + errands.CLIENT
+        assert vault.recv(10) == errands.END, "that was all"
         assert stored == []
         vault.send(errands.STORED)
         safe.hear()
