@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pymaild.imap import limits
@@ -20,14 +21,14 @@ _LARGEST_NUMBER = 0xFFFFFFFF  # RFC 3501 §9
 class Capability:
     """One row: the name, the states in which it is announced, and whether it is at all.
 
-    ``value`` makes a name such as ``APPENDLIMIT=1`` from a session; ``enable`` says that a
-    client may name it in ENABLE (RFC 5161).
+    Without ``given`` it always is. ``value`` makes a name such as ``APPENDLIMIT=1`` from a
+    session; ``enable`` says that a client may name it in ENABLE (RFC 5161).
     """
 
     name: str
     states: frozenset[str]
     rfc: str
-    given: Callable[[ImapSession], bool] = lambda session: True
+    given: Callable[[ImapSession], bool] | None = None
     value: Callable[[ImapSession], list[str]] | None = None
     enable: bool = False
 
@@ -133,14 +134,31 @@ CAPABILITIES: tuple[Capability, ...] = (
 _TO_ENABLE = {row.name.upper(): row.name for row in CAPABILITIES if row.enable}
 
 
+#: What is not the same for all sessions of a state.
+_CHANGING = tuple(row for row in CAPABILITIES if row.given or row.value)
+
+
 def announced(session: ImapSession) -> bytes:
     """Return "CAPABILITY IMAP4rev1 ..." for the state the session is in."""
-    names: list[str] = []
+    state = session.record.state
+    names = tuple(_names(row, session) if state in row.states else () for row in _CHANGING)
+    return _line(state, names, frozenset(_hidden(session)))
+
+
+def _names(row: Capability, session: ImapSession) -> tuple[str, ...]:
+    if row.given is not None and not row.given(session):
+        return ()
+    return tuple(row.value(session)) if row.value else (row.name,)
+
+
+@lru_cache(maxsize=64)
+def _line(state: str, changing: tuple[tuple[str, ...], ...], hidden: frozenset[str]) -> bytes:
+    told, names = iter(changing), ["CAPABILITY"]
     for row in CAPABILITIES:
-        if session.record.state in row.states and row.given(session):
-            names += row.value(session) if row.value else [row.name]
-    hidden = _hidden(session)
-    return " ".join(["CAPABILITY", *(n for n in names if n.upper() not in hidden)]).encode()
+        mine = next(told) if row.given or row.value else (row.name,)
+        if state in row.states:
+            names += [name for name in mine if name.upper() not in hidden]
+    return " ".join(names).encode()
 
 
 def to_enable(session: ImapSession, asked: list[str]) -> list[str]:

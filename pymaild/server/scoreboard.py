@@ -133,12 +133,15 @@ class Scoreboard:
         return None
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def _fitting(facts: dict[str, Any]) -> bytes:
     """Write facts as JSON of at most the text area, with long strings cut where need be."""
     room = TEXT - _HEADER.size
     for most in (1024, 200, 64, 16):
         short = {k: v[:most] if isinstance(v, str) else v for k, v in facts.items()}
-        data = json.dumps(short, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+        data = _JSON.encode(short).encode(errors="replace")
         if len(data) <= room:
             return data
     return b""
