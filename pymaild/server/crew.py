@@ -55,11 +55,14 @@ class Crew:
         self._generations = dict.fromkeys((role.name for role in ROLES), 0)
         self._farewell = ""  # what sessions are told: "drain" or "stop" once they shall end
         self._full = False
+        self._heir: Callable[[], socket.socket] | None = None
+        self._moved = False  # all sessions have gone over to it
         self._messages: dict[str, Callable[[Child, Message, list[int]], None]] = {
             "ready": self._ready,
             "failed": self._failed,
             "user": self._user,
             "drain-me": self._drain_me,
+            "move": lambda child, message, fds: self._move(),
         }
 
     # -- how many --------------------------------------------------------------------------
@@ -152,30 +155,46 @@ class Crew:
             child.retire()
         self.tell_keeper({"verb": "leave", "text": STOPPING})
 
-    def give_way(self, keeper: int) -> None:
-        """Let sessions go over to another master's keeper, at the other end of ``keeper``.
+    def give_way(self, heir: Callable[[], socket.socket]) -> None:
+        """Let sessions go over to another master's keeper; ``heir`` connects to that.
 
         The processes of that master take new connections.
         """
-        self.tell_keeper({"verb": "move"}, (keeper,))
+        self._heir = heir
+        self._move()
         for child in self.with_sessions():
             child.retire()
         for child in self.family.of(TLS):
             child.tell({"verb": "cede"})
 
-    def let_go(self) -> list[Child]:
-        """Let connections go on in processes that have no master, until they end.
+    def _move(self) -> None:
+        """Show the keeper where its sessions are to go; it asks again where they do not get."""
+        if self._heir is None:
+            return
+        try:
+            with self._heir() as sock:
+                self.tell_keeper({"verb": "move"}, (sock.fileno(),))
+        except OSError as error:
+            log.error("the other master's keeper is not reached: %s", error)
 
-        Returns the keeper as long as it has sessions that are to go over.
-        """
+    def let_go(self) -> list[Child]:
+        """Let sessions and connections go, as far as that is done; returns who still has some."""
+        moving = not self._moved and not self._farewell
+        for role in (KEEPER, VAULT) if moving else ():
+            if not self.family.of(role):
+                self._spawn(role)
+        sessions = self.with_sessions()
+        if sessions:
+            return sessions
         for child in self.family.of(TLS) + self.family.of(DEFLATE):
             child.tell({"verb": "outlive"})
             self.family.disown(child)
-        keepers = self.family.of(KEEPER)
-        for child in keepers:
-            if not child.retiring:
+        if not moving:
+            return []
+        for child in self.family.of(KEEPER):
+            if child.ready and not child.retiring:
                 child.retire()
-        return keepers
+        return self.family.of(KEEPER) + self.family.of(VAULT)
 
     def tell_keeper(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send the keeper an order."""
@@ -242,6 +261,8 @@ class Crew:
     def bury(self) -> None:
         """Take leave of processes that have ended. Raises CannotStart during the start."""
         for child, code in self.family.reap():
+            if child.role is KEEPER and self._heir is not None and not code:
+                self._moved = True
             if self.starting:
                 raise CannotStart(f"{child.role.name} process ended with {code}, see the log")
 
@@ -270,6 +291,8 @@ class Crew:
 
     def _ready(self, child: Child, message: Message, fds: list[int]) -> None:
         child.ready = True
+        if child.role is KEEPER:
+            self._move()
         if child.generation == self._generations[child.role.name]:
             self._retire_older(child.role)
 

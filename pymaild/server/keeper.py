@@ -77,7 +77,6 @@ class Keeper:
             "leave": self._leave,
             "open": self._be_opened,
             "move": self._move,
-            "receive": self._receive,
         }
         self.watch(self._supervisor.fileno(), self._supervisor.attend)
 
@@ -103,7 +102,7 @@ class Keeper:
 
     @property
     def _moves(self) -> bool:
-        return self._moving is not None and self._moving.busy
+        return self._moving is not None and (self._moving.busy or not self._open)
 
     def _event(self, fd: int) -> None:
         about = self._at[fd]
@@ -134,6 +133,8 @@ class Keeper:
         if not self._open and now - self._began > PATIENCE:
             self._begin()
         self.succession.tick(now)
+        if self._moving is not None and self._moving.sock is None:
+            self._supervisor.channel.send({"verb": "move"})
         if self._shown != len(self.kept):
             self._shown = len(self.kept)
             set_title(f"keeper {self._shown} sessions")
@@ -232,7 +233,9 @@ class Keeper:
         """Hear workers, and of changes of mailboxes, from now on: all that wait are there."""
         self._open = True
         self.links.open()
-        if not self._place.shared.held:
+        if self._moving is not None:
+            self._move_all(self._moving)
+        elif not self._place.shared.held:
             self._be_told_of_changes()
         self._place.shared.scoreboard.set_state(self._place.slot, State.SERVING)
 
@@ -245,13 +248,24 @@ class Keeper:
 
     def _move(self, message: Message, fds: list[int]) -> None:
         """Give all sessions away, and those that workers still have when they come back."""
-        if self._place.shared.watches >= 0:
-            self.forget_fd(self._place.shared.watches)  # the other one reads it now
-        self._moving = Moving(socket.socket(fileno=fds.pop(0)), self.room, self._moved)
-        self.watch(self._moving.sock.fileno(), self._moving.hear)
+        if self._moving is None:
+            self._moving = Moving(self.room, self._moved)
+            if self._place.shared.watches >= 0 and self._open:
+                self.forget_fd(self._place.shared.watches)  # the other one reads it now
+        sock = socket.socket(fileno=fds.pop(0))
+        self._moving.connect(sock)
+        self.watch(sock.fileno(), self._hear_heir)
+        if self._open:
+            self._move_all(self._moving)
+
+    def _move_all(self, moving: Moving) -> None:
         for kept in self.kept.values():
-            self._moving.add(kept)
-        self._moving.flush()
+            moving.add(kept)
+        moving.flush()
+
+    def _hear_heir(self) -> None:
+        assert self._moving is not None
+        self._moving.hear()
 
     def _moved(self, kept: Kept, taken: bool) -> None:
         self.links.stored(kept.key)
@@ -266,10 +280,6 @@ class Keeper:
         self._place.shared.held = False
         if self._open:
             self._be_told_of_changes()
-
-    def _receive(self, message: Message, fds: list[int]) -> None:
-        """Take the sessions of another keeper."""
-        self.links.meet(socket.socket(fileno=fds.pop(0)))
 
     # -- orders of the master ------------------------------------------------------------------
 

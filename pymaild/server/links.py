@@ -46,10 +46,9 @@ class Links:
 
     def _accept(self) -> None:
         with suppress(OSError):
-            self.meet(self._listener.accept()[0])
+            self._meet(self._listener.accept()[0])
 
-    def meet(self, sock: socket.socket) -> None:
-        """Hear a process."""
+    def _meet(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         link = Link(sock)
         self._links.add(link)
@@ -168,6 +167,9 @@ class Links:
 
     def _arrive(self, link: Link, data: bytes, fds: list[int]) -> None:
         key = data[1 : 1 + errands.KEY]
+        if key in self._home.kept:  # the one before us took it, and could not say so
+            self._say(link, errands.HELD + key)
+            return
         try:
             arrival = moving.read(data, fds[1:])
         except ValueError as error:

@@ -201,7 +201,7 @@ class Master:
     def _started(self) -> None:
         if self._old is not None:
             if not self._old.gone:
-                self._old.ask(self.premises.paths())
+                self._old.ask(self.premises.paths(), self.shared.keeper_path)
                 return
             self._take_over(self._old)
         self.phase = Phase.RUNNING
@@ -216,8 +216,6 @@ class Master:
         """Be the server, in the place of another."""
         old.take_over()
         self.crew.tell({"verb": "open"}, (2,))
-        self.crew.tell_keeper({"verb": "receive"}, (old.keeper.fileno(),))
-        old.keeper.close()
         self.premises.take_over()
 
     # -- signals ---------------------------------------------------------------------------
@@ -302,13 +300,13 @@ class Master:
             log.error("no upgrade: %s", error)
             raise
 
-    def give_way(self, claimed: list[str], keeper: int) -> None:
+    def give_way(self, claimed: list[str], heir: Callable[[], socket.socket]) -> None:
         """Leave once all sessions have gone to another master's keeper; it has ``claimed``."""
         self.phase = Phase.RETIRING
         set_title(f"master {self.phase}")
         self._deadline = math.inf
         self.premises.give_way(claimed)
-        self.crew.give_way(keeper)
+        self.crew.give_way(heir)
 
     def _take(self, config: Config) -> None:
         certificates = CertificateWatch(config.tls)
@@ -368,9 +366,7 @@ class Master:
     def _see_off(self) -> None:
         """Wait for sessions first, then for the roles that serve them."""
         now = time.monotonic()
-        sessions = self.crew.with_sessions()
-        if not sessions and self.upgrade.done:
-            sessions = self.crew.let_go()
+        sessions = self.crew.let_go() if self.upgrade.done else self.crew.with_sessions()
         if not sessions:
             self._dismiss(now)
         elif now > self._deadline and self.phase is Phase.DRAINING:

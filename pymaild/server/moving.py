@@ -34,44 +34,63 @@ class Arrival(NamedTuple):
 
 
 class Moving:
-    """The old keeper's side. ``done`` is called with each session and whether it was taken."""
+    """The old keeper's side. ``done`` is called with each session and whether it was taken.
 
-    def __init__(
-        self, sock: socket.socket, room: WaitingRoom, done: Callable[[Kept, bool], None]
-    ) -> None:
-        sock.setblocking(False)
-        self.sock = sock
+    Where the new keeper dies, the one that follows it is told again of all that was on its way.
+    """
+
+    def __init__(self, room: WaitingRoom, done: Callable[[Kept, bool], None]) -> None:
+        self.sock: socket.socket | None = None
         self._room = room
         self._done = done
         self._left: dict[bytes, Kept] = {}
         self._sent: dict[bytes, Kept] = {}
+        self._told: dict[bytes, bytes] = {}
 
     @property
     def busy(self) -> bool:
         """Whether there are sessions to move."""
         return bool(self._left or self._sent)
 
+    def connect(self, sock: socket.socket) -> None:
+        """Talk to a keeper from now on."""
+        self.lose()
+        sock.setblocking(False)
+        self.sock = sock
+
+    def lose(self) -> None:
+        """The new keeper is gone, for a while."""
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+        self._left, self._sent = {**self._sent, **self._left}, {}
+
     def add(self, kept: Kept) -> None:
         """Move a session that no worker runs, as soon as can be."""
         self._left[kept.key] = kept
 
     def flush(self) -> None:
-        """Send what can be sent."""
-        while self._left and len(self._sent) < AT_A_TIME:
+        """Send what can be sent; for more there is room when something has been answered."""
+        while self.sock is not None and self._left and len(self._sent) < AT_A_TIME:
             key, kept = next(iter(self._left.items()))
             if self._waits(kept):
-                self._sent[key] = kept
-                if not self._send(kept):
-                    self.fail()
+                try:
+                    if not self._send(self.sock, kept):
+                        return
+                except OSError:
+                    self.lose()
                     return
+                self._sent[key] = kept
             del self._left[key]
 
     def _waits(self, kept: Kept) -> bool:
-        states = (RowState.PARKED, RowState.QUEUED)
+        states = (RowState.PARKED, RowState.QUEUED, RowState.MOVED)
         return kept.row >= 0 and self._room.table.states[kept.row] in states
 
-    def _send(self, kept: Kept) -> bool:
-        text = _describe(self._room, kept)
+    def _send(self, sock: socket.socket, kept: Kept) -> bool:
+        text = self._told.get(kept.key)
+        if text is None:
+            text = self._told[kept.key] = _describe(self._room, kept)
         own, lock = list[int](), [kept.lock] if kept.lock >= 0 else []
         message = errands.MOVE + kept.key + text
         if len(message) > errands.BUFFER:
@@ -79,32 +98,24 @@ class Moving:
             os.write(own[0], text)
             message = errands.MOVE + kept.key
         try:
-            return errands.send(self.sock, message, [kept.fd, *own, *lock])
-        except OSError:
-            return False
+            return errands.send(sock, message, [kept.fd, *own, *lock])
         finally:
             close_all(own)
 
     def hear(self) -> None:
         """Take what the new keeper says."""
-        while (got := errands.receive(self.sock)) is not None:
+        while self.sock is not None and (got := errands.receive(self.sock)) is not None:
             data, fds = got
             close_all(fds)
             if not data:
-                self.fail()
+                self.lose()
                 return
-            kept = self._sent.pop(data[1 : 1 + KEY], None)
+            key = data[1 : 1 + KEY]
+            kept = self._sent.pop(key, None)
+            self._told.pop(key, None)
             if kept is not None and kept.row >= 0:
                 self._done(kept, data[:1] == errands.HELD)
         self.flush()
-
-    def fail(self) -> None:
-        """Nobody takes what is left."""
-        lost = {**self._sent, **self._left}
-        self._sent, self._left = {}, {}
-        for kept in lost.values():
-            if kept.row >= 0:
-                self._done(kept, False)
 
 
 def _describe(room: WaitingRoom, kept: Kept) -> bytes:
@@ -122,6 +133,7 @@ def _describe(room: WaitingRoom, kept: Kept) -> bytes:
         "alarm": max(head.alarm - now, 0.001) if head.alarm else 0.0,
     }
     room.depart(kept)
+    table.states[row] = RowState.MOVED
     whole = decode_record(errands.unpack_record(record))
     whole.wait = wait
     return json.dumps(about).encode() + b"\n" + whole.encode()

@@ -38,6 +38,7 @@ class RowState(IntEnum):
     PARKED = 1
     QUEUED = 2  # it has something to do, and waits for a worker
     GIVEN = 3  # the worker in Table.slots has it; the row is what it was when it was given
+    MOVED = 4  # another master's keeper has been told of it, and has not said that it has it
 
 
 class Flag:

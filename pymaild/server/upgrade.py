@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from pymaild.server import systemd
-from pymaild.server.channel import Channel, ChannelClosed, Message, close_all
+from pymaild.server.channel import Channel, ChannelClosed, Message
 from pymaild.server.control import Later
 from pymaild.server.estate import Estate
 from pymaild.server.failures import EXIT_BOOT, CannotStart
@@ -171,8 +171,7 @@ class Upgrade:
             return
         if received is not None and received[0]["verb"] == "ready":
             message, fds = received
-            self._give_way(found, [str(path) for path in message["files"]], fds[0])
-            close_all(fds)
+            self._give_way(found, [str(path) for path in message["files"]], *fds)
 
     def _give_way(self, found: Successor, claimed: list[str], keeper: int) -> None:
         """Let the new master be the server, and leave when all sessions have."""
@@ -185,7 +184,7 @@ class Upgrade:
         os.close(found.errors)
         log.info("upgrade: process %d has taken over", found.pid)
         self._loop.watch(found.link.fileno(), select.EPOLLIN, self._obey)
-        self._master.give_way(claimed, keeper)
+        self._master.give_way(claimed, lambda: _connected(keeper))
 
     def _obey(self) -> None:
         """End sessions that are still here, when the new master ends its own."""
@@ -206,6 +205,18 @@ class Upgrade:
             os.close(self.successor.errors)
         if self._heir is not None:
             self._heir.close()
+
+
+def _connected(keeper: int) -> socket.socket:
+    """Connect to the keeper's socket behind a descriptor (O_PATH). Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.setblocking(False)
+        sock.connect(f"/proc/self/fd/{keeper}")
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _execute(link: int, errors: int) -> NoReturn:
@@ -231,7 +242,7 @@ def _execute(link: int, errors: int) -> NoReturn:
 
 class Predecessor:
     """The old master, as the new one sees it. ``gone``: it is the server no more; ``alive``: it
-    still has sessions. Our end of the way that these take is ``keeper``."""
+    still has sessions."""
 
     def __init__(self, link: Channel) -> None:
         self.estate = Estate()
@@ -240,7 +251,6 @@ class Predecessor:
         self._link = link
         self._asked = False
         self._errors = -1
-        self.keeper, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._inherit()
 
     @classmethod
@@ -285,12 +295,13 @@ class Predecessor:
 
         loop.watch(self._link.fileno(), select.EPOLLIN, hear)
 
-    def ask(self, paths: list[str]) -> None:
-        """Say that all is ready; ``paths`` are ours from now on."""
+    def ask(self, paths: list[str], keeper: str) -> None:
+        """Say that all is ready; ``paths`` are ours from now on, ``keeper`` leads to ours."""
         if not self._asked:
             self._asked = True
-            self._link.send({"verb": "ready", "files": paths}, (self._theirs.fileno(),))
-            self._theirs.close()
+            fd = os.open(keeper, os.O_PATH | os.O_CLOEXEC)
+            self._link.send({"verb": "ready", "files": paths}, (fd,))
+            os.close(fd)
 
     def _hear(self) -> None:
         """One that has died is the server no more, either."""
@@ -317,5 +328,4 @@ class Predecessor:
 
     def close(self) -> None:
         """Close in a new child what is the master's alone."""
-        for end in (self._link, self.keeper, self._theirs):
-            end.close()
+        self._link.close()

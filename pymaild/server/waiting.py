@@ -99,6 +99,8 @@ class WaitingRoom:
         state = self.table.states[kept.row]
         if state == RowState.QUEUED:
             self.line.add(kept, CAUSES[self.table.causes[kept.row]])
+        elif state == RowState.MOVED:
+            self.again(kept)
         elif state == RowState.PARKED:
             packed = self._packed(kept)
             self._settle(kept, packed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -326,3 +328,25 @@ def test_the_end_reaches_both_masters(mail: Upgradable) -> None:
         assert imap.read().raw.startswith(b"* BYE")
     for process in family:
         ended(process)
+
+
+@pytest.mark.parametrize("generation", ["old", "new"])
+def test_a_keeper_dies_on_the_way(mail: Upgradable, generation: str) -> None:
+    """The next one is told, or tells, of the sessions again: none is lost, none is there twice."""
+    waiting = [connect(mail) for _ in range(40)]
+    tags = [imap.idle() for imap in waiting]
+    eventually(lambda: mail.control("status")["parked"]["silent"] == len(waiting))
+    (keeper,) = mail.workers("keeper")
+    old = mail.usr2()
+    if generation == "new":
+        (keeper,) = mail.workers("keeper")
+    with suppress(ProcessLookupError):  # the old one is quick
+        os.kill(keeper, signal.SIGKILL)
+    ended(old)
+    deliver(mail)
+    for imap in waiting:
+        assert exists(imap) == 1
+    for imap, tag in zip(waiting, tags, strict=True):
+        imap.done(tag)
+        imap.ok("NOOP")
+        imap.close()
