@@ -25,7 +25,7 @@ from pymaild.imap.notifier import Notifier
 from pymaild.imap.progress import Progress
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.responses import refusal, speech, text
-from pymaild.imap.resume import resume
+from pymaild.imap.resume import resume, resume_patiently
 from pymaild.imap.selection import GONE, Gone, Selection
 from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.settings import ImapSettings
@@ -35,6 +35,7 @@ from pymaild.mail.intents import Intents
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.services import Services
+from pymaild.storage.retry import passes
 
 log = logging.getLogger("pymaild.imap")
 
@@ -55,6 +56,7 @@ class ImapSession:
         self.command = ""  # the one under way
         self.changed = True  # it has changed the record
         self._interrupted = True  # the record says what a crash had left
+        self._absent = False  # account and mailbox could not be taken up yet
         self.selection: Selection | None = None
         self.progress = Progress(self)
         self.intake = Intake(self)
@@ -291,13 +293,17 @@ class ImapSession:
         """What is written has been said, and is in the record: others can go on from here."""
         self.stream.commit(self.state, self.intake.tokens.behind)
 
+    def settle(self) -> None:
+        """The command in which a process has died is answered."""
+        self.record.settle()
+        if self._account is not None:
+            self._account.settle()
+
     def _ended(self) -> None:
         """A command has ended. Most commands that only ask leave the record as it is."""
         if self._interrupted:
             self.intake.swallow_lines()
-            self.record.settle()
-            if self._account is not None:
-                self._account.settle()
+            self.settle()
             self._interrupted = False
         if self.changed or self.notifier is not None or self._moved():
             self.commit()
@@ -376,6 +382,7 @@ class ImapSession:
         self.command = row.name
         self.changed = False
         try:
+            self._be_present(row)
             answer = row.run(self, self.intake.args)
             if self.selection is not None:
                 self.tell(row.expunge)
@@ -397,6 +404,12 @@ class ImapSession:
             self.record.bad = 0
             self.write(self.tag + (self._ok(row) if answer is None else b" OK %b\r\n" % answer))
 
+    def _be_present(self, row: Command) -> None:
+        """Resume what could not be resumed when the session went on here. Raises Refused, Gone."""
+        if self._absent and row.name != "LOGOUT":
+            resume(self)
+            self._absent = False
+
     def _ok(self, row: Command) -> bytes:
         """The usual OK: made beforehand where it is English."""
         return row.ok if self.say is text else b" OK %b\r\n" % self.say(f"{row.name} completed")
@@ -410,6 +423,7 @@ class ImapSession:
             self.tag = args.tag()
             row = self._row(args)
             self.intake.check_literal()
+            self._be_present(row)
             streams = row.announced is not None and row.announced(self, args)
         except BadSyntax as error:
             self.count()
@@ -471,11 +485,13 @@ class ImapSession:
             self.intake.tokens.feed(record.unread)
         record.state = record.state or State.NOT_AUTHENTICATED
         try:
-            resume(self)
+            resume_patiently(self)
         except Refused as error:
             outcomes.log_refusal(self, error)
-            self._bye(refusal(error, self.say))
-            return
+            self._absent = passes(error) and not record.idling
+            if not self._absent:
+                self._bye(refusal(error, self.say))
+                return
         if not record.greeted:
             record.greeted = True
             self.write(b"* OK [%b] IMAP4rev1 ready\r\n" % capability.announced(self))

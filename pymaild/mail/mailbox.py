@@ -33,6 +33,7 @@ from pymaild.mail.transfer import Transfer
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.maildir import Draft, Maildir
+from pymaild.storage.retry import patiently
 
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
 DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
@@ -84,7 +85,7 @@ class Mailbox:
 
     def _load(self) -> Index:
         try:
-            return sync.load(self)
+            return patiently(sync.load, self)
         except FileNotFoundError as error:
             raise NoSuchMailbox from error
         except OSError as error:

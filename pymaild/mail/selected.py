@@ -10,6 +10,7 @@ from pymaild.index import Gap, Unusable, View
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.rights import WRITING
 from pymaild.storage._watch import Watch
+from pymaild.storage.retry import passes
 
 if TYPE_CHECKING:
     from pymaild.index._view import Moved
@@ -78,10 +79,15 @@ class Selected:
         snapshot: int,
         recent: list[list[int]],
     ) -> Selected | None:
-        """Take up a view where another process left it; None when it cannot be had again."""
+        """Take up a view where another process left it; None when it cannot be had again.
+
+        Raises Refused where it may be had in a moment.
+        """
         try:
             mailbox = account.open(name, "r")
-        except Refused:
+        except Refused as error:
+            if passes(error):
+                raise
             return None
         view = View.of(mailbox.index, snapshot) if mailbox.uidvalidity == uidvalidity else None
         if view is None:

@@ -80,6 +80,13 @@ class MailSettings:
         "How long a command waits for a mailbox that another process is changing.",
         low=0.1,
     )
+    retry_timeout: Duration = setting(
+        Duration(5.0),
+        "How long what fails for a moment is tried again, such as a full disk or too many open "
+        "files, before a command is refused. A process that has waited so long in vain refuses at "
+        "once for half a minute.",
+        low=0,
+    )
     fsync: bool = setting(
         True,
         "Put mail on disk before it is acknowledged. Turn this off only where losing mail "

@@ -11,7 +11,6 @@ from pymaild.mail.flags import SEEN
 from pymaild.mail.message import Message
 from pymaild.mail.selected import Selected
 from pymaild.pop3.record import Pop3Record, mark, marked
-from pymaild.storage.locks import let_go
 
 INBOX = "INBOX"
 
@@ -71,15 +70,11 @@ class Maildrop:
 
         ``held`` is what :meth:`park` returned, -1 where its process has died.
         """
-        try:
-            selected = Selected.resume(
-                account, INBOX, read_only, record.uidvalidity, record.snapshot, record.recent
-            )
-            if selected is None:
-                raise Refused(Code.CORRUPTION, "The maildrop is not what it was")
-        except BaseException:
-            let_go(held)
-            raise
+        selected = Selected.resume(
+            account, INBOX, read_only, record.uidvalidity, record.snapshot, record.recent
+        )
+        if selected is None:
+            raise Refused(Code.CORRUPTION, "The maildrop is not what it was")
         return cls._locked(selected, record, held)
 
     @classmethod

@@ -20,6 +20,8 @@ from pymaild.pop3.commands import COMMANDS, Command, Invalid
 from pymaild.pop3.maildrop import Maildrop
 from pymaild.pop3.record import Pop3Record, State
 from pymaild.pop3.settings import Pop3Settings
+from pymaild.storage.locks import let_go
+from pymaild.storage.retry import delays, passes
 
 log = logging.getLogger("pymaild.pop3")
 
@@ -176,12 +178,26 @@ class Pop3Session:
         self.commit()
 
     def _reopen(self) -> None:
+        """Take up the maildrop; what fails for a moment is tried again."""
         try:
-            held = self._held
-            self._drop = Maildrop.resume(self._account(), self.record, self._read_only(), held)
+            for delay in delays(self.services.mail.retry_timeout):
+                try:
+                    self._resume()
+                    return
+                except Refused as refused:
+                    if not passes(refused):
+                        raise
+                self.stream.pause(delay)
+            self._resume()
         except BaseException:
             self.ending = Ending.CLOSED
             raise
+        finally:
+            let_go(self._held, self._drop is None)
+
+    def _resume(self) -> None:
+        account, held = self._account(), self._held
+        self._drop = Maildrop.resume(account, self.record, self._read_only(), held)
 
     def _ended(self) -> None:
         """A command has ended. Those that only ask leave the record as it is."""

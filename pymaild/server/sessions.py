@@ -30,6 +30,7 @@ from pymaild.server.listeners import Listener, peer_of
 from pymaild.server.passing import MARK, pass_on
 from pymaild.server.place import Place
 from pymaild.server.settings import ListenerSettings
+from pymaild.storage.retry import be_patient
 
 log = logging.getLogger("pymaild.server")
 
@@ -44,6 +45,7 @@ class Sessions:
     def __init__(self, place: Place, keeping: Keeping | None = None) -> None:
         settings = place.config.server
         self._config = place.config
+        be_patient(place.config.mail.retry_timeout)
         self._supervisor = place.supervisor
         self._titles = {settings.title: settings for settings in place.config.listeners}
         self._hostname = place.shared.hostname

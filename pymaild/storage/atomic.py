@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 
+from pymaild.storage.retry import patiently
+
 observer: Callable[[str, str], None] | None = None
 
 
@@ -23,7 +25,7 @@ def write_new(path: str, pieces: Iterable[bytes], durable: bool = True) -> int:
     On any failure, one of ``pieces`` included, the file is removed again. Raises OSError.
     """
     _step("create", path)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = patiently(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         size = _write_pieces(fd, path, pieces)
         if durable:
@@ -43,7 +45,7 @@ def _write_pieces(fd: int, path: str, pieces: Iterable[bytes]) -> int:
         _step("write", path)
         rest = memoryview(piece)
         while rest:
-            rest = rest[os.write(fd, rest) :]
+            rest = rest[patiently(os.write, fd, rest) :]
         size += len(piece)
     return size
 
@@ -79,13 +81,13 @@ def replace_all(files: Sequence[tuple[str, bytes]], durable: bool = True) -> Non
 def rename(source: str, target: str) -> None:
     """Rename within a file system. The caller syncs the directories. Raises OSError."""
     _step("rename", target)
-    os.rename(source, target)
+    patiently(os.rename, source, target)
 
 
 def link(source: str, target: str) -> None:
     """Give a file a second name. Raises OSError (EXDEV, EMLINK where it cannot be)."""
     _step("link", target)
-    os.link(source, target)
+    patiently(os.link, source, target)
 
 
 def unlink(path: str) -> None:
@@ -100,7 +102,7 @@ def unlink(path: str) -> None:
 def sync_directory(path: str) -> None:
     """Put a directory's entries on disk."""
     _step("fsync", path)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = patiently(os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

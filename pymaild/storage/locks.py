@@ -8,10 +8,12 @@ import time
 from contextlib import suppress
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
+from pymaild.storage.retry import delays, patiently
 
 FIRST_WAIT = 0.0005
 LONGEST_WAIT = 0.05
 _LONGEST_NOTE = 20  # octets
+_MAILDROP_WAIT = 0.25  # seconds; the keeper lets go of a lock a moment after the client has gone
 
 
 class FileLock:
@@ -53,7 +55,8 @@ class FileLock:
         """Take the lock if it is free, and make sure it is the file at ``path`` that is held."""
         if self._fd < 0:
             try:
-                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._fd = patiently(os.open, self.path, flags, 0o600)
             except FileNotFoundError:
                 raise NoSuchMailbox("The mailbox has been deleted") from None
         try:
@@ -114,10 +117,11 @@ class FileLock:
         self.close()
 
 
-def let_go(fd: int) -> None:
-    """Let go of a lock that nobody goes on with; -1 is none."""
+def let_go(fd: int, unlock: bool) -> None:
+    """Close a descriptor with which a lock has waited; ``unlock`` where nobody goes on with it."""
     if fd >= 0:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        if unlock:
+            fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 
@@ -125,16 +129,25 @@ class Maildrop:
     """POP3's lock on a mailbox; a session that dies lets go of it.
 
     ``held`` is the descriptor with which the lock waited while its session had no process: the
-    lock is that of the open file, so it stays locked as long as anybody has it open.
+    lock is that of the open file, so it stays locked as long as anybody has it open. The caller
+    closes it.
     """
 
     def __init__(self, path: str, held: int = -1) -> None:
         self._lock = FileLock(path, 0.0)
         if held >= 0:
-            self._lock.adopt(held)
-        if not self._lock.try_once():
+            self._lock.adopt(os.dup(held))
+        if not self._lock.try_once() and not self._wait():
             self._lock.close()
             raise Refused(Code.INUSE, "The maildrop is in use by another session", path)
+
+    def _wait(self) -> bool:
+        """Wait a little for who is about to let go."""
+        for delay in delays(_MAILDROP_WAIT):
+            time.sleep(delay)
+            if self._lock.try_once():
+                return True
+        return False
 
     def admit(self, delay: float) -> None:
         """Note a login in the lock's file, the only place that all processes see.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pymaild.storage import atomic
 from pymaild.storage._names import info, parse, with_uid
 from pymaild.storage._watch import stamps
+from pymaild.storage.retry import patiently
 
 DIRECTORIES = ("tmp", "new", "cur")
 STALE_TMP = 36 * 3600.0  # seconds after which a file in tmp/ is nobody's (Maildir specification)
@@ -190,11 +191,12 @@ class Maildir:
     def open(self, base: bytes, new: bool, flags: int, keywords: int) -> int | None:
         """Open a message's file for reading; None when it is gone."""
         try:
-            return os.open(self._path(base, new, flags, keywords), os.O_RDONLY | os.O_CLOEXEC)
+            known = self._path(base, new, flags, keywords)
+            return patiently(os.open, known, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             path = self._search(base)
         try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else None
+            return patiently(os.open, path, os.O_RDONLY | os.O_CLOEXEC) if path else None
         except FileNotFoundError:
             return None
 

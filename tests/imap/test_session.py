@@ -371,11 +371,33 @@ def test_a_mailbox_that_is_gone_ends_the_resumed_session(mail: ImapBench) -> Non
     assert resumed.wait() is Ending.CLOSED
 
 
-def test_account_that_cannot_be_opened_ends_the_resumed_session(imap: ImapBench) -> None:
+def test_a_session_that_cannot_be_resumed_goes_on_when_it_can(mail: ImapBench) -> None:
+    """Until then each of its commands is refused, and none of what it knows is lost."""
+    client = mail.select()
+    client.leave("maintenance")
+    assert client.read().name == "BYE"
+    client.wait()
+    record = ImapRecord.decode(client.record.encode())
+    fails = [True]
+
+    def open_account(user: User) -> Account:
+        if fails[0]:
+            raise StorageFailure(Code.UNAVAILABLE, "The mail store failed")
+        return mail.sharing(user)
+
+    mail.open_account = open_account
+    resumed = mail.connect(record)
+    resumed.count = client.count
+    assert resumed.no("FETCH 1 (UID)").code == "UNAVAILABLE"
+    assert resumed.no(b"APPEND INBOX {5+}\r\nhello").code == "UNAVAILABLE"
+    mail.put("alice", b"Subject: four\r\n\r\n")
+    fails[0] = False
+    assert "4 EXISTS" in resumed.told(resumed.ok("NOOP"))
+
+
+def test_a_session_whose_mailbox_nobody_may_open_ends(imap: ImapBench) -> None:
     record = imap.record(state="authenticated", greeted=True, user=User("alice"))
-    imap.open_account = failing(  # type: ignore[assignment]
-        StorageFailure(Code.UNAVAILABLE, "The mail store failed")
-    )
+    imap.open_account = failing(Refused(Code.NOPERM, "Denied"))  # type: ignore[assignment]
     client = imap.connect(record)
     assert client.read().name == "BYE"
 

@@ -111,11 +111,11 @@ def test_the_lock_is_let_go_before_the_login_is_refused(
     was_free: list[bool] = []
     take = Mailbox.lock_maildrop
 
-    def late(mailbox: Mailbox) -> Maildrop:
+    def late(mailbox: Mailbox, held: int = -1) -> Maildrop:
         atomic.observer = None
         pop3.put("alice", MESSAGES[0])
         atomic.observer = observe
-        return take(mailbox)
+        return take(mailbox, held)
 
     def observe(step: str, path: str) -> None:
         was_free.append(is_free(lock))

@@ -20,6 +20,7 @@ from pymaild.auth.server import serve
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.quirks import Quirks
 from pymaild.core.session import Ending, SessionRecord, TlsFacts, User
+from pymaild.core.settings import Duration
 from pymaild.mail.account import Account
 from pymaild.mail.grants import Grants
 from pymaild.mail.services import Services
@@ -204,7 +205,7 @@ class Bench:
     def __init__(self, folder: Path, protocol: tuple[Any, Any], settings: Any, **auth: Any) -> None:
         self.folder = folder
         self.board = Board()
-        self.mail = MailSettings(fsync=False)
+        self.mail = MailSettings(fsync=False, retry_timeout=Duration(0.05))
         self.settings = settings
         self.quirks = Quirks()
         self.auth = Auth(folder, **auth)
