@@ -144,6 +144,11 @@ class ImapSession:
         return self.services.deflate is not None and not self.record.compressed
 
     @property
+    def present(self) -> bool:
+        """Whether there is an account now."""
+        return self._account is not None
+
+    @property
     def account(self) -> Account:
         """The mail of the user who has logged in."""
         assert self._account is not None, "the command table lets no stranger in"

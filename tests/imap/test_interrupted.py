@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pymaild.imap.commands import COMMANDS
+from pymaild.imap.interrupted import ROWS
 from tests.imap.conftest import Client, ImapBench
 
 PLAIN = b64encode(b"\0alice\0secret") + b"\r\n"
@@ -136,3 +138,7 @@ def test_what_was_lost_is_thrown_away(
     client = loggedin(imap, unread, lost=lost, head=b"a APPEND INBOX {99}\r\nxxx")
     client.send(rest)
     assert "[UNAVAILABLE]" in ends(client, "a", "NO")
+
+
+def test_every_command_says_how_it_runs_again() -> None:
+    assert ROWS.keys() == {name.decode() for name in COMMANDS}

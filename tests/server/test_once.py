@@ -24,7 +24,7 @@ from pymaild.mail.check import faults
 from pymaild.net import _journal
 from pymaild.storage import atomic
 from tests.server.test_recovery import House, comparable
-from tests.support.mortal import Mortal, Step
+from tests.support.mortal import Mortal, Step, dies_in
 from tests.support.rfc import rfc
 
 MESSAGE = b"Subject: new\r\n\r\nnew\r\n"
@@ -157,6 +157,72 @@ def test_killed_at_any_step(house: House, script: str) -> None:
             assert told(session, *SCRIPTS[script]) == expected, f"step {step}"
             died = len(session.recovered) > 1
     assert step > 1
+
+
+CONDITIONAL = [
+    (b"a SELECT INBOX (CONDSTORE)\r\n", b"a OK"),
+    (b"b STORE 4 +FLAGS.SILENT (\\Flagged)\r\n", b"b OK"),
+]
+
+
+@pytest.mark.parametrize("flags", [b"+FLAGS.SILENT", b"FLAGS"])
+def test_what_a_store_has_changed_itself_does_not_stand_in_its_way(
+    house: House, flags: bytes
+) -> None:
+    """RFC 7162 §3.1.3: MODIFIED names the message that another STORE has changed, and no other."""
+    step, died = 0, True
+    while died:
+        step += 1
+        with house.sessions("imap", lives, partial(dies_at_step, step)) as session:
+            before = session.play(CONDITIONAL)
+            since = int(re.findall(rb"HIGHESTMODSEQ (\d+)", before)[0])
+            command = b"x STORE 2:6 (UNCHANGEDSINCE %d) %b (\\Flagged $Todo)" % (since, flags)
+            reply = told(session, [], command, [(b"y SEARCH KEYWORD $Todo\r\n", b"y OK")])
+            died = len(session.recovered) > 1
+        (modified,) = re.findall(rb"x OK \[MODIFIED ([0-9:,]+)\]", reply)
+        assert modified == b"4", f"step {step}"
+        assert b"* SEARCH 2 3 5 6\r\n" in reply, f"step {step}"
+    assert step > 4
+
+
+#: Commands that were done when their process died, and then another one: what does that.
+DONE = {
+    b"x APPEND INBOX " + literal(MESSAGE): (b"_code", b"x OK [APPENDUID # 9] APPEND completed"),
+    b"x REPLACE 2 INBOX " + literal(MESSAGE): (b"_code", b"x OK REPLACE completed"),
+    b"x COPY 1:2 Archive": (b"copyuid", b"x OK [COPYUID # 1:2 1:2] COPY completed"),
+    b"x MOVE 1:2 Archive": (b"copyuid", b"x NO [SERVERBUG] "),
+}
+
+
+@pytest.mark.parametrize("command", DONE, ids=lambda command: command.split()[1].decode())
+def test_what_was_done_is_told_though_processes_die_of_it(house: House, command: bytes) -> None:
+    function, answer = DONE[command]
+    fate = partial(dies_in, function.decode())
+    with house.sessions("imap", lives, fate, fate) as session:
+        reply = told(session, [SELECT], command, [(b"y NOOP\r\n", b"y OK")])
+        assert len(session.recovered) == 3
+        assert answer in reply
+        assert (b"* OK [COPYUID # 1:2 1:2] Moved" in reply) == (b"MOVE" in command)
+        assert (b"* OK [APPENDUID # 9] " in reply) == (b"REPLACE" in command)
+        assert reply.count(b" EXPUNGE\r\n") == {b"MOVE": 2, b"REPLACE": 1}.get(
+            command.split()[1], 0
+        )
+        first = session.received.index(b"x ")
+        found = session.answer(b"x COPY 3 Archive\r\n", b"x OK [COPYUID")
+        assert session.received.count(b"x ", first) == 2, found  # what was noted is forgotten
+
+
+@pytest.mark.parametrize("how", [b"APPEND INBOX", b"REPLACE 2 INBOX"])
+def test_a_message_too_large_to_be_kept_that_was_stored(house: House, how: bytes) -> None:
+    message = b"Subject: large\r\n\r\n" + b"x" * 3_000_000
+    with house.sessions("imap", partial(dies_in, "fill_cache")) as session:
+        session.play([SELECT, (b"x %b {%d}\r\n" % (how, len(message)), b"+ OK\r\n")])
+        reply = session.answer(message + b"\r\ny UID FETCH 9:* (RFC822.SIZE)\r\n", b"y OK")
+        assert len(session.recovered) == 1
+        assert b"x OK " in reply
+        assert b"[APPENDUID" in reply
+        assert b"UID 9 RFC822.SIZE %d)" % len(message) in reply
+        assert b"* 10 EXISTS" not in reply
 
 
 # -- mail that is delivered, and mail that is fetched ------------------------------------------

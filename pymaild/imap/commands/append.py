@@ -46,6 +46,20 @@ def append(session: ImapSession, args: Arguments) -> bytes:
     return code + session.say("APPEND completed")
 
 
+def stored(session: ImapSession) -> bytes | None:
+    """Return the response code for what a process that died has stored, None if that is nothing.
+
+    Raises Refused.
+    """
+    for name in {note[1] for note in session.record.intents if note[0] == "new"}:
+        with session.account.open(name) as mailbox:
+            uids = committed.brought(mailbox)
+            session.brought(mailbox, uids)
+            if uids:
+                return _code(mailbox, mailbox.uidvalidity, uids)
+    return None
+
+
 def _came(session: ImapSession, mailbox: Mailbox) -> list[int]:
     """Return the UIDs of what was stored by a process that died before it could say so.
 

@@ -12,6 +12,7 @@ from pymaild.imap.commands.append import open_target
 from pymaild.imap.commands.expunge import told
 from pymaild.imap.limits import Limit, check, saving
 from pymaild.imap.sets import messages
+from pymaild.mail import committed
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -66,3 +67,20 @@ def _transfer(
         raise Refused(Code.EXPUNGEISSUED, "These messages are already expunged")
     told_uids = pairs and readable
     return bool(pairs), selection.copyuid(target.uidvalidity, pairs) if told_uids else b""
+
+
+def taken(session: ImapSession) -> bytes | None:
+    """Return the response code for what a process that died has copied or moved.
+
+    None if that is nothing. Raises Refused.
+    """
+    selection = session.current
+    for name in {note[1] for note in session.record.intents if note[0] == "taken"}:
+        with session.account.open(name) as target:
+            pairs = committed.taken(selection.mailbox, target)
+            session.brought(target, [new for _, new in pairs])
+            if pairs:
+                readable = "r" in target.rights()
+                code = selection.copyuid(target.uidvalidity, pairs) if readable else b""
+                return code + b" " if code else b""
+    return None
