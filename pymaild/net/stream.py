@@ -10,7 +10,6 @@ process needs to go on.
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import socket
@@ -27,6 +26,7 @@ HIGH_WATER = 128 * 1024  # octets queued before they are sent unasked
 MOST_PIECES = 512  # of one sendmsg; half of the kernel's IOV_MAX
 SMALL_FILE = 32 * 1024  # octets; below, copying is cheaper than another system call
 SLICE = 5.0  # seconds between two signs of life
+MOMENT = 0.002  # seconds in which most clients that are at work answer
 
 SMALL_REPLY = 4096  # octets; below, joining pieces is cheaper than describing them to the kernel
 
@@ -53,11 +53,33 @@ class Supervisor(Protocol):
         """Show a sign of life."""
 
 
+class Silence:
+    """How long a client has said nothing; ``left`` is when to ask what is to become of it."""
+
+    def __init__(self, patience: Callable[[float], float] | None) -> None:
+        self._patience = patience
+        self._began = time.monotonic()
+        self.left = SLICE if patience is None else MOMENT
+
+    def go_on(self) -> None:
+        """Wait on, after a while without a word. Raises Parked."""
+        if self._patience is None:
+            return
+        left = self._patience(time.monotonic() - self._began)
+        if left <= 0:
+            raise Parked
+        self.left = min(left, SLICE)
+
+
+_ENDLESS = Silence(None)
+
+
 class SocketStream:
     """A :class:`pymaild.core.session.Stream` over a connected socket, which it makes non-blocking.
 
     ``write_timeout`` is the longest time in seconds in which a client may take nothing;
-    ``patience`` returns after how many seconds of silence its session is to be parked.
+    ``patience`` says, of a client that has been silent for so many seconds, for how many more its
+    session is to stay before that is asked again; 0 when it is to be parked.
     """
 
     def __init__(
@@ -73,7 +95,7 @@ class SocketStream:
         self._supervisor = supervisor
         self._write_timeout = write_timeout
         self._journal = journal
-        self.patience: Callable[[], float] = _endless
+        self.patience: Callable[[float], float] | None = None
         self._queue: list[bytes | memoryview] = []
         self._queued = 0
         self._poller = select.poll()
@@ -108,10 +130,10 @@ class SocketStream:
             self._rest(self._journal)
         if idle and self._supervisor.leaving:
             self._leave()
-        patience = self.patience() if idle or parks else math.inf
+        silence = self._listen() if idle or parks else _ENDLESS
         deadline = time.monotonic() + timeout
         while True:
-            ready = {fd for fd, _ in self._poller.poll(min(timeout, SLICE, patience) * 1000)}
+            ready = {fd for fd, _ in self._poller.poll(min(timeout, silence.left) * 1000)}
             if self._supervisor.fileno() in ready:  # first: a client that never pauses must not win
                 self._attend(idle)
             if self._fd in ready and (data := self._receive()) is not None:
@@ -120,7 +142,7 @@ class SocketStream:
             timeout = deadline - time.monotonic()
             if timeout <= 0:
                 raise TimedOut
-            patience = self._less_patient(patience, bool(ready))
+            silence.go_on()
 
     def wait(self, timeout: float, watch: int | None) -> Event:
         """See :meth:`Stream.wait`."""
@@ -139,29 +161,24 @@ class SocketStream:
             if self._journal is not None:
                 self._journal.work()
 
-    def _less_patient(self, patience: float, disturbed: bool) -> float:
-        """Return how long to be silent from now on before the session is parked. Raises Parked."""
-        if disturbed and patience < math.inf:
-            return min(patience, self.patience())  # this process may have been told to leave
-        if patience <= SLICE:
-            raise Parked
-        return patience - SLICE
+    def _listen(self) -> Silence:
+        return _ENDLESS if self.patience is None else Silence(self.patience)
 
     def _wait(self, timeout: float) -> Event:
-        patience = self.patience()
+        silence = self._listen()
         deadline = time.monotonic() + timeout
         while True:
             remaining = max(deadline - time.monotonic(), 0)
-            ready = {fd for fd, _ in self._poller.poll(min(remaining, SLICE, patience) * 1000)}
+            ready = {fd for fd, _ in self._poller.poll(min(remaining, silence.left) * 1000)}
             self._supervisor.beat()
-            if told := self._supervisor.fileno() in ready:
+            if self._supervisor.fileno() in ready:
                 self._attend(idle=True)
                 ready.discard(self._supervisor.fileno())
             if ready:
                 return Event.CLIENT if self._fd in ready else Event.WATCH
-            if remaining <= min(SLICE, patience):
+            if time.monotonic() >= deadline:
                 return Event.TIMEOUT
-            patience = self._less_patient(patience, told)
+            silence.go_on()
 
     def write(self, data: bytes | memoryview) -> None:
         """See :meth:`Stream.write`."""
@@ -384,10 +401,6 @@ class SocketStream:
         self._queue = []
         self._queued = 0
         raise Disconnected(why)
-
-
-def _endless() -> float:
-    return math.inf
 
 
 def _drop(queue: list[bytes | memoryview], sent: int) -> None:

@@ -15,6 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from pymaild.core.session import SessionRecord, Wait
@@ -31,10 +32,11 @@ log = logging.getLogger("pymaild.server")
 
 TIMEOUT = 5.0  # seconds in which the keeper answers
 MEETING = 1.0  # seconds in which a keeper welcomes a new process, if there is one
-NO_WORKER_IDLE = 0.002  # seconds of silence after which a session leaves its worker then
-FEW_WORKERS_IDLE = 0.05
+FEW_WORKERS_IDLE = 0.05  # seconds of silence after which a session leaves its worker then
+LOOK_AGAIN = 0.05  # seconds after which it is seen whether many are idle still
 SHOWN = 80  # characters of a user's and a mailbox's name, where the record is long
-POLL = 10.0  # seconds after which a session looks by itself where the kernel has no more watches
+POLL = 10.0  # seconds after which a session looks by itself where there are not enough watches
+MOST_WATCHES = 1000  # of one session: the kernel's are few, and all users share them
 
 
 class Session(NamedTuple):
@@ -80,6 +82,7 @@ class Keeping:
         self._found: Session | None = None
         self._asking = False
         self._polling = False
+        self._pressure = self._demand()
 
     # -- the session under way -----------------------------------------------------------------
 
@@ -96,8 +99,8 @@ class Keeping:
             session, self._under_way = self._under_way[0], None
             self._send(errands.OVER + errands.key_of(session))
 
-    def patience(self, record: SessionRecord) -> float:
-        """Return the seconds of silence after which the session is to be parked.
+    def patience(self, record: SessionRecord, silence: float) -> float:
+        """Return for how many more seconds a silent session stays; see SocketStream.
 
         In a process of a system user it stays where nothing would let it go on in another.
         """
@@ -107,14 +110,25 @@ class Keeping:
             return 0.0
         idle = self._scoreboard.count_states(State.IDLE)
         if idle >= self._spare:
-            return self._park_after
-        return min(FEW_WORKERS_IDLE if idle else NO_WORKER_IDLE, self._park_after)
+            return min(self._park_after - silence, LOOK_AGAIN)
+        if not idle and self._pressure.poll(0):
+            return 0.0  # clients or sessions wait for a worker right now
+        return min(min(self._park_after, FEW_WORKERS_IDLE) - silence, silence)
+
+    def _demand(self) -> select.poll:
+        """Return what tells whether somebody waits for a worker."""
+        shared, poller = self._place.shared, select.poll()
+        if not self._of_user:
+            poller.register(shared.work, select.POLLIN)
+            for listener in shared.public:
+                poller.register(listener.sock, select.POLLIN)
+        return poller
 
     def watch(self, paths: Iterable[str], wait: Wait) -> None:
         """See :meth:`pymaild.mail.services.Parking.watch`."""
         found: list[int] = []
         try:
-            for path in paths:
+            for path in islice(paths, MOST_WATCHES + 1):
                 watch = _watch.set_watch(self._watches, os.fsencode(path))
                 if watch >= 0:
                     found.append(watch)
@@ -123,7 +137,9 @@ class Keeping:
             if not self._polling:
                 self._polling = True
                 log.warning("no watch for a parked session: %s; it looks every %g s", error, POLL)
-        wait.watches = sorted({*wait.watches, *found})
+        if len(found) > MOST_WATCHES:
+            wait.poll = POLL
+        wait.watches = sorted({*wait.watches, *found})[:MOST_WATCHES]
         wait.looked = time.monotonic()
 
     def park(self, sock: socket.socket, record: SessionRecord) -> None:

@@ -7,7 +7,6 @@ hang, ask for TLS, become a user, write much.
 from __future__ import annotations
 
 import json
-import math
 import os
 import resource
 import signal
@@ -36,7 +35,7 @@ class EchoSession:
         self.record = record
         self.stream = stream
         self.services = services
-        stream.patience = lambda: math.inf  # type: ignore[attr-defined]  # it keeps its worker
+        stream.patience = None  # type: ignore[attr-defined]  # it keeps its worker
         self.reader = LineReader(stream, record.unread, bare_lf=True)
         self.ending: Ending | None = None
         self.verbs: dict[bytes, Callable[[str], str]] = {
