@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -233,3 +234,20 @@ def test_a_drained_server_is_not_upgraded(mail: Upgradable) -> None:
     assert mail.control.raw({"command": "upgrade"})["error"] == "the server is drained"
     eventually(lambda: mail.workers() == [])
     mail.control("resume")
+
+
+def test_nothing_accumulates(mail: Upgradable) -> None:
+    """Descriptors and variables of the third master are those of the second."""
+
+    def look() -> tuple[int, set[str]]:
+        pid = mail.master.pid
+        eventually(lambda: len(mail.workers()) == 3)
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return len(os.listdir(f"/proc/{pid}/fd")), {
+            item.partition(b"=")[0].decode() for item in variables
+        }
+
+    mail.upgrade()
+    before = look()
+    mail.upgrade()
+    assert look() == before

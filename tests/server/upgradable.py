@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -67,10 +67,13 @@ def ended(process: psutil.Process) -> None:
 
 
 @contextmanager
-def upgradable() -> Iterator[Upgradable]:
+def upgradable(
+    kind: type[Upgradable] = Upgradable, prepare: Callable[[Upgradable], None] = lambda made: None
+) -> Iterator[Upgradable]:
     """A server in a folder of its own; none of its processes is left at the end."""
     with place("up") as base:
-        made = Upgradable(base, dict(USERS))
+        made = kind(base, dict(USERS))
+        prepare(made)
         made.start()
         started = made.family()
         try:
