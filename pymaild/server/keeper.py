@@ -102,7 +102,11 @@ class Keeper:
 
     @property
     def _moves(self) -> bool:
-        return self._moving is not None and (self._moving.busy or not self._open)
+        """Whether there are sessions that go to another keeper, also of workers that died."""
+        if self._moving is None or not self._open:
+            return self._moving is not None
+        self._move_all(self._moving)
+        return self._moving.busy
 
     def _event(self, fd: int) -> None:
         about = self._at[fd]
@@ -135,6 +139,8 @@ class Keeper:
         self.succession.tick(now)
         if self._moving is not None and self._moving.sock is None:
             self._supervisor.channel.send({"verb": "move"})
+        elif self._moving is not None and self._open:
+            self._move_all(self._moving)
         if self._shown != len(self.kept):
             self._shown = len(self.kept)
             set_title(f"keeper {self._shown} sessions")

@@ -66,8 +66,9 @@ class Moving:
         self._left, self._sent = {**self._sent, **self._left}, {}
 
     def add(self, kept: Kept) -> None:
-        """Move a session that no worker runs, as soon as can be."""
-        self._left[kept.key] = kept
+        """Move a session as soon as can be, unless a worker runs it."""
+        if kept.key not in self._sent:
+            self._left[kept.key] = kept
 
     def flush(self) -> None:
         """Send what can be sent; for more there is room when something has been answered."""

@@ -109,6 +109,9 @@ class Worker:
             if self._supervisor.fileno() in ready:
                 self._supervisor.attend()
         self._keeping.settle()
+        while self._keeping.returned:  # nobody else has it
+            self._go_on()
+            self._keeping.settle()
 
     def _hear_keeper(self, epoll: select.epoll) -> None:
         """Take note of what the keeper has said; where it has died, say hello to the next."""

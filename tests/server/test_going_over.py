@@ -350,3 +350,19 @@ def test_a_keeper_dies_on_the_way(mail: Upgradable, generation: str) -> None:
         imap.done(tag)
         imap.ok("NOOP")
         imap.close()
+
+
+def test_a_worker_dies_on_the_way(mail: Upgradable) -> None:
+    """Its command is run by the new server, when the old one has no workers any more."""
+    with connect(mail) as imap:
+        imap.send(b"x1 APPEND INBOX {%d}\r\n" % len(MAIL))
+        assert imap.read().raw.startswith(b"+")
+        (row,) = mail.control("who")
+        old = mail.usr2()
+        os.kill(row["pid"], signal.SIGKILL)
+        ended(old)
+        imap.send(MAIL + b"\r\n")
+        while not (reply := imap.read()).raw.startswith(b"x1 "):
+            pass
+        assert reply.raw.startswith(b"x1 OK [APPENDUID ")
+        assert uids(imap) == [1]
