@@ -26,12 +26,12 @@ STOPPED = 17
 KEPT = [b"Subject: kept %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(4)]
 
 
-def account_at(path: Path) -> Account:
-    return Account(User(name="u", mail=str(path)), MailSettings())
+def account_at(path: Path, fsync: bool = True) -> Account:
+    return Account(User(name="u", mail=str(path)), MailSettings(fsync=fsync))
 
 
-def prepare(path: Path) -> None:
-    account = account_at(path)
+def prepare(path: Path, fsync: bool = True) -> None:
+    account = account_at(path, fsync)
     account.prepare()
     with account.open("INBOX") as box:
         box.commit([(box.write([data]), box.flags(["\\Seen"]), None) for data in KEPT])
@@ -75,7 +75,9 @@ def rebuild(account: Account) -> None:
         box.rebuild()
 
 
-def stopped_at(path: Path, work: Callable[[Account], None], step: int) -> bool:
+def stopped_at(
+    path: Path, work: Callable[[Account], object], step: int, fsync: bool = True
+) -> bool:
     """Run ``work`` in a child that dies before step number ``step``; false when it ended."""
     child = os.fork()
     if child == 0:
@@ -89,7 +91,7 @@ def stopped_at(path: Path, work: Callable[[Account], None], step: int) -> bool:
 
         try:
             atomic.observer = observe
-            work(account_at(path))
+            work(account_at(path, fsync))
             os._exit(0)
         finally:
             os._exit(1)
