@@ -72,8 +72,10 @@ class Moving:
 
     def flush(self) -> None:
         """Send what can be sent; for more there is room when something has been answered."""
-        while self.sock is not None and self._left and len(self._sent) < AT_A_TIME:
-            key, kept = next(iter(self._left.items()))
+        while self.sock is not None and len(self._sent) < AT_A_TIME:
+            kept = self._next()
+            if kept is None:
+                return
             if self._waits(kept):
                 try:
                     if not self._send(self.sock, kept):
@@ -81,8 +83,16 @@ class Moving:
                 except OSError:
                     self.lose()
                     return
-                self._sent[key] = kept
-            del self._left[key]
+                self._sent[kept.key] = kept
+            del self._left[kept.key]
+
+    def _next(self) -> Kept | None:
+        """Return the next session to move: first those that have something to do."""
+        kept = self._room.line.next()
+        if kept is not None:
+            self._left[kept.key] = kept
+            return kept
+        return next(iter(self._left.values()), None)
 
     def _waits(self, kept: Kept) -> bool:
         states = (RowState.PARKED, RowState.QUEUED, RowState.MOVED)
