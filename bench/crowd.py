@@ -123,6 +123,8 @@ class Crowd:
         """Take what has come; true when the guest idles from now on."""
         while data := guest.receive():
             guest.heard += data
+        if guest.step == len(_SCRIPT):  # it has idled all along, and was told something
+            return False
         mark, answer = _SCRIPT[guest.step]
         at_start = guest.heard.startswith(mark)
         if (not at_start and b"\r\n" + mark not in guest.heard) or not guest.heard.endswith(b"\n"):

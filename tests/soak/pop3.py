@@ -136,15 +136,10 @@ class PopActor(Actor):
         """Now, and not before, the marked messages go."""
         session = self.session()
         numbers = {self.names[self.listed[place]] for place in self.marked}
-        kept = numbers & self.truth.somewhere
         self.truth.somewhere -= numbers
         try:
             session.ask("QUIT")
-        except Refused:
-            self.truth.somewhere |= kept
-            raise
         finally:
-            got = session.got
-            if got:
-                self.truth.removed |= numbers
+            self.marked = set()  # where it was refused, some may be gone and some not
+        self.truth.removed |= numbers
         self.drop()

@@ -213,7 +213,7 @@ class Imap:
             replies.append(reply)
         if reply.tag == tag:
             return Answer(reply, replies)
-        assert reply.tag == "+"
+        assert reply.tag == "+", reply.raw
         self.send(message + b"\r\n")
         answer = self.finish(tag)
         return Answer(answer.tagged, replies + answer.untagged)
