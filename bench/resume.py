@@ -12,27 +12,23 @@ import argparse
 import cProfile
 import gc
 import math
-import os
 import pstats
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-from pymaild.core.session import Ending, SessionRecord, Wait
+from pymaild.core.session import Ending
 from pymaild.imap.record import ImapRecord
 from pymaild.imap.session import ImapSession
 from pymaild.imap.settings import ImapSettings
-from pymaild.mail.services import Services
-from pymaild.net import _journal
 from pymaild.net._journal import Journal
 from pymaild.net.stream import SocketStream
 from pymaild.server import parcels
 from pymaild.server.parcels import unwrap
 from pymaild.server.sessions import decode_record
-from pymaild.storage import _watch
 from tests.support.sessions import Bench, Supervisor, bench
 
 from .sync import fill
@@ -42,24 +38,11 @@ AIM = 0.5  # milliseconds
 GREETED = 1 << 16
 
 
-class Watching:
-    """What the server is to sessions that are to wait, without the server."""
-
-    def __init__(self) -> None:
-        self._watches = _watch.open_watches()
-
-    def watch(self, paths: Iterable[str], wait: Wait) -> None:
-        found = (_watch.set_watch(self._watches, os.fsencode(path)) for path in paths)
-        wait.watches = sorted({*wait.watches, *(watch for watch in found if watch >= 0)})
-        wait.looked = time.monotonic()
-
-
 class Worker:
     """One session, and what a worker does with it again and again."""
 
     def __init__(self, made: Bench) -> None:
         self._services = made.services()
-        self._parking = Watching()
         self._supervisor = Supervisor()
         self._ours, self.client = socket.socketpair()
         self._journal = Journal(made.journal, 0)
@@ -76,34 +59,17 @@ class Worker:
         stream = SocketStream(self._ours, self._supervisor, 10.0, self._journal)
         stream.patience = _none
         stream.begin(record)
-        ending = ImapSession(record, stream, self._with_parking()).run()  # type: ignore[arg-type]
+        ending = ImapSession(record, stream, self._services).run()
         assert ending is Ending.PARK
-        self.parcel, self.files = self._wrap(record)
+        self.parcel, self.files = parcels.wrap(record)
         self._journal.end()
         return time.process_time() - start
-
-    def _with_parking(self) -> Services[ImapSettings]:
-        kept = self._services
-        return Services(
-            kept.settings,
-            kept.mail,
-            kept.auth,
-            kept.board,
-            kept.open_account,
-            kept.hostname,
-            kept.spool,
-            parking=self._parking,
-            quirks=kept.quirks,
-        )
-
-    def _wrap(self, record: SessionRecord) -> tuple[parcels.Parcel, list[int]]:
-        return parcels.wrap(record)
 
     def heard(self) -> bytes:
         return self.client.recv(GREETED)
 
 
-def _none() -> float:
+def _none(silence: float) -> float:
     return 0.0
 
 

@@ -91,13 +91,17 @@ class Account:
 
         Raises NoSuchMailbox, also where the user may not know of it, and Refused (NOPERM).
         """
+        canonical, directory, access = self._admitted(name, rights)
+        return self._opened(self.shown(canonical), directory, access)
+
+    def _admitted(self, name: str, rights: str) -> tuple[str, str, Access | None]:
+        """Return canonical name, directory and rights of a mailbox that may be opened."""
         canonical = self.names.canonical(name)
         try:
             directory = self.directory(canonical)
         except Refused:
             raise NoSuchMailbox from None
-        access = self.guard.admit(directory, rights)
-        return self._opened(self.shown(canonical), directory, access)
+        return canonical, directory, self.guard.admit(directory, rights)
 
     def _opened(self, name: str, directory: str, access: Access | None) -> Mailbox:
         tell = self.beat, self.intents
@@ -175,10 +179,10 @@ class Account:
     def paths(self, name: str) -> list[str]:
         """Return the directories where a change of a mailbox shows, none if it cannot be read."""
         try:
-            with self.open(name, "lr") as box:
-                return box.paths()
-        except Refused:
+            maildir = Maildir(self._admitted(name, "lr")[1])
+        except (Refused, OSError):
             return []
+        return maildir.paths if maildir.exists() else []
 
     def status(self, name: str, size: bool = False) -> Status:
         """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.

@@ -119,7 +119,7 @@ class Mailbox:
 
     def paths(self) -> list[str]:
         """Return the directories where what others do shows."""
-        return [self.maildir.new, self.maildir.cur, self.directory]
+        return self.maildir.paths
 
     @guarded
     def admit(self, messages: int, octets: int) -> None:

@@ -137,6 +137,13 @@ class SharingAccount(Account):
         other = self._elsewhere(name)
         return other.open(other.local(name), rights) if other else super().open(name, rights)
 
+    def paths(self, name: str) -> list[str]:
+        try:
+            other = self._elsewhere(name)
+            return other.paths(other.local(name)) if other else super().paths(name)
+        except Refused:
+            return []
+
     def exists(self, name: str) -> bool:
         try:
             other = self._elsewhere(name)

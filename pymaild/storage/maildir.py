@@ -109,6 +109,7 @@ class Maildir:
         self.durable = durable
         self.new = os.path.join(path, "new")
         self.cur = os.path.join(path, "cur")
+        self.paths = [self.new, self.cur, path]  # where what others do shows
         self._octets = (os.fsencode(self.new), os.fsencode(self.cur))
         self._found: tuple[tuple[int, int], dict[bytes, str]] | None = None
 

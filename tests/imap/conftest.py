@@ -44,7 +44,7 @@ class Client(Imap):
 
     def leave(self, text: str) -> None:
         """Let the server ask the session to end."""
-        self.running.supervisor.leave(text)  # type: ignore[attr-defined]
+        self.running.supervisor.leave(text)
 
     def told(self, answer: Answer) -> list[str]:
         """The untagged replies of an answer, as text without "* " and CRLF."""

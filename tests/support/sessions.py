@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import socket
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,7 +21,7 @@ from pymaild.auth.client import AuthClient
 from pymaild.auth.server import serve
 from pymaild.auth.settings import AuthSettings
 from pymaild.core.quirks import Quirks
-from pymaild.core.session import Ending, SessionRecord, TlsFacts, User
+from pymaild.core.session import Ending, SessionRecord, TlsFacts, User, Wait
 from pymaild.core.settings import Duration
 from pymaild.mail.account import Account
 from pymaild.mail.grants import Grants
@@ -28,6 +30,7 @@ from pymaild.mail.settings import MailSettings
 from pymaild.mail.sharing import SharingAccount
 from pymaild.net import _journal
 from pymaild.net.stream import SocketStream
+from pymaild.storage import _watch
 
 SLOTS = 64  # sessions at a time
 
@@ -40,6 +43,7 @@ class Supervisor:
     def __init__(self) -> None:
         self.leaving = ""
         self.urgent = False
+        self.patience = math.inf  # seconds of silence after which the session is parked
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def fileno(self) -> int:
@@ -53,6 +57,9 @@ class Supervisor:
 
     def leave(self, text: str) -> None:
         self.leaving = text
+        self.stir()
+
+    def stir(self) -> None:
         os.eventfd_write(self._event, 1)
 
     def close(self) -> None:
@@ -82,6 +89,27 @@ class Board:
 
     def count(self, counter: str, amount: int = 1) -> None:
         self.counts[counter] += amount
+
+
+class Watching:
+    """What the server is to sessions that are to wait, but for the keeper."""
+
+    def __init__(self) -> None:
+        self.fd = _watch.open_watches()
+
+    def watch(self, paths: Iterable[str], wait: Wait) -> None:
+        found = (_watch.set_watch(self.fd, os.fsencode(path)) for path in paths)
+        wait.watches = sorted({*wait.watches, *(watch for watch in found if watch >= 0)})
+        wait.looked = time.monotonic()
+
+    def stirred(self, wait: Wait) -> bool:
+        """Whether there is news for who waits; takes note of all news."""
+        events = _watch.read_events(self.fd)
+        assert events is not None
+        return bool(set(wait.watches) & (events[0] | events[1]))
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 class Auth:
@@ -130,6 +158,7 @@ class Running:
         self.client = client
         self.client.settimeout(30)
         self.left: Callable[[], _journal.Remains | None]  # what the keeper would find
+        self.supervisor: Supervisor
         self.ending: Ending | None = None
         self.error: BaseException | None = None
         self._server_end = server_end
@@ -214,6 +243,7 @@ class Bench:
         self.grants = Grants(str(folder / "grants"))
         self.open_account: Callable[[User], Account] = self.sharing
         self.journal = _journal.make(SLOTS)
+        self.watching = Watching()
         self._slots = itertools.count()
         self._record_type, self._session_type = protocol
         self._open: list[Callable[[], None]] = []
@@ -229,6 +259,7 @@ class Bench:
     ) -> None:
         self.forget()
         self.auth.close()
+        self.watching.close()
         os.close(self.journal)
 
     def configure(self, **changes: Any) -> None:
@@ -289,11 +320,25 @@ class Bench:
             open_account=self.open_account,
             hostname=HOSTNAME,
             spool=str(self.spool),
+            parking=self.watching,
             quirks=self.quirks,
         )
 
     def record(self, **fields: Any) -> Any:
         return self._record_type(**{"id": "test-1", **fields})
+
+    def parked(self, running: Running, **changes: Any) -> Any:
+        """Let a session be parked; returns its record as the next process gets it.
+
+        ``changes`` are those of its wait.
+        """
+        running.supervisor.patience = 0.0
+        running.supervisor.stir()
+        assert running.wait() is Ending.PARK
+        wait, running.record.wait = running.record.wait, None
+        record = self._record_type.decode(running.record.encode())
+        record.wait = replace(wait, **changes)
+        return record
 
     def start(self, record: Any = None, tls: bool = False) -> Running:
         """Run a session, new or from a record, until it ends by itself or with the test."""
@@ -304,9 +349,10 @@ class Bench:
         slot = next(self._slots) % SLOTS
         journal = _journal.Journal(self.journal, slot)
         stream = SocketStream(server_end, supervisor, 10.0, journal)
+        stream.patience = lambda silence: supervisor.patience
         stream.begin(record)
         running = Running(self._session_type(record, stream, self.services()), server_end, client)
-        running.supervisor = supervisor  # type: ignore[attr-defined]
+        running.supervisor = supervisor
         running.left = partial(_journal.remains, self.journal, slot)
         self._open += [supervisor.close, running.close]
         return running
