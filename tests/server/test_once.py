@@ -19,6 +19,7 @@ from pymaild.core.session import User
 from pymaild.lmtp.record import LmtpRecord
 from pymaild.lmtp.session import LmtpSession
 from pymaild.lmtp.settings import LmtpSettings
+from pymaild.mail import flags
 from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.net import _journal
@@ -133,12 +134,18 @@ def house(tmp_path: Path) -> House:
 NEWS = re.compile(rb"HIGHESTMODSEQ \d+|\* \d+ FETCH \((?:UID \d+ )?FLAGS \([^)]*\)\)\r\n")
 
 
-def told(session: Mortal, before: Sequence[Step], command: bytes, after: Sequence[Step]) -> bytes:
-    """What the client is told from the command on, which another process is given."""
+def begun(session: Mortal, before: Sequence[Step]) -> int:
+    """Kill the process when it has played this and waits; returns how much the client has got."""
     start = len(session.play(before))
     while (left := _journal.remains(session.journal, 0)) is None or left.running:
         os.sched_yield()
     session.kill()
+    return start
+
+
+def told(session: Mortal, before: Sequence[Step], command: bytes, after: Sequence[Step]) -> bytes:
+    """What the client is told from the command on, which another process is given."""
+    start = begun(session, before)
     session.answer(command + b"\r\n", b"x ")
     session.until(b"\r\n", session.received.index(b"x ", start))
     session.play(after)
@@ -252,9 +259,6 @@ LOST = ("data-large", "chunks")
 def sender(house: House, *fates: Callable[[], object]) -> Mortal:
     """An LMTP session that delivers to one user."""
     user = house.user()
-    account = Account(user, house.mail)
-    account.delete("Archive")
-    account.create("Archive")
     record = LmtpRecord(protocol="lmtp", id="0a", user=user)
     services = house.services(LmtpSettings())
     return Mortal(record, lambda record, stream: LmtpSession(record, stream, services).run(), fates)
@@ -271,14 +275,17 @@ def delivered(session: Mortal, script: str) -> tuple[list[bytes], int]:
     return session.received[start:].splitlines(), len(session.recovered) - deaths
 
 
+def account(house: House) -> Account:
+    """The mail of the last session's user."""
+    mail = str(house.folder / str(house.rounds) / "Maildir")
+    return Account(User("alice", os.getuid(), os.getgid(), "", mail), house.mail)
+
+
 def stored(house: House) -> dict[str, int]:
     """How often the message is in each mailbox."""
-    user = User(
-        "alice", os.getuid(), os.getgid(), "", str(house.folder / str(house.rounds) / "Maildir")
-    )
     found = {}
     for name in ("INBOX", "Archive"):
-        with Account(user, house.mail).open(name) as box:
+        with account(house).open(name) as box:
             box.refresh()
             view = box.view()
             assert faults(box) == []
@@ -311,3 +318,29 @@ def test_each_recipient_gets_one_copy_and_one_reply(house: House, script: str) -
         there = {"INBOX": len(told - {b"alice+Archive"}), "Archive": int(b"alice+Archive" in told)}
         assert stored(house) == there, f"step {step}"
     assert step > 8
+
+
+POP3: list[Step] = [
+    (b"RETR 1\r\n", b"\r\n.\r\n"),
+    (b"DELE 2\r\nDELE 5\r\n", b"5 marked for deletion\r\n"),
+]
+
+
+@rfc("1939", "6", 1)
+def test_the_update_is_done_once_and_told_right(house: House) -> None:
+    """RFC 1939 §6. Killed at each step of QUIT."""
+    step, died = 0, True
+    while died:
+        step += 1
+        with house.sessions("pop3", lives, partial(dies_at_step, step)) as session:
+            start = begun(session, POP3)
+            session.answer(b"QUIT\r\n", b"\r\n")
+            reply, died = session.received[start:], len(session.recovered) > 1
+        assert reply == b"+OK Bye, 2 messages deleted\r\n", f"step {step}"
+        with account(house).open("INBOX") as box:
+            box.refresh()
+            view = box.view()
+            left = [view.uid(seq) for seq in range(1, len(view) + 1)]
+            assert left == [1, 3, 4, 6, 7, 8], f"step {step}"
+            assert view.flags(1) & flags.SEEN, f"step {step}"
+    assert step > 3
