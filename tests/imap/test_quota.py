@@ -425,7 +425,7 @@ def _die_while_changing(box: Mailbox, draft: Any) -> None:
     from pymaild.mail.placing import place
 
     with box.changing() as index:
-        place(box, index, index.uidnext, [(draft, Flags(), None)], [])
+        place(box, index, index.uidnext, [(draft, Flags(), None)], draft.name, [])
         index.commit()
         os._exit(7)
 
