@@ -65,8 +65,8 @@ class Access:
         self.directory = directory
         self.owner = owner
         self.actor = actor
-        self._path = os.fsencode(os.path.join(directory, NAME))
-        self._read: tuple[Stamp, Rights] | None = None
+        self._path = os.fsencode(f"{directory}/{NAME}")
+        self._read: tuple[Stamp | None, Rights] | None = None  # None: there is no list
 
     @property
     def own(self) -> bool:
@@ -76,11 +76,14 @@ class Access:
     def rights(self) -> Rights:
         """Return the rights as they are now. Raises OSError."""
         found = stamp(self._path)
+        if self._read is None or self._read[0] != found:
+            self._read = found, self._rights(found)
+        return self._read[1]
+
+    def _rights(self, found: Stamp | None) -> Rights:
         if found is None:
             return without_list(self.actor, self.owner)
-        if self._read is None or self._read[0] != found:
-            self._read = found, effective(load(self.directory), self.actor, self.owner)
-        return self._read[1]
+        return effective(load(self.directory), self.actor, self.owner)
 
 
 class Guard:

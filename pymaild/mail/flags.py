@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = 1, 2, 4, 8, 16
 
@@ -42,6 +43,7 @@ class Flags:
 EVERYTHING = Flags(SEEN | ANSWERED | FLAGGED | DELETED | DRAFT, (1 << 64) - 1)
 
 
+@lru_cache(maxsize=256)
 def allowed(rights: frozenset[str]) -> Flags:
     """Return the flags that a user with these rights may change (RFC 4314 §4)."""
     others = EVERYTHING if "w" in rights else Flags()

@@ -40,6 +40,7 @@ DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 Beat = Callable[[int, int], object]
+_UNCOUNTED = nullcontext()
 
 
 def _quiet(done: int, goal: int) -> None:
@@ -149,7 +150,8 @@ class Mailbox:
 
     def _counted(self) -> AbstractContextManager[None]:
         """Keep what the account knows of this mailbox's size level with the index."""
-        return nullcontext() if self.quota is None else self.quota.noting(self)
+        quota = self.quota
+        return quota.noting(self) if quota is not None and quota.counting() else _UNCOUNTED
 
     @contextmanager
     def settled(self) -> Iterator[None]:
@@ -256,7 +258,8 @@ class Mailbox:
     @contextmanager
     def changing(self) -> Iterator[Index]:
         """Hold the lock on a mailbox that is level with its Maildir; remember what we did."""
-        with self.settled():
+        with self.lock, self._counted():
+            self._settle()
             index = self.index
             try:
                 yield index

@@ -155,13 +155,15 @@ class Quota:
 
     # -- keeping the rows ----------------------------------------------------------------------
 
+    def counting(self) -> bool:
+        """Say whether the rows are kept: from when somebody has first asked what is used."""
+        return self._usage.used() is not None
+
     @contextmanager
     def noting(self, mailbox: Mailbox) -> Iterator[None]:
         """Keep the row of a mailbox level with its index; its lock is held meanwhile."""
         row = key_of(mailbox)
-        if not self._usage.begin(row):
-            yield
-            return
+        self._usage.begin(row)
         try:
             yield
         finally:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import NamedTuple
 
+from pymaild.storage._watch import stamp
+
 NAME = "pymaild.usage"
 
 # The sizes of numbers are the machine's, so that each is stored by one instruction.
@@ -61,16 +63,17 @@ class Usage:
 
     def __init__(self, root: str) -> None:
         self._path = os.path.join(root, NAME)
+        self._octets = os.fsencode(self._path)
         self._fd = -1
         self._map: mmap.mmap | None = None
-        self._identity: tuple[int, int] = (-1, -1)
+        self._inode = -1
         self._rows: dict[Key, int] = {}  # offsets, as last seen
 
     def close(self) -> None:
         """Release the file."""
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd, self._map, self._identity = -1, None, (-1, -1)
+        self._fd, self._map, self._inode = -1, None, -1
         self._rows.clear()
 
     def __del__(self) -> None:
@@ -78,14 +81,13 @@ class Usage:
 
     def used(self) -> mmap.mmap | None:
         """Return the file as it is now, None where there is none. Raises OSError."""
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
+        found = stamp(self._octets)
+        if found is None:
             self.close()
             return None
-        if (status.st_ino, status.st_dev) != self._identity:
+        if found[1] != self._inode:
             self._open()
-        elif self._map is None or len(self._map) != status.st_size:
+        elif self._map is None or len(self._map) != found[2]:
             self._remap()
         return self._map
 
@@ -100,22 +102,16 @@ class Usage:
             self.close()
             return
         self._map = mmap.mmap(self._fd, status.st_size)
-        self._identity = (status.st_ino, status.st_dev)
+        self._inode = status.st_ino
 
     # -- one mailbox ---------------------------------------------------------------------------
 
-    def begin(self, mailbox: Key) -> bool:
-        """Note that a mailbox is about to change; the caller holds its lock.
-
-        Returns whether there is a file: without one nothing need be written afterwards.
-        """
+    def begin(self, mailbox: Key) -> None:
+        """Note that a mailbox is about to change; the caller holds its lock."""
         held = self.used()
-        if held is None:
-            return False
-        place = self._find(held, mailbox)
-        if place >= 0:
+        place = -1 if held is None else self._find(held, mailbox)
+        if held is not None and place >= 0:
             _WORD.pack_into(held, place + 16, 1)
-        return True
 
     def put(self, mailbox: Key, messages: int, octets: int) -> None:
         """Write what a mailbox holds; the caller holds its lock. Raises OSError."""
