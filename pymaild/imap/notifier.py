@@ -53,6 +53,7 @@ class Notifier:
         self._events: dict[str, frozenset[str]] = {}
         self._stirred: set[str] | None = None  # None: whatever may have happened
         self._lost: set[str] = set()  # mailboxes that cannot be read any more
+        self._found = 0  # how often the mailboxes that are meant were looked for
         group = self.wishes.selected
         self.items = group.fetch if group is not None else ""  # told of new mail
 
@@ -94,6 +95,7 @@ class Notifier:
         for name in known.keys() - events.keys():
             del known[name]
         self._events = events
+        self._found += 1
         self._lost.clear()
         self.close()
 
@@ -198,14 +200,18 @@ class Notifier:
                 return
 
     def settle(self, watch: Callable[[list[str]], None], expunge: bool) -> None:
-        """Tell all there is to tell once others watch: ``watch`` is given the directories."""
-        self.close()
-        watched: list[str] | None = None
-        while watched != (paths := self.paths()) or self._lost:
-            watched = paths
-            watch(paths)
-            self._stirred = None
+        """Tell all there is to tell once others watch: ``watch`` is given the directories.
+
+        What has stirred until then our own watch says, if there is one.
+        """
+        found = -1
+        while found != self._found or self._lost:
+            found = self._found
+            watch(self.paths())
+            if self._watch is not None:
+                self.look()
             self._tell(expunge)
+        self.close()
 
     def _tell(self, expunge: bool) -> None:
         stirred, self._stirred = self._stirred, set()
