@@ -13,7 +13,7 @@ import select
 import socket
 from contextlib import suppress
 
-from pymaild.core.session import Ending, SessionRecord
+from pymaild.core.session import Ending, SessionRecord, Wait
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
 from pymaild.server.channel import Message
@@ -24,6 +24,7 @@ from pymaild.server.place import Place
 from pymaild.server.roles import has_tls
 from pymaild.server.scoreboard import State
 from pymaild.server.sessions import Refusal, Sessions, decode_record
+from pymaild.storage.locks import let_go
 
 log = logging.getLogger("pymaild.server")
 
@@ -146,15 +147,21 @@ class Worker:
             record = decode_record(session.record)
             record.wait = session.wait
             self._keeping.resumed(session, record.id)
-            if record.passport:  # it goes on in a process of its user
+            if record.passport:  # it goes on in a process of its user, which takes its own lock
+                self._give_up_lock(session.wait)
                 self._handoff.give(Ending.USER, session.sock, record)
             else:
                 self._serve(session.sock, record)
         except ValueError as error:
             log.error("a parked session cannot go on: %s", error)
+            self._give_up_lock(session.wait)
             session.sock.close()
         finally:
             self._finish()
+
+    def _give_up_lock(self, wait: Wait) -> None:
+        let_go(wait.descriptor, unlock=True)
+        wait.descriptor = -1
 
     def _be_idle(self) -> None:
         set_title("worker idle")
