@@ -139,12 +139,16 @@ _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 def _fitting(facts: dict[str, Any]) -> bytes:
     """Write facts as JSON of at most the text area, with long strings cut where need be."""
     room = TEXT - _HEADER.size
+    data = _written(facts)
     for most in (1024, 200, 64, 16):
-        short = {k: v[:most] if isinstance(v, str) else v for k, v in facts.items()}
-        data = _JSON.encode(short).encode(errors="replace")
         if len(data) <= room:
             return data
-    return b""
+        data = _written({k: v[:most] if isinstance(v, str) else v for k, v in facts.items()})
+    return data if len(data) <= room else b""
+
+
+def _written(facts: dict[str, Any]) -> bytes:
+    return _JSON.encode(facts).encode(errors="replace")
 
 
 def _loaded(data: bytes) -> dict[str, Any] | None:
