@@ -302,12 +302,13 @@ class Mailbox:
             self.publish(index)
 
     @guarded
-    def write(self, pieces: Iterable[bytes]) -> Draft:
+    def write(self, pieces: Iterable[bytes], name: str = "") -> Draft:
         """Put a message on disk, CRLF or LF line ends alike; it has no UID yet.
 
-        What ``pieces`` raises passes through, and nothing is left behind.
+        ``name`` is the unique name of its file, "" for any. What ``pieces`` raises passes
+        through, and nothing is left behind.
         """
-        return self.maildir.write(pieces)
+        return self.maildir.write(pieces, name)
 
     @guarded
     def commit(self, drafts: Sequence[Incoming]) -> list[int]:
