@@ -1,4 +1,4 @@
-"""REPLACE: one message comes, another goes; both mailboxes are locked by the caller."""
+"""REPLACE: one message comes, another goes; both mailboxes are locked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
 SYSTEM = 0x1F
+
+
+def run(source: Mailbox, uid: int, target: Mailbox, draft: Incoming) -> int:
+    """Exchange a message for a draft; returns the new UID. Raises Refused and OSError."""
+    messages, octets = source.frees(uid, target)
+    target.admit(1 - messages, draft[0].size - octets)
+    first, second = sorted((source, target), key=lambda box: box.directory)
+    with first.changing(), second.changing():
+        return Exchange(source, target).run(uid, draft)
 
 
 class Exchange:
