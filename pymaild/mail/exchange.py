@@ -18,11 +18,20 @@ SYSTEM = 0x1F
 
 def run(source: Mailbox, uid: int, target: Mailbox, draft: Incoming) -> int:
     """Exchange a message for a draft; returns the new UID. Raises Refused and OSError."""
-    messages, octets = source.frees(uid, target)
+    messages, octets = frees(source, uid, target)
     target.admit(1 - messages, draft[0].size - octets)
     first, second = sorted((source, target), key=lambda box: box.directory)
     with first.changing(), second.changing():
         return Exchange(source, target).run(uid, draft)
+
+
+def frees(source: Mailbox, uid: int, target: Mailbox) -> tuple[int, int]:
+    """Return messages and octets that the account of ``target`` no longer holds when a message
+    of ``source`` is replaced by one there.
+    """
+    if target.root != source.root:
+        return 0, 0
+    return 1, source.octets([uid]) if source.quota else 0
 
 
 class Exchange:

@@ -15,16 +15,7 @@ from typing import Literal
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.index import Index, View
-from pymaild.mail import (
-    exchange,
-    expunging,
-    flagging,
-    keywords,
-    placing,
-    status,
-    sync,
-    transfer,
-)
+from pymaild.mail import exchange, expunging, flagging, keywords, placing, status, sync, transfer
 from pymaild.mail import flags as flag_names
 from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
@@ -337,14 +328,6 @@ class Mailbox:
         if target.directory == self.directory:
             target = self
         return exchange.run(self, uid, target, draft)
-
-    def frees(self, uid: int, target: Mailbox) -> tuple[int, int]:
-        """Return messages and octets that the account of ``target`` no longer holds when a
-        message here is replaced by one there.
-        """
-        if target.root != self.root:
-            return 0, 0
-        return 1, self.octets([uid]) if self.quota else 0
 
     @guarded
     def store(

@@ -12,7 +12,7 @@ from pymaild.imap._arguments import Arguments
 from pymaild.imap.listing import correct
 from pymaild.imap.responses import sequence_set
 from pymaild.imap.upload import Upload
-from pymaild.mail import committed
+from pymaild.mail import committed, exchange
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -113,7 +113,7 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
             source.level()  # the message that went may still be in its index
         else:
             with Upload(session, args, target) as upload:
-                upload.frees = source.frees(uid, target)
+                upload.frees = exchange.frees(source, uid, target)
                 (message,) = upload.receive(1)
                 uids = [source.replace(uid, target, message)]
         session.brought(target, uids)
