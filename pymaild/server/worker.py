@@ -144,9 +144,9 @@ class Worker:
             return
         self._be_busy()
         try:
+            self._keeping.resumed(session)
             record = decode_record(session.record)
             record.wait = session.wait
-            self._keeping.resumed(session, record.id)
             if record.passport:  # it goes on in a process of its user, which takes its own lock
                 self._give_up_lock(session.wait)
                 self._handoff.give(Ending.USER, session.sock, record)
@@ -155,7 +155,7 @@ class Worker:
         except ValueError as error:
             log.error("a parked session cannot go on: %s", error)
             self._give_up_lock(session.wait)
-            session.sock.close()
+            self._handoff.close(session.sock)
         finally:
             self._finish()
 
@@ -258,8 +258,13 @@ class Handoff:
             log.error("session=%s could not be handed over: %s", record.id, error)
             way = None
         if way is None:
-            with suppress(OSError):  # the keeper has the connection as well: closing ends nothing
-                sock.shutdown(socket.SHUT_RDWR)
+            self.close(sock)
+        sock.close()
+
+    def close(self, sock: socket.socket) -> None:
+        """End a connection; the keeper has it as well, so that closing alone ends nothing."""
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
         sock.close()
         self._keeping.over()
 
