@@ -31,6 +31,7 @@ from pymaild.storage import _watch
 log = logging.getLogger("pymaild.server")
 
 TIMEOUT = 5.0  # seconds in which the keeper answers
+SLICE = 1.0  # seconds between two signs of life
 MEETING = 1.0  # seconds in which a keeper welcomes a new process, if there is one
 FEW_WORKERS_IDLE = 0.05  # seconds of silence after which a session leaves its worker then
 LOOK_AGAIN = 0.05  # seconds after which it is seen whether many are idle still
@@ -267,7 +268,8 @@ class Keeping:
             self._asking = False
             return
         assert self.sock is not None
-        _until(self.sock, select.POLLIN, seconds)
+        _until(self.sock, select.POLLIN, min(seconds, SLICE))
+        self._supervisor.beat()
         self.attend()
 
     def attend(self) -> None:
