@@ -33,6 +33,8 @@ _PAGE = 4096
 READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED, UNSAFE = range(8)  # numbers of its own
 _NUMBERS = 16
 
+ANOTHER_KEEPER = 0xFFFF  # in Table.slots: no process of ours, the session came from elsewhere
+
 
 class RowState(IntEnum):
     """Where the session of a row is."""

@@ -17,6 +17,7 @@ from pymaild.server import errands
 from pymaild.server.errands import CAUSES, Packed, Parcel
 from pymaild.server.kept import Kept, Line, Watches, Wheel
 from pymaild.server.parked import (
+    ANOTHER_KEEPER,
     ANSWERED,
     CLOSED,
     PARKED,
@@ -81,7 +82,7 @@ class WaitingRoom:
         table.protocols[row] = parcel.protocol
         table.users[row] = parcel.user
         table.addresses[row] = parcel.address
-        table.slots[row] = slot
+        table.slots[row] = slot if slot >= 0 else ANOTHER_KEEPER
         table.states[row] = RowState.PARKED
         table.numbers[PARKED] += 1
         packed = self._packed(kept)
