@@ -36,6 +36,10 @@ from .sync import fill
 USER = "alice"
 AIM = 0.5  # milliseconds
 GREETED = 1 << 16
+NOTIFY = (
+    b"y NOTIFY SET (selected (MessageNew MessageExpunge)) "
+    b"(personal (MailboxName MessageNew MessageExpunge))\r\n"
+)
 
 
 class Hurry(Supervisor):
@@ -88,13 +92,15 @@ def _ways(worker: Worker) -> dict[str, Callable[[], float]]:
     return {
         "NOOP": lambda: worker.round(b"n NOOP\r\n"),
         "IDLE, NOOP": lambda: worker.round(b"DONE\r\nn NOOP\r\ni IDLE\r\n"),
+        "NOTIFY, NOOP": lambda: worker.round(b"n NOOP\r\n"),
     }
 
 
 def _prepare(worker: Worker, way: str) -> None:
     worker.round(b"l LOGIN alice secret\r\ns SELECT INBOX\r\n")
-    if way.startswith("IDLE"):
-        worker.round(b"i IDLE\r\n")
+    begun = {"IDLE, NOOP": b"i IDLE\r\n", "NOTIFY, NOOP": NOTIFY}.get(way)
+    if begun is not None:
+        worker.round(begun)
     worker.heard()
 
 
@@ -105,7 +111,7 @@ def measure(count: int, rounds: int, profile: bool) -> dict[str, list[float]]:
     with TemporaryDirectory() as folder, bench(Path(folder), protocol, ImapSettings()) as made:
         fill(Path(made.user(USER).mail), count)
         made.add_user(USER)
-        for way in ("NOOP", "IDLE, NOOP"):
+        for way in ("NOOP", "IDLE, NOOP", "NOTIFY, NOOP"):
             worker = Worker(made)
             _prepare(worker, way)
             found[way] = _rounds(_ways(worker)[way], worker, rounds, profile)

@@ -16,6 +16,7 @@ from pymaild.imap.reread import reread
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
+    from pymaild.mail.mailbox import Mailbox
 
 Texts = tuple[str, ...]
 
@@ -38,6 +39,14 @@ def wanted(session: ImapSession) -> bool:
     contexts = session.current.contexts
     told = session.notifier is not None and session.notifier.items
     return bool(told or (contexts is not None and contexts.fetching))
+
+
+def brought(session: ImapSession, mailbox: Mailbox, uids: Iterable[int]) -> None:
+    """Remember what this client itself has put into a mailbox: it is no news to it."""
+    if session.selection is not None and mailbox.name == session.record.mailbox:
+        session.added.update(uids if wanted(session) else ())
+    elif session.notifier is not None:
+        session.notifier.own(mailbox.name)
 
 
 def _fetch(session: ImapSession, newest: int) -> None:

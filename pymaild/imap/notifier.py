@@ -11,9 +11,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pymaild.core.errors import Code, Refused, TimedOut
+from pymaild.core.errors import (
+    Code,
+    Disconnected,
+    Leave,
+    Parked,
+    Refused,
+    TimedOut,
+    from_oserror,
+)
 from pymaild.core.session import Event as Stirred
-from pymaild.imap import listing
+from pymaild.imap import listing, outcomes
 from pymaild.imap.events import (
     FLAGS,
     METADATA,
@@ -24,6 +32,7 @@ from pymaild.imap.events import (
     Wishes,
 )
 from pymaild.imap.listing import mailbox_line
+from pymaild.imap.selection import Gone
 from pymaild.mail.journal import Event
 from pymaild.storage._watch import Watch
 
@@ -53,6 +62,7 @@ class Notifier:
         self._events: dict[str, frozenset[str]] = {}
         self._stirred: set[str] | None = None  # None: whatever may have happened
         self._lost: set[str] = set()  # mailboxes that cannot be read any more
+        self._found = 0  # how often the mailboxes that are meant were looked for
         group = self.wishes.selected
         self.items = group.fetch if group is not None else ""  # told of new mail
 
@@ -94,6 +104,7 @@ class Notifier:
         for name in known.keys() - events.keys():
             del known[name]
         self._events = events
+        self._found += 1
         self._lost.clear()
         self.close()
 
@@ -198,14 +209,18 @@ class Notifier:
                 return
 
     def settle(self, watch: Callable[[list[str]], None], expunge: bool) -> None:
-        """Tell all there is to tell once others watch: ``watch`` is given the directories."""
-        self.close()
-        watched: list[str] | None = None
-        while watched != (paths := self.paths()) or self._lost:
-            watched = paths
-            watch(paths)
-            self._stirred = None
+        """Tell all there is to tell once others watch: ``watch`` is given the directories.
+
+        What has stirred until then our own watch says, if there is one.
+        """
+        found = -1
+        while found != self._found or self._lost:
+            found = self._found
+            watch(self.paths())
+            if self._watch is not None:
+                self.look()
             self._tell(expunge)
+        self.close()
 
     def _tell(self, expunge: bool) -> None:
         stirred, self._stirred = self._stirred, set()
@@ -276,7 +291,7 @@ class Notifier:
         account = self.session.account
         found = account.journal.since(self.told["position"])
         if found is None:
-            self.session.overflow()
+            overflow(self.session)
             return
         position, events = found
         if position == self.told["position"]:
@@ -311,6 +326,40 @@ class Notifier:
         if wanted(METADATA, event.name) if event.name else of_server:
             name = self.session.mailbox_name(event.name)
             self.session.write(b"* METADATA %b %b\r\n" % (name, event.detail.encode()))
+
+
+def set_wishes(session: ImapSession, wishes: Wishes, status: bool = False) -> None:
+    """Tell of these events from now on (RFC 5465 §3.1). Raises Refused."""
+    if session.selection is not None:
+        session.selection.tell(session.write, True)
+    told = {"groups": wishes.dump(), "position": 0, "known": {}, "denied": []}
+    fresh = Notifier(session, told)
+    fresh.begin(status)
+    if session.notifier is not None:
+        session.notifier.close()
+    session.record.notify, session.notifier = told, fresh
+
+
+def overflow(session: ImapSession) -> None:
+    """Give up telling events, and say so (RFC 5465 §5.8)."""
+    told = session.say("Events are no longer told")
+    session.write(b"* OK [NOTIFICATIONOVERFLOW] %b\r\n" % told)
+    set_wishes(session, Wishes([]))
+
+
+def attend(session: ImapSession, tell: Callable[[], object]) -> None:
+    """Let the notifier tell what happens; what it cannot tell is an overflow."""
+    try:
+        tell()
+    except (Refused, OSError) as error:
+        failed = error if isinstance(error, Refused) else from_oserror(error)
+        outcomes.log_refusal(session, failed)
+        overflow(session)
+    except (Gone, Disconnected, TimedOut, Leave, Parked):
+        raise
+    except Exception:
+        outcomes.log_bug(session)
+        overflow(session)
 
 
 def waiting(watch: Watch) -> tuple[int | None, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.core.session import Ending, Wait
 from pymaild.core.texts import place
+from pymaild.imap.notifier import attend
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -62,7 +63,7 @@ def _look(session: ImapSession, wait: Wait) -> None:
         return
     if notifier is not None:
         watch = partial(server.watch, wait=wait)
-        session.attend(partial(notifier.settle, watch, expunge=bool(session.record.idling)))
+        attend(session, partial(notifier.settle, watch, expunge=bool(session.record.idling)))
     elif session.record.idling and session.selection is not None:
         server.watch(session.selection.selected.mailbox.paths(), wait)
         session.tell(expunge=True)

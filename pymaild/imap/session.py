@@ -1,41 +1,33 @@
-"""The loop of one IMAP session: its state, and what becomes of each command.
+"""One IMAP session: its state, and the ways from one state to another.
 
-What comes from the client is in intake.py, what a failed command is answered in outcomes.py.
+How it begins in a process is in begin.py, what it does with commands in loop.py.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
-from pymaild._parser import COMMAND, LITERAL, NEED_MORE, BadSyntax
-from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut, from_oserror
+from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut
 from pymaild.core.session import Ending, Stream, Wait
-from pymaild.imap import capability, interrupted, names, news, outcomes, parking
-from pymaild.imap._arguments import Arguments
-from pymaild.imap.command import Command
-from pymaild.imap.commands import COMMANDS, IDLE_AGAIN, NUMBERED
+from pymaild.imap import loop, names, news, outcomes, parking
+from pymaild.imap.begin import begin
 from pymaild.imap.commands.compress import begin as begin_compression
-from pymaild.imap.events import Wishes
 from pymaild.imap.intake import Intake
 from pymaild.imap.modes import Modes
-from pymaild.imap.notifier import Notifier
+from pymaild.imap.notifier import Notifier, attend
 from pymaild.imap.progress import Progress
 from pymaild.imap.record import ImapRecord
-from pymaild.imap.responses import refusal, speech, text
-from pymaild.imap.resume import resume, resume_patiently
+from pymaild.imap.responses import speech
 from pymaild.imap.selection import GONE, Gone, Selection
-from pymaild.imap.sets import UIDREQUIRED
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
 from pymaild.mail.account import Account
 from pymaild.mail.intents import Intents
-from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.services import Services
-from pymaild.storage.retry import passes
 
 log = logging.getLogger("pymaild.imap")
 
@@ -55,8 +47,8 @@ class ImapSession:
         self.tag = b"*"
         self.command = ""  # the one under way
         self.changed = True  # it has changed the record
-        self._interrupted = True  # the record says what a crash had left
-        self._absent = False  # account and mailbox could not be taken up yet
+        self.interrupted = True  # the record says what a crash had left
+        self.absent = False  # account and mailbox could not be taken up yet
         self.selection: Selection | None = None
         self.progress = Progress(self)
         self.intake = Intake(self)
@@ -91,33 +83,14 @@ class ImapSession:
 
     def _serve(self) -> None:
         try:
-            self._begin()
-            self._converse()
+            begin(self)
+            loop.converse(self)
             if self.ending is Ending.DEFLATE:
                 begin_compression(self)
                 self.commit()
-                self._converse()
+                loop.converse(self)
         except Parked:
             parking.park(self)
-
-    def _converse(self) -> None:
-        """Obey commands until one of them, or the client, has ended that."""
-        while self.ending is None:
-            tokens = self.intake.tokens
-            met = tokens.next()
-            if met == NEED_MORE:
-                tokens.feed(self.read(tokens.idle, tokens.portable))
-                continue
-            self.changed = True
-            if met == COMMAND:
-                self._command()
-            elif met == LITERAL:
-                self._literal()
-            else:
-                self.count()
-                outcomes.rejected(self)
-            if self.intake.tokens.complete and self.ending is None:
-                self._ended()
 
     # -- the state ---------------------------------------------------------------------------
 
@@ -251,30 +224,6 @@ class ImapSession:
         self._deadline = time.monotonic() + self.settings.unauthenticated_timeout
         self.note()
 
-    def notify(self, wishes: Wishes, status: bool = False) -> None:
-        """Tell of these events from now on (RFC 5465 §3.1). Raises Refused."""
-        if self.selection is not None:
-            self.selection.tell(self.write, True)
-        told = {"groups": wishes.dump(), "position": 0, "known": {}, "denied": []}
-        fresh = Notifier(self, told)
-        fresh.begin(status)
-        if self.notifier is not None:
-            self.notifier.close()
-        self.record.notify, self.notifier = told, fresh
-
-    def brought(self, mailbox: Mailbox, uids: Iterable[int]) -> None:
-        """Remember what this client itself has put into a mailbox: it is no news to it."""
-        if self.selection is not None and mailbox.name == self.record.mailbox:
-            self.added.update(uids if news.wanted(self) else ())
-        elif self.notifier is not None:
-            self.notifier.own(mailbox.name)
-
-    def overflow(self) -> None:
-        """Give up telling events, and say so (RFC 5465 §5.8)."""
-        told = self.say("Events are no longer told")
-        self.write(b"* OK [NOTIFICATIONOVERFLOW] %b\r\n" % told)
-        self.notify(Wishes([]))
-
     def note(self, doing: str = "") -> None:
         """Show what this session does."""
         self.services.board.note(self.record, doing, self.record.mailbox)
@@ -304,23 +253,6 @@ class ImapSession:
         if self._account is not None:
             self._account.settle()
 
-    def _ended(self) -> None:
-        """A command has ended. Most commands that only ask leave the record as it is."""
-        if self._interrupted:
-            self.intake.swallow_lines()
-            self.settle()
-            self._interrupted = False
-        if self.changed or self.notifier is not None or self._moved():
-            self.commit()
-        else:
-            self.stream.commit(None, self.intake.tokens.behind)
-
-    def _moved(self) -> bool:
-        """Whether the selected mailbox is seen in another state than the record says."""
-        if self.selection is None:
-            return False
-        return self.selection.selected.view.snapshot != self.record.snapshot
-
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, idle: bool = False, parks: bool = False) -> bytes:
@@ -331,126 +263,14 @@ class ImapSession:
         if self.record.state != State.NOT_AUTHENTICATED:
             if idle and self.notifier is not None:
                 self.command = ""
-                self.attend(partial(self.notifier.wait, self.settings.idle_timeout))
+                attend(self, partial(self.notifier.wait, self.settings.idle_timeout))
             patience = self.settings.idle_timeout if parks else self.settings.literal_timeout
             return self.stream.read(patience, idle, parks)
         if self.left <= 0:
             raise TimedOut
         return self.stream.read(self.left, idle, parks)
 
-    def attend(self, tell: Callable[[], object]) -> None:
-        """Let the notifier tell what happens; what it cannot tell is an overflow."""
-        try:
-            tell()
-        except (Refused, OSError) as error:
-            failed = error if isinstance(error, Refused) else from_oserror(error)
-            outcomes.log_refusal(self, failed)
-            self.overflow()
-        except (Gone, Disconnected, TimedOut, Leave, Parked):
-            raise
-        except Exception:
-            outcomes.log_bug(self)
-            self.overflow()
-
-    # -- one command -------------------------------------------------------------------------
-
-    def _command(self) -> None:
-        self.count()
-        args = self.intake.args
-        args.rewind()
-        self.tag = b"*"
-        try:
-            self.tag = args.tag()
-            row = self._row(args)
-        except BadSyntax as error:
-            outcomes.bad(self, str(error))
-        else:
-            self._execute(row)
-
-    def _row(self, args: Arguments) -> Command:
-        args.sp()
-        name = args.name()
-        if name == b"UID" and args.more():
-            args.sp()
-            name = b"UID " + args.name()
-        row = COMMANDS.get(name)
-        if row is None:
-            raise BadSyntax("Unknown command")
-        if self.record.state not in row.states:
-            raise BadSyntax(f"{row.name} is not possible in this state")
-        if self.modes.uidonly and row.name in NUMBERED:
-            raise BadSyntax(UIDREQUIRED)
-        return row
-
-    def _execute(self, row: Command) -> None:
-        """Run a command; what it raises has exactly one reply (RFC 3501 §7.1)."""
-        self.command = row.name
-        self.changed = False
-        try:
-            self._be_present(row)
-            answer = row.run(self, self.intake.args)
-            if self.selection is not None:
-                self.tell(row.expunge)
-        except BadSyntax as error:
-            self.intake.settle()
-            outcomes.bad(self, str(error))
-        except (Refused, OSError) as error:
-            received = self.intake.settle()
-            refused = error if isinstance(error, Refused) else from_oserror(error)
-            outcomes.refuse(self, refused, row.expunge and received)
-        except Gone:
-            self.bye(GONE)
-        except (Disconnected, TimedOut, Leave, Parked):
-            raise
-        except Exception:
-            outcomes.bug(self)
-        else:
-            self.changed = self.changed or row.changes or self.record.bad > 0
-            self.record.bad = 0
-            self.write(self.tag + (self._ok(row) if answer is None else b" OK %b\r\n" % answer))
-
-    def _be_present(self, row: Command) -> None:
-        """Resume what could not be resumed when the session went on here. Raises Refused, Gone."""
-        if self._absent and row.name != "LOGOUT":
-            resume(self)
-            self._absent = False
-
-    def _ok(self, row: Command) -> bytes:
-        """The usual OK: made beforehand where it is English."""
-        return row.ok if self.say is text else b" OK %b\r\n" % self.say(f"{row.name} completed")
-
-    def _literal(self) -> None:
-        """Decide about an announced literal before any of it is read."""
-        args = self.intake.args
-        args.rewind()
-        self.tag = b"*"
-        try:
-            self.tag = args.tag()
-            row = self._row(args)
-            self.intake.check_literal()
-            self._be_present(row)
-            streams = row.announced is not None and row.announced(self, args)
-        except BadSyntax as error:
-            self.count()
-            self.intake.settle()
-            outcomes.bad(self, str(error))
-        except Refused as error:
-            self.count()
-            self.intake.settle()
-            outcomes.no(self, error)
-        else:
-            self._take_literal(row, streams)
-
-    def _take_literal(self, row: Command, streams: bool) -> None:
-        if streams:
-            self.count()
-            args = self.intake.args
-            args.rewind()
-            args.tag()
-            self._row(args)
-            self._execute(row)
-        elif self.intake.tokens.keep():
-            self.intake.ask()
+    # -- writing -----------------------------------------------------------------------------
 
     def count(self) -> None:
         """Count a command."""
@@ -466,11 +286,10 @@ class ImapSession:
 
     def bye(self, reason: str) -> None:
         """Close the connection behind an untagged BYE (RFC 3501 §7.1.5)."""
-        self._bye(self.say(reason))
-
-    def _bye(self, reason: bytes) -> None:
-        self.write(b"* BYE %b\r\n" % reason)
+        self.write(b"* BYE %b\r\n" % self.say(reason))
         self.ending = Ending.CLOSED
+
+    # -- the end -----------------------------------------------------------------------------
 
     def _leave(self, reason: str) -> None:
         try:
@@ -478,39 +297,6 @@ class ImapSession:
             self.stream.flush()
         except (Disconnected, TimedOut):
             log.debug("session=%s was gone before it was told to leave", self.record.id)
-
-    # -- begin and end -----------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        record = self.record
-        if self.waited.idle:
-            record.idling = self.waited.idle[0]
-            record.commands += self.waited.commands
-        if record.unread:
-            self.intake.tokens.feed(record.unread)
-        record.state = record.state or State.NOT_AUTHENTICATED
-        try:
-            resume_patiently(self)
-        except Refused as error:
-            outcomes.log_refusal(self, error)
-            self._absent = passes(error) and not record.idling
-            if not self._absent:
-                self._bye(refusal(error, self.say))
-                return
-        if not record.greeted:
-            record.greeted = True
-            self.write(b"* OK [%b] IMAP4rev1 ready\r\n" % capability.announced(self))
-            self.commit()
-        self.note()
-        interrupted.take_up(self)
-        if record.idling and self.ending is None:
-            self._idle_on()
-
-    def _idle_on(self) -> None:
-        self.tag, self.record.idling = self.record.idling.encode(), ""
-        self._execute(IDLE_AGAIN)
-        if self.ending is None:
-            self._ended()
 
     def _finish(self) -> None:
         self.record.unread = self.intake.tokens.unread()

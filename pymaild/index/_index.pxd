@@ -32,6 +32,11 @@ cdef class Index:
     cdef _apply(self, uint32_t kind, uint64_t number, uint32_t flags, uint64_t keywords,
                 uint64_t modseq)
     cdef _chain(self, list dead)
+    cdef uint64_t _forgotten(self, int64_t since, uint64_t most) except? 0
+    cdef list _past(self, Index old, uint64_t begun)
+    cdef dict _keep_names(self, Index old, list rows)
+    cdef tuple _last_words(self, Record* record)
+    cdef _merge(self, Index old, dict kept)
     cdef void _count(self, Record* record, int by) noexcept
     cdef Record* row(self, uint64_t number) except NULL
     cdef bint reach(self, uint64_t end) except -1

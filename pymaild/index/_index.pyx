@@ -31,6 +31,7 @@ cdef uint32_t _name_check(bytes name):
 
 cdef enum:
     GROWTH = 256           # rows a new index has room for
+    WRITTEN_AT_ONCE = 1 << 20  # octets of names and cache entries
 
 from pymaild.core.errors import Code, Refused
 
@@ -168,9 +169,35 @@ cdef class Index:
         ])
         return Index.open(directory, sealed=False)
 
-    def seal(self):
-        """Say that the index is complete: what is in it now is where its history begins."""
-        self.head.begun = self.head.snapshot
+    @staticmethod
+    def remains(str directory):
+        """Open what is left of an index that can no longer be opened, for :meth:`remember`.
+
+        Returns None where rows and header do not tell a history. Its cache may be missing.
+        """
+        cdef Index self = Index(directory)
+        try:
+            self._fd = os.open(os.path.join(directory, INDEX_FILE), os.O_RDWR | os.O_CLOEXEC)
+            self._map_rows()
+        except (Unusable, FileNotFoundError):
+            return None
+        if memcmp(self.head.magic, <const char*>_MAGIC[INDEX_FILE], 8) != 0 \
+                or self.head.version not in (0, VERSION) or self.head.begun == 0 \
+                or self.head.record_size != sizeof(Record) or self.head.rows > self.capacity \
+                or self.head.keywords > KEYWORD_LIMIT or self.interrupted:
+            return None
+        try:
+            self._cache = _open_part(directory, CACHE_FILE, self.head.generation)
+        except Unusable:
+            pass
+        return self
+
+    def seal(self, uint64_t begun=0):
+        """Say that the index is complete: what is in it now is where its history begins.
+
+        ``begun`` is what :meth:`remember` returned, where the history is longer than that.
+        """
+        self.head.begun = begun or self.head.snapshot
         PM_BARRIER()
         self.head.version = VERSION
 
@@ -230,6 +257,11 @@ cdef class Index:
     def count(self):
         """Rows, living and dead."""
         return self.head.rows
+
+    @property
+    def oldest(self):
+        """When the oldest of the tombstones went, in seconds since 1970."""
+        return self.head.oldest if self.head.dead else time.time()
 
     @property
     def log_size(self):
@@ -609,6 +641,8 @@ cdef class Index:
         if kind == EXPUNGE:
             record.expunged = modseq
             record.previous_dead = head.last_dead
+            record.went = <int64_t>time.time()
+            head.oldest = head.oldest if head.dead else record.went
             head.last_dead = number + 1
             head.dead += 1
         else:
@@ -675,6 +709,128 @@ cdef class Index:
             self.rows[number].check = pm_check(&self.rows[number], CHECKED_WORDS)
             link = number + 1
         self.head.last_dead, self.head.dead = link, len(dead)
+
+    def remember(self, Index old, int64_t since, uint64_t most):
+        """Take over when messages appeared, changed and went from the index before this one.
+
+        Tombstones from before ``since`` (seconds since 1970) are left behind, and the older ones
+        of more than ``most``. Comes after all messages and before :meth:`seal`. Returns the
+        transaction at which the history begins, 0 where there is none: rows that do not check,
+        or a UID that has come in between. Raises OSError, with nothing changed.
+        """
+        cdef uint64_t begun = max(old.head.begun, old._forgotten(since, most))
+        cdef list rows = self._past(old, begun)
+        if rows is None:
+            return 0
+        self._make_room(self.head.rows + len(rows))
+        self._merge(old, self._keep_names(old, rows))
+        # The log speaks of rows where they no longer are; views compare instead.
+        self.head.log_end, self.head.log_floor = HEAD_SIZE, self.head.snapshot
+        return begun
+
+    cdef uint64_t _forgotten(self, int64_t since, uint64_t most) except? 0:
+        """The youngest transaction whose tombstones are left behind, 0 when all are kept."""
+        cdef uint64_t link = self.head.last_dead, seen = 0
+        while 0 < link <= self.head.rows and seen < self.head.rows:
+            seen += 1
+            if seen > most or self.rows[link - 1].went < since:
+                return self.rows[link - 1].expunged
+            link = self.rows[link - 1].previous_dead
+        return 0
+
+    cdef list _past(self, Index old, uint64_t begun):
+        """The rows of ``old`` that are needed here as tombstones, or None: they do not fit in."""
+        cdef uint64_t number, place = 0
+        cdef uint32_t last = 0
+        cdef Record* record
+        rows = []
+        for number in range(old.head.rows):
+            record = &old.rows[number]
+            if record.check != pm_check(record, CHECKED_WORDS) or record.uid <= last:
+                return None
+            last = record.uid
+            if place < self.head.rows and self.rows[place].uid <= last:
+                if self.rows[place].uid < last or record.expunged:
+                    return None
+                place += 1
+            elif record.expunged > begun or record.expunged == 0:
+                rows.append(number)
+        return rows
+
+    cdef dict _keep_names(self, Index old, list rows):
+        """Write names and cache entries of tombstones: row of ``old`` to where they are.
+
+        Nobody else writes to these files yet.
+        """
+        cdef bytearray blob = bytearray()
+        start = os.fstat(self._cache).st_size
+        kept = {}
+        for number in rows:
+            name, entry = old._last_words(&old.rows[number])
+            kept[number] = start + len(blob), name, len(entry)
+            blob += name + entry
+            if len(blob) >= WRITTEN_AT_ONCE:
+                _write_all(self._cache, blob)
+                start += len(blob)
+                blob = bytearray()
+        _write_all(self._cache, blob)
+        self.head.cache_end = start + len(blob)
+        return kept
+
+    cdef tuple _last_words(self, Record* record):
+        """Name and cache entry of a row; of what is lost, a name that no file has."""
+        cdef uint64_t offset = record.cache_offset
+        if self._cache >= 0:
+            try:
+                name = self._name(record)
+                if offset and self._reach_cache(offset, record.cache_length):
+                    return name, (<const char*>&self._cache_octets[0])[
+                        offset:offset + record.cache_length]
+                return name, b""
+            except Unusable:
+                pass
+        return b"gone-%d" % record.uid, b""
+
+    cdef _merge(self, Index old, dict kept):
+        """Put tombstones between the rows, from the last to the first; nothing here can fail."""
+        cdef uint64_t theirs = old.head.rows, ours = self.head.rows, place = ours + len(kept)
+        cdef Record* record
+        cdef Record* past
+        self.head.rows = place
+        dead = []
+        self.head.oldest = <int64_t>time.time()
+        while ours or theirs:
+            past = &old.rows[theirs - 1] if theirs else NULL
+            if past == NULL or ours and self.rows[ours - 1].uid >= past.uid:
+                ours, place = ours - 1, place - 1
+                record = &self.rows[place]
+                if place != ours:
+                    memcpy(record, &self.rows[ours], sizeof(Record))
+                if past == NULL or record.uid > past.uid:
+                    continue
+                theirs -= 1
+                record.created = past.created
+                if not (record.flags ^ past.flags) & SYSTEM_MASK \
+                        and record.keywords == past.keywords:
+                    record.modseq = past.modseq
+                record.check = pm_check(record, CHECKED_WORDS)
+                continue
+            theirs -= 1
+            if theirs not in kept:
+                continue
+            place -= 1
+            record = &self.rows[place]
+            memcpy(record, past, sizeof(Record))
+            offset, name, length = kept[theirs]
+            record.name_offset, record.name_length = offset, len(name)
+            record.name_check = _name_check(name)
+            record.cache_offset, record.cache_length = offset + len(name) if length else 0, length
+            if record.expunged == 0:
+                record.expunged = record.modseq = self.head.snapshot
+                record.went = <int64_t>time.time()
+            self.head.oldest = min(self.head.oldest, record.went)
+            dead.append((record.expunged, place))
+        self._chain(sorted(dead))
 
     def living(self):
         """Yield (row, uid, flags, keywords, date, save date, size, wire size, name, modseq)."""

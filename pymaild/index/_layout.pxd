@@ -93,6 +93,7 @@ cdef packed struct Header:
     uint64_t begun         # transaction at which these files began: no older tombstone is here
     uint64_t storage       # octets of all files
     uint64_t deleted_storage  # octets of the files of messages marked as deleted
+    int64_t oldest         # when the oldest tombstone's message went, seconds since 1970
 
 cdef packed struct Record:
     uint32_t uid
@@ -112,8 +113,8 @@ cdef packed struct Record:
     uint32_t cache_length
     uint64_t wire_size     # octets in CRLF form, 0 while unknown; set without the lock
     uint64_t cache_offset  # 0 while nothing is cached; set without the lock
+    int64_t went           # when the message was expunged, seconds since 1970
     uint64_t reserved
-    uint64_t reserved_too
 
 cdef packed struct Change:
     uint64_t modseq

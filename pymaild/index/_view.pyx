@@ -79,8 +79,7 @@ cdef class View:
         cdef Change change
         if snapshot == self.snapshot:
             return True
-        if snapshot > self.snapshot or snapshot < max(self.index.head.log_floor,
-                                                      self.index.head.begun):
+        if snapshot > self.snapshot or snapshot < self.index.head.begun:
             return False
         while low < high:
             middle = (low + high) >> 1
@@ -89,6 +88,9 @@ cdef class View:
             else:
                 high = middle
         self.rows = low
+        self.snapshot = snapshot
+        if snapshot < self.index.head.log_floor:
+            return True  # it moves on by a comparison
         first, last = 0, (self._log_position - HEAD_SIZE) // sizeof(Change)
         while first < last:
             centre = (first + last) >> 1
@@ -98,7 +100,6 @@ cdef class View:
             else:
                 last = centre
         self._log_position = HEAD_SIZE + first * sizeof(Change)
-        self.snapshot = snapshot
         return True
 
     cdef int _read_change(self, Change* change, uint64_t position) except -1:
@@ -467,7 +468,8 @@ cdef class View:
                 old_seq += 1
             elif theirs != NULL and theirs.uid == ours.uid:
                 if (theirs.flags ^ ours.flags) & SYSTEM_MASK or theirs.keywords != ours.keywords \
-                        or ours.modseq > self.snapshot:
+                        or ours.modseq > self.snapshot \
+                        or theirs.modseq > max(theirs.created, self.snapshot):
                     flags.append((new_seq, theirs.modseq))
                 kept += 1
                 new_seq += 1

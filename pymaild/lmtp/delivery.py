@@ -178,11 +178,11 @@ def _deliver(session: LmtpSession, recipient: Recipient, spool: Spool, past: lis
     if user is None:
         return replies.NO_SUCH_USER
     if user.system and session.record.user is None:
-        return forward(session, recipient, spool)
+        return forward(session, recipient, spool, past)
     pieces = chain([trace(session, address)], _beating(session, spool))
     with closing(session.services.open_account(user)) as account:
         account.intents = Intents(session.stream.intend, past)
-        mailbox, uid = deliver(account, pieces, folder or None)
+        mailbox, uid = deliver(account, pieces, folder or None, session.record.mark)
     session.record.delivered += 1
     session.services.board.count("delivered")
     log.info(

@@ -25,7 +25,8 @@ class LmtpRecord(SessionRecord):
 
     ``failure`` is the reply that a sequence of BDAT chunks has earned, "" while it is well. The
     chunks themselves are in no record: a session that moves between two of them loses them, and
-    tells the sender to try again.
+    tells the sender to try again. ``mark`` is the name that the message's file shall have, "" for
+    any.
     """
 
     helo: str = ""
@@ -35,6 +36,7 @@ class LmtpRecord(SessionRecord):
     recipients: list[list[str]] = field(default_factory=list)
     failure: str = ""
     delivered: int = 0
+    mark: str = ""
 
     def reset(self) -> None:
         """Forget the transaction (RFC 5321 §4.1.1.5)."""

@@ -25,7 +25,7 @@ def brought(mailbox: Mailbox) -> list[int]:
 
     Empty where there are none: then the command has changed nothing. Raises Refused.
     """
-    return [uid for _, uid in _found(mailbox, "new")]
+    return [uid for _, uid in _found(mailbox, "new") or _sent(mailbox)]
 
 
 def taken(source: Mailbox, target: Mailbox) -> list[tuple[int, int]]:
@@ -72,6 +72,14 @@ def _found(mailbox: Mailbox, kind: str) -> list[tuple[int, int]]:
     if notes:
         mailbox.level()
     return sorted(pair for first, mark in notes for pair in _members(mailbox.index, first, mark))
+
+
+def _sent(mailbox: Mailbox) -> list[tuple[int, int]]:
+    """Look for a file of which only the name is known, chosen by another process."""
+    notes = mailbox.intents.of("sent") if mailbox.intents is not None else []
+    if notes:
+        mailbox.level()
+    return [pair for (mark,) in notes for pair in _members(mailbox.index, 1, mark)]
 
 
 def _members(index: Index, first: int, mark: str) -> Iterator[tuple[int, int]]:

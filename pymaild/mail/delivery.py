@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
 
-def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tuple[str, int]:
+def deliver(
+    account: Account, pieces: Iterable[bytes], folder: str | None, name: str = ""
+) -> tuple[str, int]:
     """Put a message into ``folder`` when it exists, else into INBOX.
 
+    ``name`` is the unique name of its file, "" for any.
     Returns (mailbox name, UID). On return file, directory entry and UID are on disk. Raises
     Refused and what ``pieces`` raises; then nothing has been delivered.
     """
@@ -25,7 +28,7 @@ def deliver(account: Account, pieces: Iterable[bytes], folder: str | None) -> tu
         came = committed.brought(mailbox)  # by a process that died before it could say so
         if came:
             return mailbox.name, came[0]
-        draft = mailbox.write(pieces)
+        draft = mailbox.write(pieces, name)
         try:
             uid = mailbox.commit([(draft, Flags(), None)])[0]
         except BaseException:

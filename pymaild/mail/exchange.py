@@ -1,4 +1,4 @@
-"""REPLACE: one message comes, another goes; both mailboxes are locked by the caller."""
+"""REPLACE: one message comes, another goes; both mailboxes are locked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
 SYSTEM = 0x1F
+
+
+def run(source: Mailbox, uid: int, target: Mailbox, draft: Incoming) -> int:
+    """Exchange a message for a draft; returns the new UID. Raises Refused and OSError."""
+    messages, octets = frees(source, uid, target)
+    target.admit(1 - messages, draft[0].size - octets)
+    first, second = sorted((source, target), key=lambda box: box.directory)
+    with first.changing(), second.changing():
+        return Exchange(source, target).run(uid, draft)
+
+
+def frees(source: Mailbox, uid: int, target: Mailbox) -> tuple[int, int]:
+    """Return messages and octets that the account of ``target`` no longer holds when a message
+    of ``source`` is replaced by one there.
+    """
+    if target.root != source.root:
+        return 0, 0
+    return 1, source.octets([uid]) if source.quota else 0
 
 
 class Exchange:

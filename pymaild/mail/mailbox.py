@@ -15,11 +15,10 @@ from typing import Literal
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused, from_oserror
 from pymaild.index import Index, View
-from pymaild.mail import committed, expunging, flagging, keywords, placing, status, sync
+from pymaild.mail import exchange, expunging, flagging, keywords, placing, status, sync, transfer
 from pymaild.mail import flags as flag_names
 from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
-from pymaild.mail.exchange import Exchange
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
 from pymaild.mail.intents import Intents, Messages
@@ -29,7 +28,6 @@ from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
-from pymaild.mail.transfer import Transfer
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.maildir import Draft, Maildir
@@ -305,12 +303,13 @@ class Mailbox:
             self.publish(index)
 
     @guarded
-    def write(self, pieces: Iterable[bytes]) -> Draft:
+    def write(self, pieces: Iterable[bytes], name: str = "") -> Draft:
         """Put a message on disk, CRLF or LF line ends alike; it has no UID yet.
 
-        What ``pieces`` raises passes through, and nothing is left behind.
+        ``name`` is the unique name of its file, "" for any. What ``pieces`` raises passes
+        through, and nothing is left behind.
         """
-        return self.maildir.write(pieces)
+        return self.maildir.write(pieces, name)
 
     @guarded
     def commit(self, drafts: Sequence[Incoming]) -> list[int]:
@@ -331,19 +330,7 @@ class Mailbox:
         """
         if target.directory == self.directory:
             target = self
-        messages, octets = self.frees(uid, target)
-        target.admit(1 - messages, draft[0].size - octets)
-        first, second = sorted((self, target), key=lambda box: box.directory)
-        with first.changing(), second.changing():
-            return Exchange(self, target).run(uid, draft)
-
-    def frees(self, uid: int, target: Mailbox) -> tuple[int, int]:
-        """Return messages and octets that the account of ``target`` no longer holds when a
-        message here is replaced by one there.
-        """
-        if target.root != self.root:
-            return 0, 0
-        return 1, self._octets([uid]) if self.quota else 0
+        return exchange.run(self, uid, target, draft)
 
     @guarded
     def store(
@@ -382,25 +369,12 @@ class Mailbox:
         moment it is in both mailboxes or in none. Messages that have gone are left out. What a
         process that died had begun is seen as not begun, or goes on from there.
         """
-        uids = [view.uid(seq) for seq in seqs]
         if target.directory == self.directory:
             target = self
-        done = dict(committed.taken(self, target))
-        if done:
-            uids = [uid for uid in uids if uid not in done] if move else []
-        return [*done.items(), *self._transfer(uids, target, move)]
+        return transfer.run(self, [view.uid(seq) for seq in seqs], target, move)
 
-    def _transfer(self, uids: Sequence[int], target: Mailbox, move: bool) -> list[tuple[int, int]]:
-        if not uids:
-            return []
-        if not move or target.root != self.root:
-            target.admit(len(uids), self._octets(uids) if target.quota else 0)
-        first, second = sorted((self, target), key=lambda box: box.directory)
-        with first.changing(), second.changing():
-            return Transfer(self, target, move).run(uids)
-
-    def _octets(self, uids: Iterable[int]) -> int:
-        """The octets of the files of these messages."""
+    def octets(self, uids: Iterable[int]) -> int:
+        """Return the octets of the files of these messages."""
         rows = map(self.index.row_of_uid, uids)
         return sum(self.index.size(row) for row in rows if row >= 0)
 

@@ -30,6 +30,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 NEVER = (0, 0)  # mtimes in the index when the next look at the mailbox must be a scan
 COMPACT_DEAD = 1000  # tombstones, and a quarter of all rows, that start a compaction
 COMPACT_LOG = 4 << 20  # octets of log, and 80 for each row
+REMEMBERED = 3600  # seconds for which a new index knows of messages that went: sessions wait less
+COMPACT_MOST = 1 << 18  # tombstones that start a compaction before they are twice that old
 
 _log = logging.getLogger("pymaild.mail")
 
@@ -125,19 +127,36 @@ def _surviving_validity(box: Mailbox) -> int:
 def rebuild(box: Mailbox) -> Index:
     """Make index, log and cache from the Maildir; UIDs and flags stand in the file names."""
     held, adopted = _control(box)
-    old = _superseded(box)
+    old, past = _superseded(box), Index.remains(box.directory)
     first, snapshot = _floors(held, adopted, old)
     index = Index.create(box.directory, held.uidvalidity, first, snapshot, held.keywords, _replace)
     if old is not None:
         old.supersede()
     box.control = held
+    index.touch()  # what is missing since went in a transaction of its own
     scan(box, index, adopted or takeover.Adopted(held.uidvalidity, first, named=True))
-    index.seal()
+    index.seal(_remember(index, past))
     if held.adopting:
         held = box.reserved(index)
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return index
+
+
+def _remember(index: Index, old: Index | None) -> int:
+    """Keep the recent past, so that a view which somebody will come back to can be had again.
+
+    Returns the transaction at which it begins, 0 where there is none.
+    """
+    if old is None or old.uidvalidity != index.uidvalidity or old.snapshot > index.snapshot:
+        return 0
+    if old.keyword_names() != index.keyword_names():
+        return 0
+    try:
+        return index.remember(old, int(time.time()) - REMEMBERED, COMPACT_MOST // 2)
+    except OSError as error:
+        _log.warning("the past of %s is forgotten: %s", index.directory, error)
+        return 0
 
 
 def _replace(files: Sequence[tuple[str, bytes]]) -> None:
@@ -315,7 +334,7 @@ def _assigned_keywords(adopted: takeover.Adopted | None, base: bytes) -> int:
 def compact_if_due(box: Mailbox, index: Index) -> None:
     """Write index, log and cache anew when tombstones or log have grown out of proportion."""
     rows = index.count
-    many_dead = index.dead > COMPACT_DEAD and index.dead * 4 > rows
+    many_dead = index.dead > COMPACT_DEAD and index.dead * 4 > rows and _forgettable(index)
     if many_dead or index.log_size > COMPACT_LOG + 80 * rows:
         try:
             compact(box, index)
@@ -323,8 +342,14 @@ def compact_if_due(box: Mailbox, index: Index) -> None:
             _log.warning("index of %s is not written anew: %s", box.directory, error)
 
 
+def _forgettable(index: Index) -> bool:
+    """Whether enough time has passed that writing it anew forgets some, and not at each change."""
+    return index.dead > COMPACT_MOST or time.time() - index.oldest > 2 * REMEMBERED
+
+
 def compact(box: Mailbox, index: Index) -> Index:
-    """Replace the three files by ones that hold what lives, under the same snapshot."""
+    """Replace the three files by ones that hold what lives and what went of late, under the
+    same snapshot."""
     fresh = Index.create(
         box.directory,
         index.uidvalidity,
@@ -334,6 +359,7 @@ def compact(box: Mailbox, index: Index) -> Index:
         _replace,
     )
     entries = []
+    fresh.touch()  # where nothing lives, too, the number stays
     for row, uid, flags, keywords, date, saved, size, wire, name, modseq in index.living():
         place = fresh.add(uid, flags, keywords, date, saved, size, wire, name, modseq)
         entries.append((row, place, wire))
@@ -343,6 +369,6 @@ def compact(box: Mailbox, index: Index) -> Index:
         if entry is not None:
             fresh.set_cached(place, entry, wire)
     fresh.stamp = index.stamp
-    fresh.seal()
+    fresh.seal(_remember(fresh, index))
     index.supersede()
     return fresh

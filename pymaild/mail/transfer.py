@@ -1,4 +1,4 @@
-"""COPY and MOVE: messages from one mailbox to another, both locked by the caller."""
+"""COPY and MOVE: messages from one mailbox to another, both locked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
+from pymaild.mail import committed
 from pymaild.mail.batch import Exchanged, noted
 from pymaild.mail.placing import Placed, placing
 from pymaild.storage import atomic
@@ -20,6 +21,23 @@ if TYPE_CHECKING:
 
 SYSTEM = 0x1F
 NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
+
+
+def run(source: Mailbox, uids: Sequence[int], target: Mailbox, move: bool) -> list[tuple[int, int]]:
+    """Copy or move messages, but for what a process that died has done of it.
+
+    Returns pairs of old and new UID, those of before included. Raises Refused and OSError.
+    """
+    done = dict(committed.taken(source, target))
+    if done:
+        uids = [uid for uid in uids if uid not in done] if move else []
+    if not uids:
+        return list(done.items())
+    if not move or target.root != source.root:
+        target.admit(len(uids), source.octets(uids) if target.quota else 0)
+    first, second = sorted((source, target), key=lambda box: box.directory)
+    with first.changing(), second.changing():
+        return [*done.items(), *Transfer(source, target, move).run(uids)]
 
 
 class Transfer:

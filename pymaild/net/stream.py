@@ -15,19 +15,19 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
-from pymaild.core.errors import Disconnected, Leave, Parked, TimedOut
+from pymaild.core.errors import Disconnected, Leave, TimedOut
 from pymaild.core.session import Event, SessionRecord
 from pymaild.net._journal import ROOM, Journal
+from pymaild.net.silence import ENDLESS, SLICE, Silence
+from pymaild.net.sockets import prepare
+from pymaild.net.supervisor import Supervisor
 
 READ_SIZE = 65536  # octets; what one read returns at most
 HIGH_WATER = 128 * 1024  # octets queued before they are sent unasked
 MOST_PIECES = 512  # of one sendmsg; half of the kernel's IOV_MAX
 SMALL_FILE = 32 * 1024  # octets; below, copying is cheaper than another system call
-SLICE = 5.0  # seconds between two signs of life
-MOMENT = 0.002  # seconds in which most clients that are at work answer
-
 SMALL_REPLY = 4096  # octets; below, joining pieces is cheaper than describing them to the kernel
 
 # Numbers, not flags: combining flags costs as much as a small reply does.
@@ -35,43 +35,6 @@ _SEND = int(socket.MSG_NOSIGNAL)
 _SEND_MORE = int(socket.MSG_NOSIGNAL | socket.MSG_MORE)
 
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
-
-
-class Supervisor(Protocol):
-    """What the server wants of the session; the server package implements it."""
-
-    leaving: str  # text for the client when the session shall end at an idle moment, else ""
-    urgent: bool  # it shall end now, even inside a command
-
-    def fileno(self) -> int:
-        """Return a descriptor that is readable when :meth:`attend` has something to do."""
-
-    def attend(self) -> None:
-        """Take note of all that has arrived; sets ``leaving`` and ``urgent``."""
-
-    def beat(self) -> None:
-        """Show a sign of life."""
-
-
-class Silence:
-    """How long a client has said nothing; ``left`` is when to ask what is to become of it."""
-
-    def __init__(self, patience: Callable[[float], float] | None) -> None:
-        self._patience = patience
-        self._began = time.monotonic()
-        self.left = SLICE if patience is None else MOMENT
-
-    def go_on(self) -> None:
-        """Wait on, after a while without a word. Raises Parked."""
-        if self._patience is None:
-            return
-        left = self._patience(time.monotonic() - self._began)
-        if left <= 0:
-            raise Parked
-        self.left = min(left, SLICE)
-
-
-_ENDLESS = Silence(None)
 
 
 class SocketStream:
@@ -130,7 +93,7 @@ class SocketStream:
             self._rest(self._journal)
         if idle and self._supervisor.leaving:
             self._leave()
-        silence = self._listen() if idle or parks else _ENDLESS
+        silence = self._listen() if idle or parks else ENDLESS
         deadline = time.monotonic() + timeout
         while True:
             ready = {fd for fd, _ in self._poller.poll(min(timeout, silence.left) * 1000)}
@@ -162,7 +125,7 @@ class SocketStream:
                 self._journal.work()
 
     def _listen(self) -> Silence:
-        return _ENDLESS if self.patience is None else Silence(self.patience)
+        return ENDLESS if self.patience is None else Silence(self.patience)
 
     def _wait(self, timeout: float) -> Event:
         silence = self._listen()
@@ -412,28 +375,3 @@ def _drop(queue: list[bytes | memoryview], sent: int) -> None:
     del queue[:done]
     if sent:
         queue[0] = memoryview(queue[0])[sent:]
-
-
-_TCP_OPTIONS = (
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 300),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
-)
-
-
-def prepare(sock: socket.socket, write_timeout: float) -> None:
-    """Set a client's socket up: non-blocking, no delay, dead peers found by the kernel."""
-    sock.setblocking(False)
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    milliseconds = int(write_timeout * 1000)
-    for level, option, value in (
-        *_TCP_OPTIONS,
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds),
-    ):
-        try:
-            sock.setsockopt(level, option, value)
-        except OSError:  # the client has already gone; the next read will say so
-            return

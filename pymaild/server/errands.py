@@ -19,10 +19,10 @@ from pymaild.core.session import Cause, Wait
 from pymaild.net.protocols import PROTOCOLS
 
 # From workers to the keeper
-HELLO: Final = b"H"  # JSON: slot, session (the id of the one under way, or ""), fresh
+HELLO: Final = b"H"  # JSON: slot, meeting, session (the id of the one under way, or ""), fresh
 HOLD: Final = b"+"  # a key, a client's descriptor: a session has begun
 OVER: Final = b"-"  # a key: it has ended, or gone to the tls role
-PARK: Final = b"P"  # a Parcel
+PARK: Final = b"P"  # a Parcel; all descriptors, where it is sent once more
 NEXT: Final = b"?"  # asks for a session
 MOVE: Final = b"M"  # a key, what is told of the session (moving.py), its descriptor, perhaps a file
 # From the keeper to workers
@@ -61,7 +61,8 @@ class Parcel(NamedTuple):
     """A session on its way. ``user`` and ``address`` are the digests it counts under, 0 for none;
     ``cause`` is a place in CAUSES where it has something to do already. ``wait`` is the length of
     the wait, behind which ``text`` has the packed record. Where they lie in a file, ``text``
-    is what is to be shown of the record, or, on the way back, the wait as it is now."""
+    is what is to be shown of the record, or, on the way back, the wait as it is now. Then it
+    counts nowhere, and ``user`` is its row."""
 
     key: bytes
     user: int

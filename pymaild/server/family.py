@@ -14,7 +14,7 @@ from pymaild.server.channel import Channel, Message
 from pymaild.server.config import Config
 from pymaild.server.failures import EXIT_BUG
 from pymaild.server.place import Parcel, Place
-from pymaild.server.roles import Role
+from pymaild.server.roles import Keep, Role
 from pymaild.server.scoreboard import COUNTERS, Scoreboard, State
 from pymaild.server.shared import Shared
 from pymaild.server.supervisor import Supervisor
@@ -24,8 +24,9 @@ log = logging.getLogger("pymaild.server")
 FIRST_DELAY = 0.25  # seconds before a crashed process is replaced, doubled with each crash
 LONGEST_DELAY = 60.0
 STABLE = 60.0  # seconds without a crash after which all is forgiven
+PARDONED = 8  # crashes, without such a time between, of a role that all sessions wait for
 PROVEN = 1.0  # seconds after which a process did not die of its start
-ABORT_GRACE = 5.0  # seconds from SIGABRT to SIGKILL
+ABORT_GRACE = 2.0  # seconds from SIGABRT to SIGKILL
 _TRACE = 65536  # octets of a traceback that are logged
 
 
@@ -58,8 +59,10 @@ class Child:
 
 @dataclass
 class Backoff:
-    """The delay before a role's crashed processes are replaced."""
+    """The delay before a role's crashed processes are replaced: none for ``pardoned`` crashes."""
 
+    pardoned: int = 0
+    crashes: int = 0
     delay: float = 0.0
     last: float = 0.0
     not_before: float = 0.0
@@ -67,14 +70,17 @@ class Backoff:
     def crashed(self, now: float) -> float:
         """Note a crash; returns the delay in seconds."""
         if now - self.last > STABLE + self.delay:
-            self.delay = 0.0
-        self.delay = min(max(self.delay * 2, FIRST_DELAY), LONGEST_DELAY)
+            self.served()
+        self.crashes += 1
         self.last = now
+        if self.crashes > self.pardoned:
+            self.delay = min(max(self.delay * 2, FIRST_DELAY), LONGEST_DELAY)
         self.not_before = now + self.delay
         return self.delay
 
     def served(self) -> float:
         """Note that one died that had done its work; returns the delay, none."""
+        self.crashes = 0
         self.delay = self.not_before = 0.0
         return self.delay
 
@@ -230,7 +236,8 @@ class Family:
         log.error("no %s process can be started: %s; next try in %.2f s", role.name, error, delay)
 
     def _backoff(self, role: Role) -> Backoff:
-        return self._backoffs.setdefault(role.name, Backoff())
+        pardoned = 0 if role.keep is Keep.LOAD else PARDONED
+        return self._backoffs.setdefault(role.name, Backoff(pardoned))
 
     def totals(self) -> dict[str, int]:
         """Return all counters since the start of the server."""

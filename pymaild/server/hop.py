@@ -16,9 +16,10 @@ from OpenSSL import SSL
 
 from pymaild.core.session import Peer, TlsFacts
 from pymaild.net import proxy, tls
+from pymaild.net.handshake import Handshake
 from pymaild.net.proxy import ProxyError, Tlv
 from pymaild.net.relay import IN, OUT, Closed, Gone, Relay
-from pymaild.net.stream import prepare
+from pymaild.net.sockets import prepare
 from pymaild.server.listeners import Listener, peer_of
 from pymaild.server.relays import Home, Relayed
 
@@ -42,6 +43,11 @@ class TlsHome(Home, Protocol):
 class Hop(Relayed):
     """A client's connection. ``record`` is the session's that asked for TLS, or empty."""
 
+    __slots__ = (
+        *("_handshaking", "_introduction", "_listener", "_local", "_peer", "_reader"),
+        *("_record", "_tls_home"),
+    )
+
     def __init__(
         self, home: TlsHome, sock: socket.socket, listener: Listener | None, record: bytes
     ) -> None:
@@ -51,8 +57,9 @@ class Hop(Relayed):
         self._listener = listener
         self._record = record
         self._peer, self._local = ends(sock)
-        self._reader = proxy.Reader()
-        self._tls: SSL.Connection | None = None
+        self._reader: proxy.Reader | None = None
+        self._handshaking: Handshake | None = None
+        self._introduction = b""
         self.deadline = time.monotonic() + home.handshake_timeout
         wants_header = listener is not None and listener.wants_proxy_header(self._peer)
         self._step = self._header if wants_header else self._start
@@ -67,6 +74,7 @@ class Hop(Relayed):
         return super().overdue() if self.relaying else Closed("handshake took too long")
 
     def _header(self, client: int, session: int) -> None:
+        self._reader = self._reader or proxy.Reader()
         try:
             data = self._client.recv(proxy.LONGEST_PUBLIC, socket.MSG_PEEK)
             if not data:
@@ -85,15 +93,15 @@ class Hop(Relayed):
 
     def _start(self, client: int, session: int) -> None:
         title = self._listener.settings.title if self._listener else _listener_of(self._record)
-        self._tls = SSL.Connection(self._tls_home.context(title), self._client)
-        self._tls.set_accept_state()
+        self._handshaking = Handshake(self._tls_home.context(title), self._client)
+        self._reader = None
         self._step = self._handshake
         self._handshake(client, session)
 
     def _handshake(self, client: int, session: int) -> None:
-        assert self._tls is not None
+        assert self._handshaking is not None
         try:
-            self._tls.do_handshake()
+            self._handshaking.go_on()
         except SSL.WantReadError:
             self._home.watch(self, self._client, IN)
         except SSL.WantWriteError:
@@ -106,31 +114,38 @@ class Hop(Relayed):
             self._home.watch(self, self._client, 0)
             self._session = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._session.setblocking(False)
+            self._introduction = self._introduce(self._handshaking.tls)
             self._step = self._connect
             self._connect(client, session)
 
     def _connect(self, client: int, session: int) -> None:
         """Find a worker; as long as all of them and their queue are busy, try again."""
         assert self._session is not None
-        assert self._tls is not None
+        assert self._handshaking is not None
         try:
             self._session.connect(WORKER)
-            self._session.sendall(self._introduction(self._tls))
+            self._session.sendall(self._introduction)
         except BlockingIOError:
             self._home.retry(self)
             return
-        except (OSError, ProxyError) as error:
+        except OSError as error:
             raise Closed(f"no worker: {error}") from error
-        self._begin(Relay(self._tls, self._session))
+        connection, self._handshaking = self._handshaking.connection(), None
+        self._introduction = self._record = b""
+        self._begin(Relay(connection, self._session))
 
-    def _introduction(self, connection: SSL.Connection) -> bytes:
+    def _introduce(self, connection: SSL.Connection) -> bytes:
         """Return the header that tells a worker who this is."""
         values: dict[int, bytes] = {}
         if self._record:
             values[Tlv.RECORD] = self._record
         elif self._listener is not None:
             values[Tlv.LISTENER] = self._listener.settings.title.encode()
-        return proxy.encode(self._peer, self._local, self._tls_home.facts(connection), values)
+        facts = self._tls_home.facts(connection)
+        try:
+            return proxy.encode(self._peer, self._local, facts, values)
+        except ProxyError as error:
+            raise Closed(f"no worker: {error}") from error
 
 
 def _listener_of(record: bytes) -> str:

@@ -65,7 +65,7 @@ class Keeper:
         )
         self._moving: Moving | None = None
         self.succession = Succession(place, self)
-        self.links = Links(self, place.shared.keeper, self._table)
+        self.links = Links(self, place)
         self._condemned: dict[bytes, str] = {}  # with what they are told once they are parked
         self._farewell = ""  # for every session, while the server wants none
         self._open = False
@@ -167,6 +167,8 @@ class Keeper:
 
     def replace(self, kept: Kept, fd: int) -> None:
         """Go on with another connection of a session (COMPRESS)."""
+        if self.room.has(kept):
+            self.room.depart(kept)
         self._close(kept)
         kept.fd = fd
         self._note(fd, kept)
@@ -196,14 +198,16 @@ class Keeper:
             self._moving.add(kept)
             self._moving.flush()
 
-    def take_in(self, kept: Kept, parcel: Parcel, fds: list[int]) -> bool:
-        """Let a session wait; false where there is no room."""
+    def take_in(self, kept: Kept, parcel: Parcel, fds: list[int], slot: int) -> bool:
+        """Let a session wait that the process in a slot parks; false where there is no room."""
+        if self.room.has(kept):
+            self.room.depart(kept)
         self._close_files(kept)
         if not kept.take(parcel.flags, fds):
             return False
         for kind, fd in kept.files():
             self.safe.add(kept.key + kind, fd)
-        return self.room.admit(kept, parcel)
+        return self.room.admit(kept, parcel, slot)
 
     # -- the vault, and what an earlier keeper left --------------------------------------------
 

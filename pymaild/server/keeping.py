@@ -31,6 +31,7 @@ from pymaild.storage import _watch
 log = logging.getLogger("pymaild.server")
 
 TIMEOUT = 5.0  # seconds in which the keeper answers
+SLICE = 1.0  # seconds between two signs of life
 MEETING = 1.0  # seconds in which a keeper welcomes a new process, if there is one
 FEW_WORKERS_IDLE = 0.05  # seconds of silence after which a session leaves its worker then
 LOOK_AGAIN = 0.05  # seconds after which it is seen whether many are idle still
@@ -40,13 +41,14 @@ MOST_WATCHES = 1000  # of one session: the kernel's are few, and all users share
 
 
 class Session(NamedTuple):
-    """A session that goes on here. ``record`` is still to be decoded. ``returned``: the keeper
-    did not take it, and has not got its connection."""
+    """A session that goes on here. ``record`` is still to be decoded; ``row`` is its place in the
+    table, -1 where the keeper did not take it, and has not got its connection."""
 
+    id: str
     sock: socket.socket
     record: bytes
     wait: Wait
-    returned: bool = False
+    row: int = -1
 
 
 class Unheld(NamedTuple):
@@ -58,7 +60,7 @@ class Unheld(NamedTuple):
 
 
 class Keeping:
-    """The connection of one process. ``welcome``: the keeper has dealt with whatever process was
+    """The connection of one process. ``welcome``: a keeper has dealt with whatever process was
     in this slot before."""
 
     def __init__(self, place: Place) -> None:
@@ -66,7 +68,6 @@ class Keeping:
         self.sock: socket.socket | None = None
         self.welcome = False
         self._of_user = place.role is USER
-        self._fresh = True  # no keeper has welcomed this process
         self._path = place.shared.keeper_path
         self._off = not settings.keeper
         self._park_after: float = settings.park_after
@@ -77,6 +78,7 @@ class Keeping:
         self._table = place.shared.table
         self._watches = place.shared.watches
         self._under_way: tuple[str, socket.socket] | None = None  # what the keeper has, too
+        self._row = -1  # where it was parked
         self._unheld: dict[bytes, Unheld] = {}
         self._returned: deque[Session] = deque()
         self._found: Session | None = None
@@ -93,8 +95,15 @@ class Keeping:
         self._under_way = session, sock
         self._send(errands.HOLD + errands.key_of(session), [sock.fileno()])
 
+    def begun(self) -> None:
+        """The session goes on: what was parked is of the past, whoever dies from now on."""
+        if self._row >= 0:
+            self._table.begin(self._row, self._place.slot)
+        self._row = -1
+
     def over(self) -> None:
         """The session has ended, or gone elsewhere."""
+        self.begun()
         if self._under_way is not None:
             session, self._under_way = self._under_way[0], None
             self._send(errands.OVER + errands.key_of(session))
@@ -165,6 +174,7 @@ class Keeping:
         if self._asking:
             log.error("the keeper does not answer")
             self._lose()
+            self._asking = False
         return self._found
 
     @property
@@ -172,12 +182,13 @@ class Keeping:
         """Whether there is a session that the keeper did not take."""
         return bool(self._returned)
 
-    def resumed(self, session: Session, key: str) -> None:
+    def resumed(self, session: Session) -> None:
         """Note that a session that was parked is under way here."""
-        if session.returned:
-            self.hold(key, session.sock)
+        self._row = session.row
+        if session.row < 0:
+            self.hold(session.id, session.sock)
         else:
-            self._under_way = key, session.sock
+            self._under_way = session.id, session.sock
 
     def meet(self) -> None:
         """Meet the keeper: from then on what happens here is written into the journal."""
@@ -196,14 +207,13 @@ class Keeping:
 
     def connect(self) -> bool:
         """Say who this is, and what it has."""
-        self.welcome = False
         if self._off:
             return False
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.setblocking(False)
         session = self._under_way[0] if self._under_way else ""
-        body = {"slot": self._place.slot, "session": session}
-        body["fresh"] = self._fresh
+        body = {"slot": self._place.slot, "session": session, "fresh": not self.welcome}
+        body["meeting"] = self._next_meeting()
         try:
             sock.connect(self._path)
             errands.send(sock, errands.HELLO + json.dumps(body).encode())
@@ -211,7 +221,9 @@ class Keeping:
                 held = errands.key_of(session), [self._under_way[1].fileno()]
                 errands.send(sock, errands.HOLD + held[0], held[1])
             for unheld in self._unheld.values():
-                errands.send(sock, unheld.parcel.message(errands.PARK), unheld.files)
+                parcel = unheld.parcel._replace(flags=unheld.parcel.flags | Flag.CLIENT)
+                fds = [unheld.sock.fileno(), *unheld.files]
+                errands.send(sock, parcel.message(errands.PARK), fds)
         except OSError as error:
             log.error("no keeper: %s", error)
             sock.close()
@@ -219,11 +231,20 @@ class Keeping:
         self.sock = sock
         return True
 
+    def _next_meeting(self) -> int:
+        """Begin another connection, or give one up: its end does not mean that we are dead."""
+        self._scoreboard.meetings[self._place.slot] += 1
+        return int(self._scoreboard.meetings[self._place.slot])
+
     def _lose(self) -> None:
-        if self.sock is not None:
-            self.sock.close()
-        self.sock = None
-        self.welcome = self._asking = False
+        """Give the connection up. What the keeper has said before counts."""
+        self._asking = False
+        self._next_meeting()
+        sock, self.sock = self.sock, None
+        while sock is not None and (got := errands.receive(sock)) is not None and got[0]:
+            self._take(*got)
+        if sock is not None:
+            sock.close()
 
     def _send(self, message: bytes, fds: list[int] | tuple[int, ...] = ()) -> bool:
         """Tell the keeper something; where it has just died, its successor."""
@@ -238,8 +259,7 @@ class Keeping:
                     return True
                 _until(self.sock, select.POLLOUT, TIMEOUT)
             except OSError:
-                self.attend()  # what it said before it died
-                self._lose()
+                break
         self._lose()
         return False
 
@@ -248,28 +268,34 @@ class Keeping:
             self._asking = False
             return
         assert self.sock is not None
-        _until(self.sock, select.POLLIN, seconds)
+        _until(self.sock, select.POLLIN, min(seconds, SLICE))
+        self._supervisor.beat()
         self.attend()
 
     def attend(self) -> None:
         """Take what the keeper says; where it has died, look for the next."""
         while self.sock is not None and (got := errands.receive(self.sock)) is not None:
-            data, fds = got
-            kind, key = data[:1], data[1 : 1 + errands.KEY]
-            if not data:
+            if got[0]:
+                self._take(*got)
+            else:
                 self._lose()
-            elif kind == errands.WELCOME:
-                self.welcome, self._fresh = True, False
-            elif kind == errands.HELD:
-                self._release(key)
-            elif kind == errands.RETURNED:
-                self._take_back(key)
-            elif kind == errands.NOTHING:
-                self._asking = False
-            elif kind == errands.SESSION:
-                self._asking = False
-                wait, record = parcels.unwrap(Parcel.read(data), fds[1:])
-                self._found = Session(socket.socket(fileno=fds[0]), record, wait)
+
+    def _take(self, data: bytes, fds: list[int]) -> None:
+        kind, key = data[:1], data[1 : 1 + errands.KEY]
+        if kind == errands.WELCOME:
+            self.welcome = True
+        elif kind == errands.HELD:
+            self._release(key)
+        elif kind == errands.RETURNED:
+            self._take_back(key)
+        elif kind == errands.NOTHING:
+            self._asking = False
+        elif kind == errands.SESSION:
+            self._asking = False
+            parcel = Parcel.read(data)
+            wait, record = parcels.unwrap(parcel, fds[1:])
+            sock = socket.socket(fileno=fds[0])
+            self._found = Session(errands.id_of(key), sock, record, wait, parcel.user)
 
     def _release(self, key: bytes) -> None:
         unheld = self._unheld.pop(key, None)
@@ -283,7 +309,7 @@ class Keeping:
         if unheld is not None:
             text = b"" if unheld.parcel.flags & Flag.FILE else unheld.parcel.text
             wait, record = parcels.unwrap(unheld.parcel._replace(text=text), unheld.files)
-            self._returned.append(Session(unheld.sock, record, wait, True))
+            self._returned.append(Session(errands.id_of(key), unheld.sock, record, wait))
 
 
 def _until(sock: socket.socket, event: int, seconds: float) -> None:

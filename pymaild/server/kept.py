@@ -21,15 +21,15 @@ UNUSED = 60.0  # seconds that a watch stays for which nobody waits
 
 
 class Link:
-    """A process that runs sessions. ``kept`` is the one it has."""
+    """A process that runs sessions: one of its connections, the last where ``meeting`` is what
+    the scoreboard says. ``kept`` is the session it has."""
 
-    __slots__ = ("greeted", "kept", "slot", "sock", "user")
+    __slots__ = ("kept", "meeting", "slot", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.slot = -1
-        self.user = False
-        self.greeted = False
+        self.meeting = 0
         self.kept: Kept | None = None
 
 

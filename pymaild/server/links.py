@@ -14,7 +14,8 @@ from pymaild.server import errands, moving
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept, Link
-from pymaild.server.parked import RowState, Table
+from pymaild.server.parked import Flag
+from pymaild.server.place import Place
 
 if TYPE_CHECKING:
     from pymaild.server.keeper import Keeper
@@ -25,10 +26,11 @@ log = logging.getLogger("pymaild.keeper")
 class Links:
     """All of them; ``home`` has the sessions."""
 
-    def __init__(self, home: Keeper, listener: socket.socket, table: Table) -> None:
+    def __init__(self, home: Keeper, place: Place) -> None:
         self._home = home
-        self._listener = listener
-        self._table = table
+        self._listener = place.shared.keeper
+        self._table = place.shared.table
+        self._meetings = place.shared.scoreboard.meetings
         self._links: set[Link] = set()
         self._unheld: dict[bytes, Link] = {}  # parked, but not yet in the vault: whom to tell
         self._deeds: dict[bytes, Callable[[Link, bytes, list[int]], None]] = {
@@ -60,7 +62,7 @@ class Links:
             return
         data, fds = got
         if not data:
-            self._bury(link)
+            self._end(link)
             return
         try:
             self._deeds[data[:1]](link, data, fds)
@@ -77,28 +79,64 @@ class Links:
 
     def _hello(self, link: Link, data: bytes, fds: list[int]) -> None:
         body = json.loads(data[1:])
-        link.slot = int(body["slot"])
+        link.slot, link.meeting = int(body["slot"]), int(body["meeting"])
+        if self._is_past(link):
+            self._part(link)
+            return
         for other in [other for other in self._links if other.slot == link.slot]:
             if other is not link:
-                self._bury(other)
-        if body["fresh"]:
-            self._home.succession.of_worker(link.slot, None)
-        else:
-            self._home.succession.of_live_worker(link.slot, body["session"])
+                self._part(other)
         kept = self._home.kept.get(errands.key_of(body["session"])) if body["session"] else None
-        if kept is not None and kept.holder is None:
-            kept.holder, link.kept = link, kept
-            if kept.row >= 0 and self._table.states[kept.row] != RowState.GIVEN:
-                self._home.room.forget(kept)
-        link.greeted = self._say(link, errands.WELCOME)
+        if body["fresh"]:
+            self._home.succession.of_worker(link.slot)
+        else:
+            self._home.succession.of_live_worker(link.slot, kept)
+        if kept is not None and self._is_of(kept, link):
+            self._belong(kept, link)
+        self._say(link, errands.WELCOME)
 
-    def _bury(self, link: Link) -> None:
-        """A worker is gone. Others go on with what it had, and may be woken in its place."""
+    def _is_past(self, link: Link) -> bool:
+        """Whether the process has another connection by now, or is another."""
+        return link.slot >= 0 and link.meeting != self._meetings[link.slot]
+
+    def _end(self, link: Link) -> None:
+        """A connection has ended: where it was the last one of a worker, that is dead.
+
+        Others go on with what it had, and may be woken in its place.
+        """
+        dead = link.slot >= 0 and not self._is_past(link)
+        self._part(link)
+        if dead:
+            self._home.succession.of_worker(link.slot)
+        self._home.room.line.again()
+
+    def _part(self, link: Link) -> None:
+        """Forget a connection; it is still to be seen what has become of its session."""
         self._links.discard(link)
         self._home.forget_fd(link.sock.fileno())
         link.sock.close()
-        self._home.succession.of_worker(link.slot, link.kept)
-        self._home.room.line.again()
+        if link.kept is not None:
+            link.kept.holder = None
+            self._home.succession.doubt(link.slot, link.kept)
+            link.kept = None
+
+    def _belong(self, kept: Kept, link: Link) -> None:
+        """A worker runs a session."""
+        if kept.holder is not None:
+            kept.holder.kept = None
+        kept.holder, link.kept = link, kept
+        self._home.room.taken(kept, link.slot)
+
+    def _is_of(self, kept: Kept, link: Link) -> bool:
+        """Whether a session is the worker's, as far as an earlier keeper has left that open.
+
+        Otherwise that had it already, and could not say so.
+        """
+        if kept.holder is not None or kept.row < 0:
+            return kept.holder in (link, None)
+        if self._table.slots[kept.row] != link.slot:
+            return False
+        return not (self._home.room.has(kept) and self._table.is_safe(kept.row))
 
     def _hold(self, link: Link, data: bytes, fds: list[int]) -> None:
         key = data[1 : 1 + errands.KEY]
@@ -109,47 +147,44 @@ class Links:
             kept = self._home.new(key, fds.pop(0))
         else:  # it has another connection now
             self._home.replace(kept, fds.pop(0))
-            if kept.holder is not None:
-                kept.holder.kept = None
-        kept.holder, link.kept = link, kept
+        self._belong(kept, link)
         self._home.safe.add(key + errands.CLIENT, kept.fd)
 
     def _over(self, link: Link, data: bytes, fds: list[int]) -> None:
         kept = self._home.kept.get(data[1 : 1 + errands.KEY])
-        if kept is not None and (kept.holder is link or self._is_lost(kept)):
+        if kept is not None and self._is_of(kept, link):
             self._home.drop(kept)
-
-    def _is_lost(self, kept: Kept) -> bool:
-        """Whether a session went on in a worker that an earlier keeper knew."""
-        given = kept.row < 0 or self._table.states[kept.row] == RowState.GIVEN
-        return kept.holder is None and given
 
     def _park(self, link: Link, data: bytes, fds: list[int]) -> None:
         parcel = Parcel.read(data)
         kept = self._home.kept.get(parcel.key)
-        if kept is not None and kept.row >= 0 and kept.holder is None and not self._is_lost(kept):
-            self._home.room.depart(kept)  # it was parked with an earlier keeper, who did not say so
-        if (
-            kept is None
-            or kept.holder not in (link, None)
-            or not self._home.take_in(kept, parcel, fds)
-        ):
+        if kept is not None and not self._is_of(kept, link):
+            self._say(link, errands.HELD + parcel.key)
+            return
+        if parcel.flags & Flag.CLIENT and fds:
+            self._hold(link, data, fds)
+            kept = self._home.kept[parcel.key]
+            parcel = parcel._replace(flags=parcel.flags & ~Flag.CLIENT)
+        if kept is None or not self._home.take_in(kept, parcel, fds, link.slot):
             self._say(link, errands.RETURNED + parcel.key)
             return
         if kept.holder is not None:
             kept.holder.kept = None
         kept.holder = None
+        self._unheld[kept.key] = link
         if self._home.safe.has(kept.key):
-            self._say(link, errands.HELD + kept.key)
-        else:
-            self._unheld[kept.key] = link
+            self.stored(kept.key)
         self._home.parked(kept)
 
     def stored(self, key: bytes) -> None:
         """The vault has all of a session, too: its worker can let go of it."""
         link = self._unheld.pop(key, None)
-        if link is not None:
-            self._say(link, errands.HELD + key)
+        if link is None:
+            return
+        kept = self._home.kept.get(key)
+        if kept is not None and self._home.room.has(kept):
+            self._home.room.secure(kept)
+        self._say(link, errands.HELD + key)
 
     def _next(self, link: Link, data: bytes, fds: list[int]) -> None:
         found = self._home.room.next()
@@ -157,11 +192,12 @@ class Links:
             self._say(link, errands.NOTHING)
             return
         kept, parcel = found
+        self._home.safe.flush()  # what the vault has been sent outlives us
         self.stored(kept.key)  # before another process goes on with it
         self._home.room.given(kept, link.slot)  # a keeper that dies here leaves it to the next
         fds_of = [kept.fd, *(fd for _, fd in kept.files())]
         if self._say(link, parcel.message(errands.SESSION), fds_of):
-            kept.holder, link.kept = link, kept
+            kept.holder, link.kept = link, kept  # and has not begun, for all we know
         else:
             self._home.room.again(kept)
 

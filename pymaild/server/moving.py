@@ -140,7 +140,7 @@ def _describe(room: WaitingRoom, kept: Kept) -> bytes:
     if table.states[row] == RowState.QUEUED:
         wait.cause = CAUSES[table.causes[row]]
     about = {
-        "flags": head.flags & ~Flag.FILE,
+        "flags": head.flags & ~(Flag.FILE | Flag.SAFE),
         "alarm": max(head.alarm - now, 0.001) if head.alarm else 0.0,
     }
     room.depart(kept)

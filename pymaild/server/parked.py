@@ -1,8 +1,11 @@
 """The session table: what the keeper knows of parked sessions, in memory that others read.
 
-The master makes it before the first fork. The keeper alone writes it; workers count in its
-columns, the master shows its rows, and a new keeper takes up what the old one left. Rows are
-given from the lowest, and pages that were never used cost no memory.
+The master makes it before the first fork. The keeper writes it; workers count in its columns,
+the master shows its rows, and a new keeper takes up what the old one left. Rows are given from
+the lowest, and pages that were never used cost no memory.
+
+A row says who has the session, whenever the keeper dies: the worker that parks it until the row
+is SAFE, then the keeper, then the worker it is GIVEN to, which itself writes that it has BEGUN.
 
 A row has a number of octets for the wait and the record (errands.py). Where they need more, the
 row says that they lie in a file in memory, which is held like the client's descriptor.
@@ -30,6 +33,8 @@ _PAGE = 4096
 READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED, UNSAFE = range(8)  # numbers of its own
 _NUMBERS = 16
 
+ANOTHER_KEEPER = 0xFFFF  # in Table.slots: no process of ours, the session came from elsewhere
+
 
 class RowState(IntEnum):
     """Where the session of a row is."""
@@ -37,8 +42,9 @@ class RowState(IntEnum):
     FREE = 0
     PARKED = 1
     QUEUED = 2  # it has something to do, and waits for a worker
-    GIVEN = 3  # the worker in Table.slots has it; the row is what it was when it was given
+    GIVEN = 3  # the worker in Table.slots shall have it; the row is still true
     MOVED = 4  # another master's keeper has been told of it, and has not said that it has it
+    BEGUN = 5  # that worker goes on with it, and has said so here: the row is not true any more
 
 
 class Flag:
@@ -47,6 +53,8 @@ class Flag:
     FILE = 1  # wait and record lie in a file in memory
     STIRRED = 2  # there is news, to be told with the client's next IDLE
     LOCK = 8  # another descriptor waits with the client's, see Wait.descriptor
+    SAFE = 16  # the worker in Table.slots, which parked it, need not keep it any more
+    CLIENT = 32  # of a parcel alone: the client's descriptor comes first
 
 
 class Head(NamedTuple):
@@ -139,6 +147,10 @@ class Table:
         """Replace a row's flags."""
         _FLAGS.pack_into(self._map, self._texts + row * ROW + _FLAGS_AT, flags)
 
+    def is_safe(self, row: int) -> bool:
+        """Whether the keeper alone has the session of a row that waits."""
+        return bool(self.head(row).flags & Flag.SAFE)
+
     def head(self, row: int) -> Head:
         """Return a row's head."""
         return Head._make(_HEAD.unpack_from(self._map, self._texts + row * ROW)[1:])
@@ -185,6 +197,11 @@ class Table:
         states = self.states[: self.top].tolist()
         waiting = (RowState.PARKED, RowState.QUEUED)
         return [row for row, state in enumerate(states) if state in waiting]
+
+    def begin(self, row: int, slot: int) -> None:
+        """Say, as the process in ``slot``, that the session goes on that it was given."""
+        if (self.states[row], self.slots[row]) == (RowState.GIVEN, slot):
+            self.states[row] = RowState.BEGUN
 
     def count_states(self, state: RowState) -> int:
         """Return how many rows are in ``state``."""

@@ -50,7 +50,7 @@ class Scoreboard:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        numbers = 4 + len(COUNTERS)  # 8-octet columns: beat, since, user, address, counters
+        numbers = 5 + len(COUNTERS)  # 8-octet columns: those below, counters
         offsets = [slots * 8 * column for column in range(numbers + 1)]
         self._texts = offsets[-1] + -(-slots // 8) * 8
         self._map = mmap.mmap(-1, self._texts + slots * TEXT)
@@ -60,7 +60,8 @@ class Scoreboard:
         self.since = columns[1].cast("d")  # time.time() of the last change of state
         self.users = columns[2].cast("Q")  # digest of the session's user
         self.addresses = columns[3].cast("Q")  # digest of an unauthenticated client's address
-        self._counters = dict(zip(COUNTERS, (c.cast("Q") for c in columns[4:]), strict=True))
+        self.meetings = columns[4].cast("Q")  # connections to a keeper that were begun or given up
+        self._counters = dict(zip(COUNTERS, (c.cast("Q") for c in columns[5:]), strict=True))
         self._state_offset = offsets[-1]
         self.states = view[offsets[-1] : offsets[-1] + slots]
 
@@ -139,12 +140,16 @@ _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 def _fitting(facts: dict[str, Any]) -> bytes:
     """Write facts as JSON of at most the text area, with long strings cut where need be."""
     room = TEXT - _HEADER.size
+    data = _written(facts)
     for most in (1024, 200, 64, 16):
-        short = {k: v[:most] if isinstance(v, str) else v for k, v in facts.items()}
-        data = _JSON.encode(short).encode(errors="replace")
         if len(data) <= room:
             return data
-    return b""
+        data = _written({k: v[:most] if isinstance(v, str) else v for k, v in facts.items()})
+    return data if len(data) <= room else b""
+
+
+def _written(facts: dict[str, Any]) -> bytes:
+    return _JSON.encode(facts).encode(errors="replace")
 
 
 def _loaded(data: bytes) -> dict[str, Any] | None:

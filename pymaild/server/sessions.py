@@ -104,6 +104,8 @@ class Sessions:
             stream.patience = partial(self._keeping.patience, record)
         try:
             stream.begin(record)
+            if self._keeping is not None:
+                self._keeping.begun()
             if self.board.begin(record, protocol.logs_in):
                 ending = protocol.run(record, stream, self._services(record, stream))
             else:
@@ -118,7 +120,7 @@ class Sessions:
     def _stream(self, sock: socket.socket) -> SocketStream:
         """Return the stream of a session.
 
-        It has no journal while the keeper has not seen what the last process in this slot left.
+        It has no journal while no keeper has seen what the last process in this slot left.
         """
         self._journaling = self._keeping is not None and self._keeping.welcome
         journal = self._journal if self._journaling else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
 from pymaild.core.session import Cause, Wait
@@ -13,7 +14,7 @@ from pymaild.server import errands, parcels, recovery
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept
-from pymaild.server.parked import READING, RowState
+from pymaild.server.parked import READING, Flag, RowState
 from pymaild.server.place import Place
 from pymaild.server.recovery import Recovered
 from pymaild.server.safe import Entries, Safe
@@ -24,6 +25,7 @@ from pymaild.server.waiting import WaitingRoom
 log = logging.getLogger("pymaild.keeper")
 
 PATIENCE = 5.0  # seconds in which workers come back to a new keeper
+NO_WORKERS = (State.FREE, State.SERVING)  # of slots in which no process runs sessions
 
 
 class Home(Protocol):
@@ -39,7 +41,7 @@ class Home(Protocol):
     def drop(self, kept: Kept) -> None:
         """Forget a session and close its connection."""
 
-    def take_in(self, kept: Kept, parcel: Parcel, files: list[int]) -> bool:
+    def take_in(self, kept: Kept, parcel: Parcel, files: list[int], slot: int) -> bool:
         """Let a session wait; false where there is no room."""
 
 
@@ -51,7 +53,9 @@ class Succession:
         self._table = place.shared.table
         self._board = place.shared.scoreboard
         self._journal = place.shared.journal
+        self._slot = place.slot
         self._until = 0.0  # when the workers of the last keeper have come, or will not
+        self._doubts: dict[int, list[Kept]] = {}  # by the slot of who may have them
 
     # -- from a keeper -------------------------------------------------------------------------
 
@@ -68,6 +72,7 @@ class Succession:
                 self._take_row(row)
         self._table.numbers[READING] = 0
         self._until = time.monotonic() + PATIENCE
+        self._see_to_the_dead()
         if self._home.kept:
             log.warning("a new keeper has taken over %d sessions", len(self._home.kept))
 
@@ -88,73 +93,100 @@ class Succession:
             self._table.free(row)
             return
         kept.row = row
-        self._home.room.restore(kept)
+        if self._home.room.has(kept) and head.flags & Flag.SAFE:
+            self._home.room.restore(kept)
+        else:
+            self.doubt(self._table.slots[row], kept)
 
     def tick(self, now: float) -> None:
-        """Once the workers have come back: see to the sessions of those that have not."""
+        """See to the sessions of workers that do not come back; once all that live have had time
+        to, to those of which nobody says anything."""
+        if self._doubts:
+            self._see_to_the_dead(self._doubts)
         if not self._until or now < self._until:
             return
         self._until = 0.0
-        for slot in range(self._board.slots):
-            if self._board.states[slot] == State.FREE:
-                self.of_worker(slot, None)
+        self._see_to_the_dead()
         shown = {
             facts["id"] for slot in range(self._board.slots) if (facts := self._board.text(slot))
         }
         for kept in list(self._home.kept.values()):
-            if not self._waits(kept) and errands.id_of(kept.key) not in shown:
+            lost = kept.holder is None and kept.row < 0
+            if lost and errands.id_of(kept.key) not in shown:
                 self._home.drop(kept)
 
-    def _waits(self, kept: Kept) -> bool:
+    def _see_to_the_dead(self, slots: Iterable[int] | None = None) -> None:
+        for slot in list(range(self._board.slots) if slots is None else slots):
+            if self._board.states[slot] in NO_WORKERS or slot == self._slot:
+                self.of_worker(slot)
+
+    def doubt(self, slot: int, kept: Kept) -> None:
+        """Nobody knows what the process in a slot has done with a session."""
+        self._doubts.setdefault(slot, []).append(kept)
+
+    def _doubted(self, slot: int) -> list[Kept]:
+        """Take the sessions of a slot that are still in doubt."""
+        return [
+            kept
+            for kept in self._doubts.pop(slot, ())
+            if kept.holder is None and self._home.kept.get(kept.key) is kept
+        ]
+
+    def _is_settled(self, kept: Kept) -> bool:
         """Whether a session has a worker, or is where the next one finds it."""
-        return kept.holder is not None or (
-            kept.row >= 0 and self._table.states[kept.row] != RowState.GIVEN
-        )
+        waits = self._home.room.has(kept) and self._table.is_safe(kept.row)
+        return kept.holder is not None or waits
 
     # -- from a worker -------------------------------------------------------------------------
 
-    def of_worker(self, slot: int, had: Kept | None) -> None:
-        """See to the session that the process in a slot had when it died.
+    def of_worker(self, slot: int) -> None:
+        """See to the sessions that the process in a slot had when it died.
 
-        ``had`` is what the keeper knows of it; the journal says how far it came.
+        The table says what it was given and has parked, the journal how far it came.
         """
-        left = recovery.recover(self._journal, slot) if slot >= 0 else None
-        kept = had
-        if left is not None and had is None:
-            kept = self._home.kept.get(errands.key_of(left.session))
-            if kept is not None and self._waits(kept):
-                kept = None  # it was parked, or went on elsewhere: what was left is old
-        if kept is not None:
-            self._go_on(kept, left)
-        if slot >= 0:
-            recovery.release(self._journal, slot)
+        left = recovery.recover(self._journal, slot)
+        kept = self._home.kept.get(errands.key_of(left.session)) if left is not None else None
+        doubted = self._doubted(slot)
+        if kept is not None and left is not None and self._is_its(kept, slot):
+            self._go_on(kept, left, slot)
+        for other in doubted:
+            if other is not kept and not self._is_settled(other):
+                self._settle(other, dead=True)
+        recovery.release(self._journal, slot)
 
-    def of_live_worker(self, slot: int, session: str) -> None:
-        """A worker of the last keeper's is back: what it was to be given, and has not got, is
-        given to another. ``session`` is what it has."""
-        for row in range(self._table.top if self._until else 0):
-            if (self._table.states[row], self._table.slots[row]) != (RowState.GIVEN, slot):
-                continue
-            kept = self._home.kept.get(self._table.head(row).key)
-            if kept is not None and kept.holder is None and errands.id_of(kept.key) != session:
-                self._home.room.again(kept)
+    def _is_its(self, kept: Kept, slot: int) -> bool:
+        """Whether a session is what the journal of a slot says; it may have gone on elsewhere."""
+        if kept.holder is not None or self._home.room.has(kept):
+            return False
+        return kept.row < 0 or self._table.slots[kept.row] == slot
 
-    def _go_on(self, kept: Kept, left: Recovered | None) -> None:
-        kept.holder = None
-        session = errands.id_of(kept.key)
-        if left is None or left.session != session:
-            if kept.row >= 0:  # given, and not begun: it is still what it was
-                self._home.room.again(kept)
-                return
+    def of_live_worker(self, slot: int, has: Kept | None) -> None:
+        """A worker is back, and runs only what it says: what it was to be given, and has not got,
+        is given to another. What it has parked it parks once more."""
+        for kept in self._doubted(slot):
+            if kept is not has and not self._is_settled(kept):
+                self._settle(kept, dead=False)
+
+    def _settle(self, kept: Kept, dead: bool) -> None:
+        """Decide about a session of which its worker, if any, has nothing."""
+        if kept.row >= 0 and self._table.states[kept.row] == RowState.GIVEN:
+            self._home.room.again(kept)
+        elif dead and self._home.room.has(kept):  # it was parked, and came as far as the vault
+            self._home.room.secure(kept)
+            self._home.room.restore(kept)
+        else:
             self._home.drop(kept)
-        elif left.ended:
+
+    def _go_on(self, kept: Kept, left: Recovered, slot: int) -> None:
+        session = errands.id_of(kept.key)
+        if left.ended:
             log.error("session=%s cannot go on: %s", session, left.ended)
             self._home.drop(kept)
-        elif not self._requeue(kept, left.record):
+        elif not self._requeue(kept, left.record, slot):
             log.error("session=%s cannot go on: no room for it", session)
             self._home.drop(kept)
 
-    def _requeue(self, kept: Kept, encoded: bytes) -> bool:
+    def _requeue(self, kept: Kept, encoded: bytes, slot: int) -> bool:
         try:
             record = decode_record(encoded)
         except ValueError as error:
@@ -164,6 +196,8 @@ class Succession:
         if kept.lock >= 0:  # it had waited with it before
             record.wait.descriptor = os.dup(kept.lock)
         parcel, files = parcels.wrap(record)
-        taken = self._home.take_in(kept, parcel, files)
+        taken = self._home.take_in(kept, parcel, files, slot)
         close_all(files)
+        if taken:
+            self._home.room.secure(kept)
         return taken

@@ -17,6 +17,7 @@ from pymaild.server import errands
 from pymaild.server.errands import CAUSES, Packed, Parcel
 from pymaild.server.kept import Kept, Line, Watches, Wheel
 from pymaild.server.parked import (
+    ANOTHER_KEEPER,
     ANSWERED,
     CLOSED,
     PARKED,
@@ -64,18 +65,24 @@ class WaitingRoom:
 
     # -- coming and going ------------------------------------------------------------------
 
-    def admit(self, kept: Kept, parcel: Parcel) -> bool:
-        """Let a session wait as its parcel says; false where there is no room."""
+    def admit(self, kept: Kept, parcel: Parcel, slot: int) -> bool:
+        """Let a session wait as its parcel says; false where there is no room.
+
+        Until :meth:`secure`, the process in ``slot`` has it as well.
+        """
         table = self.table
         row = kept.row if kept.row >= 0 else table.take()
         if row is None:
             return False
         now = time.monotonic()
+        if kept.row >= 0:
+            table.states[row] = RowState.BEGUN
         kept.row = row
         table.write(row, parcel.key, parcel.flags, parcel.wait, parcel.text, now)
         table.protocols[row] = parcel.protocol
         table.users[row] = parcel.user
         table.addresses[row] = parcel.address
+        table.slots[row] = slot if slot >= 0 else ANOTHER_KEEPER
         table.states[row] = RowState.PARKED
         table.numbers[PARKED] += 1
         packed = self._packed(kept)
@@ -119,8 +126,8 @@ class WaitingRoom:
         left = max(seconds - time.monotonic() + head.since, 0.001) if seconds else 0.0
         text = packed.going_on(table.causes[row], left)
         record = b"" if head.flags & Flag.FILE else table.text(row, head.wait, head.size)
-        flags = head.flags & ~Flag.STIRRED
-        return Parcel(kept.key, 0, 0, table.protocols[row], flags, 0, len(text), text + record)
+        flags = head.flags & ~(Flag.STIRRED | Flag.SAFE)
+        return Parcel(kept.key, row, 0, table.protocols[row], flags, 0, len(text), text + record)
 
     def again(self, kept: Kept) -> None:
         """Let a session that was given, and not begun, wait to be given once more."""
@@ -133,6 +140,18 @@ class WaitingRoom:
         self.table.users[row] = self.table.addresses[row] = 0
         self.table.slots[row] = slot
         self.table.states[row] = RowState.GIVEN
+
+    def secure(self, kept: Kept) -> None:
+        """From now on the process that parked a session may not give it once more."""
+        flags = self.table.head(kept.row).flags
+        self.table.set_flags(kept.row, flags | Flag.SAFE)
+
+    def taken(self, kept: Kept, slot: int) -> None:
+        """A session has gone on in a process without our doing."""
+        if kept.row >= 0:
+            self.depart(kept)
+            self.table.users[kept.row] = self.table.addresses[kept.row] = 0
+            self.table.slots[kept.row] = slot
 
     def forget(self, kept: Kept) -> None:
         """Forget a session that ends."""
@@ -150,12 +169,12 @@ class WaitingRoom:
             self.line.discard(kept)
 
     def depart(self, kept: Kept) -> None:
-        """A session goes to another keeper: nothing that happens is for us any more."""
+        """A session goes to another keeper, or is parked anew: what it waited for is past."""
         self._let_go(kept)
         if kept.armed:
             self._epoll.unregister(kept.fd)
             kept.armed = False
-        self.table.states[kept.row] = RowState.GIVEN
+        self.table.states[kept.row] = RowState.BEGUN
 
     def arrived(self, kept: Kept, alarm: float) -> None:
         """A session has come from another keeper; ``alarm`` is when its keep-alive is due."""
@@ -188,6 +207,11 @@ class WaitingRoom:
         self.table.states[kept.row] = RowState.QUEUED
         self.table.numbers[WOKEN] += 1
         self.line.add(kept, cause)
+
+    def has(self, kept: Kept) -> bool:
+        """Whether a session is here, where no process has begun to go on with it."""
+        waiting = (RowState.PARKED, RowState.QUEUED, RowState.MOVED)
+        return kept.row >= 0 and self.table.states[kept.row] in waiting
 
     def _waits(self, kept: Kept) -> bool:
         return kept.row >= 0 and self.table.states[kept.row] == RowState.PARKED

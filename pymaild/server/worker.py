@@ -13,7 +13,7 @@ import select
 import socket
 from contextlib import suppress
 
-from pymaild.core.session import Ending, SessionRecord
+from pymaild.core.session import Ending, SessionRecord, Wait
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
 from pymaild.server.channel import Message
@@ -24,6 +24,7 @@ from pymaild.server.place import Place
 from pymaild.server.roles import has_tls
 from pymaild.server.scoreboard import State
 from pymaild.server.sessions import Refusal, Sessions, decode_record
+from pymaild.storage.locks import let_go
 
 log = logging.getLogger("pymaild.server")
 
@@ -143,18 +144,24 @@ class Worker:
             return
         self._be_busy()
         try:
+            self._keeping.resumed(session)
             record = decode_record(session.record)
             record.wait = session.wait
-            self._keeping.resumed(session, record.id)
-            if record.passport:  # it goes on in a process of its user
+            if record.passport:  # it goes on in a process of its user, which takes its own lock
+                self._give_up_lock(session.wait)
                 self._handoff.give(Ending.USER, session.sock, record)
             else:
                 self._serve(session.sock, record)
         except ValueError as error:
             log.error("a parked session cannot go on: %s", error)
-            session.sock.close()
+            self._give_up_lock(session.wait)
+            self._handoff.close(session.sock)
         finally:
             self._finish()
+
+    def _give_up_lock(self, wait: Wait) -> None:
+        let_go(wait.descriptor, unlock=True)
+        wait.descriptor = -1
 
     def _be_idle(self) -> None:
         set_title("worker idle")
@@ -251,8 +258,13 @@ class Handoff:
             log.error("session=%s could not be handed over: %s", record.id, error)
             way = None
         if way is None:
-            with suppress(OSError):  # the keeper has the connection as well: closing ends nothing
-                sock.shutdown(socket.SHUT_RDWR)
+            self.close(sock)
+        sock.close()
+
+    def close(self, sock: socket.socket) -> None:
+        """End a connection; the keeper has it as well, so that closing alone ends nothing."""
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
         sock.close()
         self._keeping.over()
 

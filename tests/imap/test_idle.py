@@ -93,12 +93,15 @@ def test_a_line_without_end_is_thrown_away(mail: ImapBench) -> None:
 
 def test_an_idle_that_fails_is_over(mail: ImapBench) -> None:
     """No other process goes on with it."""
+    folder = mail.folder / "mail" / "alice" / "Maildir"
+    (folder / "cur").rename(folder / "kept")
+    (folder / "cur").symlink_to("kept")
     client = mail.select()
     client.send(b"x IDLE\r\n")
     assert client.read().tag == "+"
-    folder = mail.folder / "mail" / "alice" / "Maildir"
-    (folder / "cur").rename(folder / "kept")
-    (folder / "cur").write_bytes(b"no directory")
+    (folder / "file").write_bytes(b"no directory")
+    (folder / "file").replace(folder / "cur")  # at once: it is never missing
+    (folder / "new" / "1.stirs").write_bytes(b"\r\n")
     reply = client.read()
     assert reply.raw.startswith(b"x NO [")
     assert client.record.idling == ""

@@ -104,7 +104,7 @@ def idles(mail: ImapBench) -> tuple[Client, str]:
     return client, client.idle()
 
 
-@rfc("2177", "3", 1)
+@rfc("2177", "3", 3)
 def test_idle(mail: ImapBench) -> None:
     client, tag = idles(mail)
     record = waits(mail, client)

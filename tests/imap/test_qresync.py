@@ -209,6 +209,12 @@ def test_closed_divides_two_mailboxes(box: ImapBench) -> None:
 # -- where the server has forgotten ------------------------------------------------------------
 
 
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went is not remembered when the index is written anew."""
+    monkeypatch.setattr(mail_sync, "REMEMBERED", -1)
+
+
 def compacted(bench: ImapBench) -> None:
     with bench.account("alice").open("INBOX") as mailbox, mailbox.changing() as index:
         mail_sync.compact(mailbox, index)
@@ -219,6 +225,7 @@ def rebuilt(bench: ImapBench) -> None:
         mailbox.rebuild()
 
 
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("forget", [compacted, rebuilt])
 @rfc("7162", "3.2.6", 6)
 def test_what_is_forgotten_is_all_that_is_not_there(box: ImapBench, forget: object) -> None:
@@ -237,6 +244,23 @@ def test_what_is_forgotten_is_all_that_is_not_there(box: ImapBench, forget: obje
     assert not changed(again)
 
 
+@pytest.mark.parametrize("forget", [compacted, rebuilt])
+def test_what_is_remembered_is_told_exactly(box: ImapBench, forget: object) -> None:
+    """RFC 7162 §3.2.6: an index that is written anew knows of the messages that went of late."""
+    client = login(box)
+    stir(box)
+    known = state(client)
+    other = box.select()
+    other.ok("UID STORE 1,7 +FLAGS.SILENT (\\Deleted)")
+    other.ok("UID STORE 3 +FLAGS.SILENT (\\Flagged)")
+    other.ok("EXPUNGE")
+    forget(box)  # type: ignore[operator]
+    answer = back(client, known)
+    assert gone(answer) == ["1,7"]
+    assert set(changed(answer)) == {3}
+
+
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize(
     ("samples", "went"),
     [
@@ -272,8 +296,9 @@ def test_a_session_resumes_across_a_compaction(box: ImapBench) -> None:
     assert changed(answer) == {2: ["\\Flagged"]}
 
 
+@pytest.mark.usefixtures("forgetful")
 def test_a_view_older_than_the_index_is_not_taken_up(box: ImapBench) -> None:
-    """A compaction forgets what its own transaction took: that view cannot be had again."""
+    """What a compaction has forgotten: that view cannot be had again."""
     with box.account("alice").open("INBOX") as mailbox:
         before = mailbox.index.snapshot
         mailbox.expunge([4])

@@ -82,7 +82,7 @@ class Picture:
         """SELECT INBOX anew: nothing that was believed counts any more."""
         self.uids, self.flags, self.modseqs = [], {}, {}
         answer = self.client.ok(f"SELECT INBOX{parameters}")
-        self.uids = [0] * answer.one("EXISTS").number
+        self.uids = [0] * answer.named("EXISTS")[-1].number  # mail may have come meanwhile
         return answer
 
     def run(self, command: str) -> Answer:

@@ -91,7 +91,7 @@ def test_a_disk_that_fails_at_any_step_leaves_all_or_nothing(
         path = tmp_path / "Maildir"
         shutil.rmtree(path, ignore_errors=True)
         prepare(path)
-        failed = failing_at(account_at(path), work, step)
+        failed = failing_at(account_at(path, fsync=True), work, step)
         found = contents(account_at(path))
         is_done = came[0] in found
         assert [data in found for data in came] == [is_done] * len(came), f"step {step}"

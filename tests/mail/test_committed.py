@@ -40,7 +40,7 @@ def successor(path: Path) -> Account:
     """The account as the process sees it that goes on."""
     notes = path.parent / NOTES
     lines = notes.read_bytes().splitlines() if notes.exists() else []
-    account = noting(account_at(path, fsync=False))
+    account = noting(account_at(path))
     assert account.intents is not None
     account.intents.past += [json.loads(line) for line in lines]
     return account
@@ -97,7 +97,7 @@ def tried(path: Path, work: Callable[[Account], object], step: int) -> bool:
     """Make an account, and let the work die before a step of it; false when it ended."""
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()
-    prepare(path, fsync=False)
+    prepare(path)
     return stopped_at(path, lambda account: work(noting(account)), step, fsync=False)
 
 
@@ -112,14 +112,14 @@ def test_messages_come_once(
     while stopped:
         step += 1
         stopped = tried(path, work, step)
-        others(account_at(path, fsync=False))
+        others(account_at(path))
         with successor(path).open("INBOX") as box:
             done = committed.brought(box)
         outcomes.add(bool(done))
         assert len(done) in (0, count)
-        before = contents(account_at(path, fsync=False))
+        before = contents(account_at(path))
         assert work(successor(path)) == done or not done
-        after = contents(account_at(path, fsync=False))
+        after = contents(account_at(path))
         if done:
             assert after == before, f"step {step}"
         elif others is not moving:
@@ -180,19 +180,19 @@ def test_messages_are_copied_or_moved_once(
         step += 1
         shutil.rmtree(path.parent, ignore_errors=True)
         path.parent.mkdir()
-        prepare(path, fsync=False)
+        prepare(path)
         if archive:
             shutil.rmtree(archive, ignore_errors=True)
             shutil.move(path / ".Archive", archive)
             (path / ".Archive").symlink_to(archive)
-        with account_at(path, fsync=False).open("INBOX") as box:
+        with account_at(path).open("INBOX") as box:
             snapshot = box.index.snapshot
         work = partial(begin, snapshot=snapshot, move=move)
         stopped = stopped_at(path, work, step, fsync=False)
-        others(account_at(path, fsync=False))
+        others(account_at(path))
         pairs = transfer(successor(path), snapshot, move)
         assert [old for old, _ in pairs] == [1, 2, 3], f"step {step}"
-        found = contents(account_at(path, fsync=False))
+        found = contents(account_at(path))
         for uid, data in enumerate(KEPT[:3], 1):
             places = dict(found.get(data, []))
             assert ("INBOX" in places) == (not move), f"step {step}"
@@ -200,4 +200,4 @@ def test_messages_are_copied_or_moved_once(
             assert len(elsewhere) == 1 or others is emptied, f"{places} at step {step}"
             assert others is not nothing or places["Archive"] == pairs[uid - 1][1]
         assert transfer(successor(path), snapshot, move) == pairs, f"step {step}"
-        assert contents(account_at(path, fsync=False)) == found, f"step {step}"
+        assert contents(account_at(path)) == found, f"step {step}"

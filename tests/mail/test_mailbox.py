@@ -286,7 +286,10 @@ def test_a_damaged_cache_entry_is_made_anew(account: Account) -> None:
         assert box.message(box.view(), 1).envelope == envelope
 
 
-def test_compaction_keeps_the_snapshot_and_tells_open_views(account: Account) -> None:
+def test_compaction_keeps_the_snapshot_and_tells_open_views(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymaild.mail.sync.REMEMBERED", -1)
     with account.open("INBOX") as box:
         drafts = [(box.write([MAIL]), Flags(), None) for _ in range(1500)]
         box.commit(drafts)

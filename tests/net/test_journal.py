@@ -439,3 +439,22 @@ def _push(line: Line, model: Model, nothing: int) -> None:
 
 def _hear(line: Line, model: Model, size: int) -> None:
     model.heard += line.arrived(size)
+
+
+def test_parts_of_a_reply_that_stay_said(line: Line) -> None:
+    """Each takes the place of what was noted before, for as many as there are."""
+    said = b""
+    for number in range(2000):
+        line.journal.intend(b'["new",%d]' % number)
+        said += b"250 %d\r\n" % number
+        assert line.journal.post(b"250 %d\r\n" % number, b'["said",%d]' % number)
+        assert line.left().intents == [b'["said",%d]' % number]
+        assert line.left().outbox == said
+        if len(said) > 5000:
+            assert line.push()
+            said = b""
+    line.journal.intend(b"[1]")
+    assert line.left().intents == [b'["said",1999]', b"[1]"]
+    assert not line.left().begun
+    line.journal.commit(None, 0, [])
+    assert line.left().intents == []

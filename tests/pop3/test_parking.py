@@ -41,7 +41,7 @@ def test_before_login(pop3: Bench) -> None:
     assert pop3.start(record).ask(b"PASS secret").startswith(b"+OK")
 
 
-@rfc("1939", "4", 1)
+@rfc("1939", "4", 3)
 def test_the_lock_waits_with_the_session(pop3: Bench) -> None:
     """No process has the maildrop open, and nobody else gets it."""
     pop3.put("alice", *MESSAGES)

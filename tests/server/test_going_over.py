@@ -168,8 +168,12 @@ class Pop3:
         self.sock = socket.create_connection(mail.pop3, 20)
         self.file = self.sock.makefile("rb")
         self.file.readline()
-        self.ok("USER alice")
-        self.ok("PASS secret")
+        try:
+            self.ok("USER alice")
+            self.ok("PASS secret")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def ok(self, line: str) -> str:
         self.sock.sendall(line.encode() + b"\r\n")
@@ -185,6 +189,12 @@ class Pop3:
         self.sock.close()
 
 
+def in_use(mail: Upgradable) -> None:
+    """The maildrop is locked (RFC 1939 §4)."""
+    with pytest.raises(AssertionError, match="IN-USE"), Pop3(mail):
+        pass
+
+
 @both
 def test_pop3_transaction(mail: Upgradable, change: Change) -> None:
     """What is marked as deleted stays so, and is deleted at the end."""
@@ -194,9 +204,11 @@ def test_pop3_transaction(mail: Upgradable, change: Change) -> None:
     with Pop3(mail) as pop3:
         pop3.ok("DELE 1")
         change(mail)
+        in_use(mail)
         assert pop3.ok("STAT").startswith(f"+OK 2 {2 * size}")
         change(mail)
         pop3.ok("DELE 3")
+        in_use(mail)
         pop3.ok("QUIT")
     with Imap(mail.imap).login("alice", "secret") as imap:
         imap.ok("SELECT INBOX")

@@ -24,6 +24,7 @@ from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.net import _journal
 from pymaild.storage import atomic
+from pymaild.storage.maildir import unique_name
 from tests.server.test_recovery import House, comparable
 from tests.support.mortal import Mortal, Step, dies_in
 from tests.support.rfc import rfc
@@ -318,6 +319,28 @@ def test_each_recipient_gets_one_copy_and_one_reply(house: House, script: str) -
         there = {"INBOX": len(told - {b"alice+Archive"}), "Archive": int(b"alice+Archive" in told)}
         assert stored(house) == there, f"step {step}"
     assert step > 8
+
+
+def test_what_is_asked_of_a_user_process_twice_is_done_once(house: House) -> None:
+    """The process that asked has died, and another asks again, under the same name."""
+    name = unique_name()
+    user = house.user()
+    services = house.services(LmtpSettings())
+    for intents in ([], [["sent", name]], [["sent", name]]):
+        record = LmtpRecord(
+            protocol="lmtp",
+            id="0a",
+            greeted=True,
+            state="recipients",
+            user=user,
+            recipients=[["alice@a.org", "alice", ""]],
+            mark=name,
+            intents=intents,
+        )
+        with Mortal(record, lambda one, stream: LmtpSession(one, stream, services).run()) as asked:
+            asked.answer(b"BDAT %d LAST\r\n%bQUIT\r\n" % (len(SENT), SENT), b"Bye\r\n")
+            assert asked.received.startswith(b"250 2.1.5 <alice@a.org> delivered\r\n221 ")
+        assert stored(house)["INBOX"] == 1
 
 
 POP3: list[Step] = [

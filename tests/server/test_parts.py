@@ -193,6 +193,14 @@ def test_backoff() -> None:
     assert backoff.crashed(301.0) == 0.25
 
 
+def test_backoff_of_what_all_wait_for() -> None:
+    """The first crashes cost no time, unless they never end."""
+    backoff = Backoff(pardoned=2)
+    assert [backoff.crashed(100.0 + n) for n in range(4)] == [0, 0, 0.25, 0.5]
+    assert backoff.crashed(103 + 2 * STABLE) == 0
+    assert backoff.not_before <= 103 + 2 * STABLE
+
+
 # -- log ---------------------------------------------------------------------------------------
 
 

@@ -147,7 +147,7 @@ def test_killed_at_any_call(house: House, protocol: str, last: int) -> None:
 def test_killed_again_and_again(house: House) -> None:
     """One process after the other, each in another command."""
     expected = told(house, "imap")
-    fates = [partial(dies_at, 3000)] * 40
+    fates = [partial(dies_at, 2000)] * 40
     with house.sessions("imap", *fates) as session:
         assert comparable(session.play(IMAP)) == expected
         assert len(session.recovered) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import poplib
 import pwd
 import secrets
 import signal
@@ -111,6 +112,34 @@ def test_a_silent_session_needs_no_process(rooted: Instance, local_user: pwd.str
             imap.ok("NOOP")
             tag = imap.idle()
             imap.done(tag)
+
+
+def pop3(rooted: Instance, user: str) -> poplib.POP3:
+    assert isinstance(rooted.pop3, tuple)
+    client = poplib.POP3(*rooted.pop3, timeout=20)
+    client.user(user)
+    return client
+
+
+def test_the_maildrop_stays_locked(rooted: Instance, local_user: pwd.struct_passwd) -> None:
+    """While the session waits, and when another process goes on with it."""
+    client, other = (pop3(rooted, local_user.pw_name) for _ in range(2))
+    client.pass_("pw")
+    for _ in range(2):
+        eventually(lambda: silent(rooted) == 2, "both wait")
+        with pytest.raises(poplib.error_proto, match="IN-USE"):
+            other.pass_("pw")
+        other.close()
+        other = pop3(rooted, local_user.pw_name)
+        eventually(lambda: silent(rooted) == 2, "both wait")
+        assert client.stat() == (0, 0)
+    client.quit()
+    other.pass_("pw")
+    other.quit()
+
+
+def silent(rooted: Instance) -> int:
+    return int(rooted.control("status")["parked"]["silent"])
 
 
 def test_no_process_but_the_master_stays_root(rooted: Instance) -> None:

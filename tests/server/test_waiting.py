@@ -65,7 +65,7 @@ def test_pop3_before_login(mail: Instance) -> None:
     waits(mail, 0)
 
 
-@rfc("1939", "4", 6)
+@rfc("1939", "4", 3)
 def test_pop3_keeps_its_lock(mail: Instance) -> None:
     """The maildrop is locked while its session waits, also when the keeper dies meanwhile."""
     deliver(mail)

@@ -10,6 +10,7 @@ from pymaild._parser import LIST_BEGIN, BadSyntax
 from pymaild.core.session import Ending
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.capability import announced, unauthenticate_possible
+from pymaild.imap.notifier import attend
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -32,7 +33,7 @@ def noop(session: ImapSession, args: Arguments) -> None:
     args.end()
     if session.notifier is not None:
         session.notifier.look()
-        session.attend(partial(session.notifier.tell, expunge=True))
+        attend(session, partial(session.notifier.tell, expunge=True))
 
 
 def logout(session: ImapSession, args: Arguments) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from pymaild._parser import ANNOUNCED, BadSyntax
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
-from pymaild.imap import grammar
+from pymaild.imap import grammar, news
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.listing import correct
 from pymaild.imap.responses import sequence_set
 from pymaild.imap.upload import Upload
-from pymaild.mail import committed
+from pymaild.mail import committed, exchange
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -40,7 +40,7 @@ def append(session: ImapSession, args: Arguments) -> bytes:
         if not uids:
             with Upload(session, args, mailbox) as upload:
                 uids = mailbox.commit(upload.receive())
-        session.brought(mailbox, uids)
+        news.brought(session, mailbox, uids)
         code = _code(mailbox, mailbox.uidvalidity, uids)
     correct(session, name)
     return code + session.say("APPEND completed")
@@ -54,7 +54,7 @@ def stored(session: ImapSession) -> bytes | None:
     for name in {note[1] for note in session.record.intents if note[0] == "new"}:
         with session.account.open(name) as mailbox:
             uids = committed.brought(mailbox)
-            session.brought(mailbox, uids)
+            news.brought(session, mailbox, uids)
             if uids:
                 return _code(mailbox, mailbox.uidvalidity, uids)
     return None
@@ -113,10 +113,10 @@ def replace(session: ImapSession, args: Arguments, by_uid: bool) -> None:
             source.level()  # the message that went may still be in its index
         else:
             with Upload(session, args, target) as upload:
-                upload.frees = source.frees(uid, target)
+                upload.frees = exchange.frees(source, uid, target)
                 (message,) = upload.receive(1)
                 uids = [source.replace(uid, target, message)]
-        session.brought(target, uids)
+        news.brought(session, target, uids)
         code = _code(target, target.uidvalidity, uids)
     session.write(b"* OK %b%b\r\n" % (code, session.say("Replacement is ready")))
 

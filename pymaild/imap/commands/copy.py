@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Refused
-from pymaild.imap import grammar
+from pymaild.imap import grammar, news
 from pymaild.imap._arguments import Arguments
 from pymaild.imap.commands.append import open_target
 from pymaild.imap.commands.expunge import told
@@ -61,7 +61,7 @@ def _transfer(
         if not seqs:
             return False, b""
         pairs = selection.mailbox.copy(selection.selected.view, seqs, target, move=move)
-        session.brought(target, [new for _, new in pairs])
+        news.brought(session, target, [new for _, new in pairs])
         readable = "r" in target.rights()
     if not pairs and not by_uid:
         raise Refused(Code.EXPUNGEISSUED, "These messages are already expunged")
@@ -78,7 +78,7 @@ def taken(session: ImapSession) -> bytes | None:
     for name in {note[1] for note in session.record.intents if note[0] == "taken"}:
         with session.account.open(name) as target:
             pairs = committed.taken(selection.mailbox, target)
-            session.brought(target, [new for _, new in pairs])
+            news.brought(session, target, [new for _, new in pairs])
             if pairs:
                 readable = "r" in target.rights()
                 code = selection.copyuid(target.uidvalidity, pairs) if readable else b""

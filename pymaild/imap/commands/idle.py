@@ -12,7 +12,7 @@ from pymaild.core.errors import Refused
 from pymaild.core.session import Event
 from pymaild.imap import parking
 from pymaild.imap._arguments import Arguments
-from pymaild.imap.notifier import Notifier, waiting
+from pymaild.imap.notifier import Notifier, attend, waiting
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -77,7 +77,7 @@ class _Notified:
         self._notifier.look()
 
     def tell(self) -> None:
-        self._session.attend(partial(self._notifier.tell, expunge=True))
+        attend(self._session, partial(self._notifier.tell, expunge=True))
 
     def close(self) -> None:
         self._notifier.close()

@@ -19,6 +19,7 @@ from pymaild.imap.events import (
     Group,
     Wishes,
 )
+from pymaild.imap.notifier import set_wishes
 
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
@@ -32,7 +33,7 @@ def notify(session: ImapSession, args: Arguments) -> None:
     word = args.name()
     if word == b"NONE":
         args.end()
-        session.notify(Wishes([]), status=False)
+        set_wishes(session, Wishes([]))
         return
     if word != b"SET":
         raise BadSyntax("Expected SET or NONE")
@@ -43,7 +44,7 @@ def notify(session: ImapSession, args: Arguments) -> None:
         args.sp()
     wishes = Wishes(_groups(args))
     args.end()
-    session.notify(wishes, status)
+    set_wishes(session, wishes, status)
 
 
 def _groups(args: Arguments) -> list[Group]:
