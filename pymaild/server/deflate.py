@@ -31,6 +31,8 @@ def run(place: Place) -> int:
 class Packed(Relayed):
     """A client whose octets are in DEFLATE form; ``before`` of them were read already."""
 
+    __slots__ = ("_deflated", "_peer")
+
     def __init__(
         self, home: Home, client: socket.socket, session: socket.socket, deflated: Deflated
     ) -> None:
