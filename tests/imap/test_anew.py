@@ -155,7 +155,7 @@ def test_who_waited_is_told_what_who_did_not_is_told(
     heard = []
     for client in clients:
         said = client.told(client.ok("NOOP"))
-        known = client.ok("FETCH 1:* (UID FLAGS)").fetched()
+        known = client.ok("UID FETCH 1:* (UID FLAGS)").fetched()
         state = [
             (seq, items["UID"], set(items["FLAGS"]) - {"\\Recent"})
             for seq, items in sorted(known.items())
