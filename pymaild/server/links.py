@@ -100,15 +100,11 @@ class Links:
         return link.slot >= 0 and link.meeting != self._meetings[link.slot]
 
     def _end(self, link: Link) -> None:
-        """A connection has ended: where it was the last one of a worker, that is dead.
-
-        Others go on with what it had, and may be woken in its place.
-        """
+        """A connection has ended: where it was the last one of a worker, that is dead."""
         dead = link.slot >= 0 and not self._is_past(link)
         self._part(link)
         if dead:
             self._home.succession.of_worker(link.slot)
-        self._home.room.line.again()
 
     def _part(self, link: Link) -> None:
         """Forget a connection; it is still to be seen what has become of its session."""
@@ -119,6 +115,7 @@ class Links:
             link.kept.holder = None
             self._home.succession.doubt(link.slot, link.kept)
             link.kept = None
+        self._home.room.line.again()  # it may have been woken for one
 
     def _belong(self, kept: Kept, link: Link) -> None:
         """A worker runs a session."""
