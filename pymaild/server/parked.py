@@ -19,6 +19,7 @@ from enum import IntEnum
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from pymaild.server._exchange import SIZE as EXCHANGE
 from pymaild.server._parked import count
 
 ROW = 512  # octets, its head included
@@ -77,7 +78,7 @@ class Table:
         self.rows = rows
         words = rows * 8
         octets = -(-rows // 8) * 8
-        sizes = [_NUMBERS * 8, words, words, octets, octets, octets, 2 * octets]
+        sizes = [_NUMBERS * 8, words, words, octets, octets, octets, 2 * octets, EXCHANGE]
         ends = list(accumulate(sizes, initial=0))
         self._texts = -(-ends[-1] // _PAGE) * _PAGE
         self._map = mmap.mmap(-1, self._texts + rows * ROW)
@@ -90,6 +91,7 @@ class Table:
         self.protocols = parts[4]  # places in PROTOCOLS
         self.causes = parts[5]  # why it goes on, see errands.CAUSES
         self.slots = parts[6].cast("H")
+        self.exchange = parts[7]  # see _exchange.pyx
         self._states_at = ends[3]
 
     def close(self) -> None:

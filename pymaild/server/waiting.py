@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import socket
 import time
@@ -13,7 +12,8 @@ from contextlib import suppress
 
 from pymaild.core.session import Cause
 from pymaild.core.texts import fill
-from pymaild.server import errands
+from pymaild.server import errands, idling
+from pymaild.server._exchange import Exchange
 from pymaild.server.errands import CAUSES, Packed, Parcel
 from pymaild.server.kept import Kept, Line, Watches, Wheel
 from pymaild.server.parked import (
@@ -32,10 +32,6 @@ _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
 GROWTH = 1.5  # of the time between two keep-alives
 BETWEEN = 60.0  # seconds after the end of an IDLE in which the next may begin without a worker
-LONGEST_LINES = 64  # octets of "DONE" and the next IDLE; what is longer is for a worker
-
-#: The end of an IDLE, the beginning of the next, or both (RFC 2177 §3).
-_LINES = re.compile(rb"(DONE\r\n)?(?:([A-Za-z0-9._-]{1,32}) IDLE\r\n)?", re.IGNORECASE)
 
 
 class WaitingRoom:
@@ -62,6 +58,7 @@ class WaitingRoom:
         self._epoll = epoll
         self._drop = drop
         self._tidied = now
+        self._exchange = Exchange(table.exchange)
 
     # -- coming and going ------------------------------------------------------------------
 
@@ -109,6 +106,7 @@ class WaitingRoom:
         elif state == RowState.MOVED:
             self.again(kept)
         elif state == RowState.PARKED:
+            self._finish(kept)
             packed = self._packed(kept)
             self._settle(kept, packed)
             if self.table.numbers[READING] and packed.numbers[errands.WATCHES]:
@@ -220,7 +218,7 @@ class WaitingRoom:
         """Something came from a client."""
         if not self._waits(kept):
             return
-        packed, sent = self._packed(kept), _peek(kept.fd, LONGEST_LINES)
+        packed, sent = self._packed(kept), _peek(kept.fd, idling.LONGEST_LINES)
         if sent is None:  # an event of another connection that had this descriptor
             self._arm(kept)
         elif not sent and packed.numbers[errands.ENDS]:
@@ -314,25 +312,38 @@ class WaitingRoom:
 
     def _answer(self, kept: Kept, packed: Packed, lines: bytes) -> bool:
         """End an IDLE in which there was no news, begin the next; false: that is for a worker."""
-        found = _LINES.fullmatch(lines)
-        stirred = self.table.head(kept.row).flags & Flag.STIRRED
-        if not lines or found is None or stirred or bool(packed.tag) is not bool(found[1]):
+        if self.table.head(kept.row).flags & Flag.STIRRED or not idling.is_for(packed, lines):
             return False
-        tag = found[2] or b""
-        reply = packed.tag + b" " + packed.text(errands.DONE) + b"\r\n" if found[1] else b""
-        reply += packed.text(errands.AGAIN) + b"\r\n" if tag else b""
-        _take(kept.fd, len(lines))
-        if not _say(kept.fd, reply):
+        reply = idling.reply_to(packed, lines)
+        sent = self._exchange.answer(kept.row, kept.fd, lines, reply)
+        self._idle_again(kept, packed, lines)
+        self._exchange.end()
+        if sent < len(reply):
             self._drop(kept)  # it has taken none of what it was sent for so long
-            return True
-        now = time.monotonic()
+        else:
+            self._arm(kept)
+        return True
+
+    def _idle_again(self, kept: Kept, packed: Packed, lines: bytes) -> None:
+        """Write down that these lines were answered."""
+        tag = idling.tag_of(lines)
         commands = packed.numbers[errands.COMMANDS] + bool(tag)
         every = packed.numbers[errands.EVERY] if tag else BETWEEN
         self.table.numbers[ANSWERED] += bool(tag)
         changed = packed.having(errands.COMMANDS, commands).with_tag(tag)
-        self._change(kept, changed, now + every if every else 0.0)
-        self._arm(kept)
-        return True
+        self._change(kept, changed, time.monotonic() + every if every else 0.0)
+
+    def _finish(self, kept: Kept) -> None:
+        """Do the rest of an answer during which the last keeper died."""
+        left = self._exchange.left()
+        if left is None or left[0] != kept.row:
+            return
+        _, lines, taken, sent = left
+        packed = self._packed(kept)
+        if taken and packed.tag != idling.tag_of(lines):
+            _say(kept.fd, idling.reply_to(packed, lines)[sent:])
+            self._idle_again(kept, packed, lines)
+        self._exchange.end()
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -366,13 +377,6 @@ def _peek(fd: int, count: int) -> bytes | None:
         return b""
     finally:
         sock.detach()
-
-
-def _take(fd: int, count: int) -> None:
-    sock = _socket(fd)
-    with suppress(OSError):
-        sock.recv(count, socket.MSG_DONTWAIT)
-    sock.detach()
 
 
 def _say(fd: int, text: bytes) -> bool:
