@@ -89,10 +89,12 @@ class Buffered(Wire):
     def _collect(self) -> bytes:
         said = b""
         try:
-            while True:
-                said += self.tls.bio_read(_PIECE)
-        except SSL.Error:
-            self.queue(said)
+            while len(piece := self.tls.bio_read(_PIECE)) == _PIECE:
+                said += piece
+            said += piece
+        except SSL.WantReadError:
+            pass
+        self.queue(said)
         return said
 
     def _whole(self) -> int:
@@ -111,12 +113,13 @@ class Buffered(Wire):
 class Handshake(Buffered):
     """A handshake with a client at ``sock``."""
 
-    __slots__ = ("_hello", "_said", "_secrets")
+    __slots__ = ("_done", "_hello", "_said", "_secrets")
 
     def __init__(self, context: SSL.Context, sock: socket.socket) -> None:
         super().__init__(sock, SSL.Connection(context, None))
-        self._hello = b""
-        self._said = b""
+        self._done = False
+        self._hello = b""  # the first record
+        self._said = b""  # all that was sent behind the handshake
         self._secrets = [b"", b""]
         self.tls.set_app_data(self._secrets)
         self.tls.set_accept_state()
@@ -124,7 +127,9 @@ class Handshake(Buffered):
     def go_on(self) -> None:
         """Return when the handshake is done. Raises what SSL.Connection.do_handshake does."""
         self.flush()
-        while True:
+        while not self._done:
+            record = self.feed()
+            self._hello = self._hello or record
             try:
                 self.tls.do_handshake()
             except SSL.WantReadError:
@@ -134,11 +139,9 @@ class Handshake(Buffered):
                 self.push()
                 raise
             else:
-                self._said += self._collect()
+                self._done = True
+                self._said = self._collect()
                 self._finish()
-                return
-            record = self.feed()
-            self._hello = self._hello or record
 
     def connection(self) -> Connection:
         """Return what to go on with; the handshake is done."""
@@ -155,7 +158,13 @@ class Handshake(Buffered):
         return connection
 
     def _finish(self) -> None:
-        """Send the last of it; what a client that reads no more has said counts all the same."""
+        """Send the last of it; what a client that reads no more has said counts all the same.
+
+        In TLS 1.3 these are tickets (RFC 8446 §4.6.1), which nobody waits for: they go with
+        what is sent next, and so in the same packet.
+        """
+        if self.tls.get_protocol_version() == SSL.TLS1_3_VERSION:
+            return
         try:
             self.flush()
         except SSL.SysCallError:

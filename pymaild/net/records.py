@@ -55,12 +55,13 @@ SUITES: Final = {
 class Key:
     """Protects the records of one direction (RFC 8446 §5.2, §5.3, §7.3)."""
 
-    __slots__ = ("_cipher", "_iv", "_secret", "_suite", "number")
+    __slots__ = ("_cipher", "_iv", "_key", "_secret", "_suite", "number")
 
     def __init__(self, suite: Suite, secret: bytes) -> None:
         self._suite = suite
         self._secret = secret
         self._cipher: AESGCM | ChaCha20Poly1305 | None = None
+        self._key = b""
         self._iv = 0
         self.number = 0  # of the next record
 
@@ -78,6 +79,7 @@ class Key:
     def update(self) -> None:
         """Go on with the next secret (RFC 8446 §7.2)."""
         self._secret = self._expanded(b"traffic upd", self._suite.hash_size)
+        self._key = b""
         self._cipher = None
         self.number = 0
 
@@ -87,8 +89,10 @@ class Key:
 
     def _armed(self) -> AESGCM | ChaCha20Poly1305:
         if self._cipher is None:
-            self._cipher = self._suite.cipher(self._expanded(b"key", self._suite.key_size))
-            self._iv = int.from_bytes(self._expanded(b"iv", 12))
+            if not self._key:
+                self._key = self._expanded(b"key", self._suite.key_size)
+                self._iv = int.from_bytes(self._expanded(b"iv", 12))
+            self._cipher = self._suite.cipher(self._key)
         return self._cipher
 
     def _nonce(self) -> bytes:
