@@ -11,7 +11,7 @@ import socket
 
 from pymaild.core.session import Peer
 from pymaild.net.deflate import Deflated
-from pymaild.net.relay import Relay
+from pymaild.net.relay import IN, OUT, Relay
 from pymaild.server.channel import LARGEST, close_all
 from pymaild.server.hop import ends
 from pymaild.server.passing import MARK
@@ -48,6 +48,10 @@ class Packed(Relayed):
         """The client's IP address; none behind the tls role."""
         return self._peer.address
 
+    def rest(self) -> None:
+        """Nothing has come from either side for a while."""
+        self._deflated.rest()
+
     def _start(self, client: int, session: int) -> None:
         assert self._session is not None
         self._begin(Relay(self._deflated, self._session))
@@ -64,6 +68,8 @@ class Loop(Relays):
         self._level, self._window = settings.deflate_level, settings.deflate_window
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 64
         self._queue = place.shared.deflate[1]
+        self._stirred: set[Relayed] = set()  # in this second, and in the one before
+        self._lively: set[Relayed] = set()
 
     def sources(self) -> list[int]:
         """The queue that sessions pass descriptors through."""
@@ -87,3 +93,15 @@ class Loop(Relays):
         before = data.removeprefix(MARK)
         deflated = Deflated(client, before, self._level, self._window)
         self.add(Packed(self, client, session, deflated))
+
+    def step(self, relayed: Relayed, client: int = IN | OUT, session: int = 0) -> None:
+        """See :meth:`Relays.step`."""
+        self._stirred.add(relayed)
+        super().step(relayed, client, session)
+
+    def _each_second(self, now: float) -> None:
+        for relayed in self._lively - self._stirred:
+            if isinstance(relayed, Packed):
+                relayed.rest()
+        self._lively, self._stirred = self._stirred, set()
+        super()._each_second(now)
