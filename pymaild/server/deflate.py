@@ -14,9 +14,12 @@ from pymaild.net.deflate import Deflated
 from pymaild.net.relay import IN, OUT, Relay
 from pymaild.server.channel import LARGEST, close_all
 from pymaild.server.hop import ends
+from pymaild.server.memory import trim
 from pymaild.server.passing import MARK
 from pymaild.server.place import Place
 from pymaild.server.relays import Home, Relayed, Relays
+
+_MANY = 64  # connections whose memory is worth looking for
 
 
 def run(place: Place) -> int:
@@ -70,6 +73,7 @@ class Loop(Relays):
         self._queue = place.shared.deflate[1]
         self._stirred: set[Relayed] = set()  # in this second, and in the one before
         self._lively: set[Relayed] = set()
+        self._rested = 0  # connections, since memory was given back
 
     def sources(self) -> list[int]:
         """The queue that sessions pass descriptors through."""
@@ -100,8 +104,13 @@ class Loop(Relays):
         super().step(relayed, client, session)
 
     def _each_second(self, now: float) -> None:
-        for relayed in self._lively - self._stirred:
+        resting = self._lively - self._stirred
+        for relayed in resting:
             if isinstance(relayed, Packed):
                 relayed.rest()
         self._lively, self._stirred = self._stirred, set()
         super()._each_second(now)
+        self._rested += len(resting)
+        if self._rested >= _MANY or (self._rested and not self._lively):
+            self._rested = 0
+            trim()
