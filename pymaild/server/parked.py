@@ -25,8 +25,8 @@ from pymaild.server._parked import count
 ROW = 512  # octets, its head included
 _HEAD = struct.Struct("=HHIIdd16s")  # generation, flags, length of the wait, of all; see Head
 ROOM = ROW - _HEAD.size
-_ALARM = struct.Struct("=d")
-_ALARM_AT = 20
+_TIME = struct.Struct("=d")
+_SINCE_AT, _ALARM_AT = 12, 20
 _FLAGS = struct.Struct("=H")
 _FLAGS_AT = 2
 _PAGE = 4096
@@ -55,6 +55,7 @@ class Flag:
     STIRRED = 2  # there is news, to be told with the client's next IDLE
     LOCK = 8  # another descriptor waits with the client's, see Wait.descriptor
     SAFE = 16  # the worker in Table.slots, which parked it, need not keep it any more
+    BACKLOG = 64  # there is something that the client has yet to take, see Wait.backlog
     CLIENT = 32  # of a parcel alone: the client's descriptor comes first
 
 
@@ -143,7 +144,11 @@ class Table:
 
     def set_alarm(self, row: int, alarm: float) -> None:
         """Say when the next keep-alive is due."""
-        _ALARM.pack_into(self._map, self._texts + row * ROW + _ALARM_AT, alarm)
+        _TIME.pack_into(self._map, self._texts + row * ROW + _ALARM_AT, alarm)
+
+    def set_since(self, row: int, since: float) -> None:
+        """Say when the wait began; with a backlog, when its client has taken something last."""
+        _TIME.pack_into(self._map, self._texts + row * ROW + _SINCE_AT, since)
 
     def set_flags(self, row: int, flags: int) -> None:
         """Replace a row's flags."""

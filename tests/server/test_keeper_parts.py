@@ -271,7 +271,9 @@ def test_clients_come_before_news_but_for_each_fourth() -> None:
 
 def room_of(table: Table) -> WaitingRoom:
     """The sessions of a table, as a keeper has them."""
-    return WaitingRoom(table, -1, make_work(), select.epoll(), lambda kept: None, 0.0)
+    return WaitingRoom(
+        table, -1, make_work(), select.epoll(), lambda kept: None, 0.0, lambda kept: None, 120.0
+    )
 
 
 @pytest.mark.parametrize("sent", [0, 5, None])
