@@ -86,11 +86,12 @@ class Links:
         for other in [other for other in self._links if other.slot == link.slot]:
             if other is not link:
                 self._part(other)
-        kept = self._home.kept.get(errands.key_of(body["session"])) if body["session"] else None
+        key = errands.key_of(body["session"]) if body["session"] else b""
         if body["fresh"]:
             self._home.succession.of_worker(link.slot)
         else:
-            self._home.succession.of_live_worker(link.slot, kept)
+            self._home.succession.of_live_worker(link.slot, self._home.kept.get(key))
+        kept = self._home.kept.get(key)
         if kept is not None and self._is_of(kept, link):
             self._belong(kept, link)
         self._say(link, errands.WELCOME)
