@@ -14,7 +14,6 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
 
 from pymaild.core.session import TlsFacts
-from pymaild.net.handshake import keep_secret
 from pymaild.net.settings import TlsSettings
 
 LARGEST_FILE = 1 << 20  # octets
@@ -107,7 +106,6 @@ class Contexts:
         )
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # clients keep tickets
-        context.set_keylog_callback(keep_secret)
         context.set_session_id(b"pymaild " + asking.encode())
         context.set_tlsext_servername_callback(lambda connection: self._choose(connection, asking))
         try:
