@@ -59,6 +59,10 @@ class LineReader:
         """How many seconds there are still for the line to come."""
         return max(self._deadline - time.monotonic(), 0.001)
 
+    def rest(self, timeout: float) -> None:
+        """Give the next line so much time, should the session wait before it is read."""
+        self._deadline = time.monotonic() + timeout
+
     def take(self) -> bytes:
         """Return all octets received and not used, and forget them."""
         rest = bytes(self._buffer)

@@ -91,7 +91,9 @@ class Wait:
     again. ``idle`` is the tag of an IDLE command with the texts that end it and begin the next
     one ("OK ...", "+ ..."); where the client has ended it meanwhile, the tag is empty. ``ends``
     is false where the session itself must see that the client is gone. ``descriptor`` is one
-    more that waits with the session, and comes back with it: a lock; -1 for none.
+    more that waits with the session, and comes back with it: a lock; -1 for none. ``backlog`` is
+    that of a file with what the client has yet to take (net/backlog.py), -1 for none: all else
+    waits until that is sent.
 
     Set when the session goes on: ``cause``, ``commands`` answered meanwhile, ``seconds`` left,
     ``every`` as it has grown, the tag of ``idle``.
@@ -111,6 +113,7 @@ class Wait:
     cause: str = ""
     commands: int = 0
     descriptor: int = -1
+    backlog: int = -1
 
 
 @dataclass(slots=True)
@@ -350,6 +353,12 @@ class Stream(Protocol):
         Another process may go on from here when this one dies. ``record`` returns the encoded
         record; None where the command has not changed it. The last ``unread`` octets that were
         read belong to commands to come.
+        """
+
+    def turn(self) -> None:
+        """Let others go on where the client does not take what was sent: raises Parked.
+
+        Between two commands, also where the next one has already come.
         """
 
     def pause(self, seconds: float) -> None:

@@ -52,6 +52,7 @@ def ended(session: ImapSession) -> None:
         session.commit()
     else:
         session.stream.commit(None, session.intake.tokens.behind)
+    session.stream.turn()
 
 
 def _moved(session: ImapSession) -> bool:

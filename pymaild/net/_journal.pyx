@@ -440,6 +440,20 @@ cdef class Journal:
                 if errno != EINTR:
                     raise OSError(errno, os.strerror(errno))
 
+    def pending(self):
+        """Return what of the outbox is not sent yet."""
+        cdef Checkpoint *point = self.present()
+        cdef uint64_t sent = done(self.header.outputs, self.header.sending)
+        return PyBytes_FromStringAndSize(
+            self.base + OUTBOX + (sent - point.out_shift), point.out_end - sent
+        )
+
+    def take(self):
+        """Leave what is pending to be sent from elsewhere: nobody else can go on now."""
+        self.begin_reply()
+        self.present().out_end = done(self.header.outputs, self.header.sending)
+        barrier()
+
     # ---- input -------------------------------------------------------------------------------
 
     cpdef bint rest(self, int fd) except -1:

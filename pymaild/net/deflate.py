@@ -23,7 +23,8 @@ class Deflated:
     def __init__(self, sock: socket.socket, before: bytes, level: int, window: int) -> None:
         self._sock = sock
         self._inflate = zlib.decompressobj(-_WIDEST)
-        self._deflate = zlib.compressobj(level, zlib.DEFLATED, -window, max(window - 7, 1))
+        self._level, self._window = level, window
+        self._deflate: zlib._Compress | None = None
         self._input = before
         self._more = False  # the last piece was full: there may be more without further input
         self._output = b""
@@ -50,8 +51,8 @@ class Deflated:
         with the same data.
         """
         if not self._output:
-            flushed = self._deflate.compress(data), self._deflate.flush(zlib.Z_SYNC_FLUSH)
-            self._output = b"".join(flushed)
+            deflate = self._deflate = self._deflate or self._begun()
+            self._output = deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
         while self._output:
             try:
                 sent = self._sock.send(self._output, socket.MSG_NOSIGNAL)
@@ -65,6 +66,17 @@ class Deflated:
     def shutdown(self) -> bool:
         """Say nothing more: all that was sent can be inflated without a last block."""
         return True
+
+    def rest(self) -> None:
+        """Forget what was sent: what comes next is a stream that does not look back at it.
+
+        Each piece ends at an octet's boundary and with no last block (RFC 1951 §3.2.4), so that
+        for the client this is the same stream. What it says may look back all the same.
+        """
+        self._deflate = None
+
+    def _begun(self) -> zlib._Compress:
+        return zlib.compressobj(self._level, zlib.DEFLATED, -self._window, max(self._window - 7, 1))
 
     def _inflated(self, size: int) -> bytes:
         """Return what the input comes to; behind a last block (RFC 1951 §3.2.3) nothing does."""

@@ -18,6 +18,11 @@ RECORD = 16384  # octets of a TLS record (RFC 8446 §5.1)
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 
+# What to wait for at the client's and at the worker's side.
+_CLIENT_IN, _CLIENT_OUT = (IN, 0), (OUT, 0)
+_WORKER_IN, _WORKER_OUT = (0, IN), (0, OUT)
+_NOTHING = (0, 0)
+
 
 class Closed(Exception):
     """The connection is over; the message is for the log."""
@@ -46,14 +51,16 @@ class Connection(Protocol):
 class Relay:
     """Moves octets between ``tls`` and ``worker``, both non-blocking."""
 
+    __slots__ = ("_down", "_down_waits", "_tls", "_up", "_up_ended", "_up_waits", "_worker")
+
     def __init__(self, tls: Connection, worker: socket.socket) -> None:
         self._tls = tls
         self._worker = worker
         self._up = b""  # from the client, not yet taken by the worker
         self._down = b""  # from the worker, not yet taken by the client
         self._up_ended = False
-        self._up_waits = (IN, 0)  # for the client, for the worker
-        self._down_waits = (0, IN)
+        self._up_waits = _CLIENT_IN
+        self._down_waits = _WORKER_IN
 
     @property
     def client_events(self) -> int:
@@ -81,11 +88,11 @@ class Relay:
         more = True
         while True:
             if self._up and not self._send_up():
-                return 0, OUT
+                return _WORKER_OUT
             if self._up_ended:
-                return 0, 0
+                return _NOTHING
             if not more:
-                return IN, 0
+                return _CLIENT_IN
             waits = self._receive_up()
             if waits is not None:
                 return waits
@@ -96,9 +103,9 @@ class Relay:
         try:
             self._up = self._tls.recv(RECORD)
         except SSL.WantReadError:
-            return IN, 0
+            return _CLIENT_IN
         except SSL.WantWriteError:
-            return OUT, 0
+            return _CLIENT_OUT
         except (SSL.ZeroReturnError, SSL.SysCallError):
             self._end_up()
         except SSL.Error as error:
@@ -126,18 +133,18 @@ class Relay:
 
     def _move_down(self) -> tuple[int, int]:
         if not self._down and not self._receive_down():
-            return 0, IN
+            return _WORKER_IN
         while self._down:
             try:
                 sent = self._tls.send(self._down)
             except SSL.WantReadError:
-                return IN, 0
+                return _CLIENT_IN
             except SSL.WantWriteError:
-                return OUT, 0
+                return _CLIENT_OUT
             except SSL.Error as error:
                 raise Closed("the client is gone") from error
             self._down = self._down[sent:]
-        return 0, IN
+        return _WORKER_IN
 
     def _receive_down(self) -> bool:
         """Read a piece; false when there is none now. Raises Closed when there will be none."""

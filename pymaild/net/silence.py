@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pymaild.core.errors import Parked
 
-SLICE = 5.0  # seconds between two signs of life
+SLICE = 1.0  # seconds between two signs of life
 MOMENT = 0.002  # seconds in which most clients that are at work answer
 
 

@@ -105,6 +105,7 @@ class Contexts:
             SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE
         )
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # clients keep tickets
         context.set_session_id(b"pymaild " + asking.encode())
         context.set_tlsext_servername_callback(lambda connection: self._choose(connection, asking))
         try:

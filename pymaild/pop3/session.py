@@ -207,6 +207,8 @@ class Pop3Session:
             self.commit()
         else:
             self.stream.commit(None, self.reader.behind)
+        self.reader.rest(self._timeout())
+        self.stream.turn()
 
     def commit(self) -> None:
         """What is written has been said, and is in the record: others can go on from here."""

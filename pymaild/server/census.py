@@ -11,7 +11,7 @@ from pymaild.server import errands
 from pymaild.server.board import FACTS
 from pymaild.server.channel import Message
 from pymaild.server.family import Child, Family
-from pymaild.server.parked import ANSWERED, CLOSED, PARKED, UNSAFE, WOKEN, RowState, Table
+from pymaild.server.parked import ANSWERED, CLOSED, PARKED, UNSAFE, WOKEN, Flag, RowState, Table
 from pymaild.server.roles import KEEPER
 
 Facts = dict[str, Any]
@@ -39,7 +39,8 @@ class Census:
         for row in self._table.used():
             facts = self._facts(row)
             if facts is not None:
-                yield {**facts, "pid": pid}
+                sends = self._table.head(row).flags & Flag.BACKLOG
+                yield {**facts, **({"state": "sending"} if sends else {}), "pid": pid}
 
     def _facts(self, row: int) -> Facts | None:
         """Read what is shown off an encoded record, for decoding it takes three times as long."""

@@ -41,7 +41,7 @@ END: Final = b"."  # ends the answer to ALL, and what the keeper sends because o
 BUFFER = 8192  # octets; longer is no message here
 MOST_FDS = 250  # below SCM_MAX_FD of Linux
 KEY = 16  # octets of a session's id, padded
-CLIENT, FILE, LOCK = b"c", b"f", b"l"  # an entry is a key and one of these: which descriptor
+CLIENT, FILE, LOCK, BACKLOG = b"c", b"f", b"l", b"b"  # an entry is a key and which descriptor
 ENTRY = KEY + 1
 _FDS = socket.CMSG_SPACE(MOST_FDS * 4)
 

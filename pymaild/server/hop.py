@@ -16,7 +16,6 @@ from OpenSSL import SSL
 
 from pymaild.core.session import Peer, TlsFacts
 from pymaild.net import proxy, tls
-from pymaild.net.handshake import Handshake
 from pymaild.net.proxy import ProxyError, Tlv
 from pymaild.net.relay import IN, OUT, Closed, Gone, Relay
 from pymaild.net.sockets import prepare
@@ -44,8 +43,8 @@ class Hop(Relayed):
     """A client's connection. ``record`` is the session's that asked for TLS, or empty."""
 
     __slots__ = (
-        *("_handshaking", "_introduction", "_listener", "_local", "_peer", "_reader"),
-        *("_record", "_tls_home"),
+        *("_introduction", "_listener", "_local", "_peer", "_reader", "_record", "_tls"),
+        "_tls_home",
     )
 
     def __init__(
@@ -58,7 +57,7 @@ class Hop(Relayed):
         self._record = record
         self._peer, self._local = ends(sock)
         self._reader: proxy.Reader | None = None
-        self._handshaking: Handshake | None = None
+        self._tls: SSL.Connection | None = None
         self._introduction = b""
         self.deadline = time.monotonic() + home.handshake_timeout
         wants_header = listener is not None and listener.wants_proxy_header(self._peer)
@@ -93,15 +92,16 @@ class Hop(Relayed):
 
     def _start(self, client: int, session: int) -> None:
         title = self._listener.settings.title if self._listener else _listener_of(self._record)
-        self._handshaking = Handshake(self._tls_home.context(title), self._client)
+        self._tls = SSL.Connection(self._tls_home.context(title), self._client)
+        self._tls.set_accept_state()
         self._reader = None
         self._step = self._handshake
         self._handshake(client, session)
 
     def _handshake(self, client: int, session: int) -> None:
-        assert self._handshaking is not None
+        assert self._tls is not None
         try:
-            self._handshaking.go_on()
+            self._tls.do_handshake()
         except SSL.WantReadError:
             self._home.watch(self, self._client, IN)
         except SSL.WantWriteError:
@@ -114,14 +114,14 @@ class Hop(Relayed):
             self._home.watch(self, self._client, 0)
             self._session = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._session.setblocking(False)
-            self._introduction = self._introduce(self._handshaking.tls)
+            self._introduction = self._introduce(self._tls)
             self._step = self._connect
             self._connect(client, session)
 
     def _connect(self, client: int, session: int) -> None:
         """Find a worker; as long as all of them and their queue are busy, try again."""
         assert self._session is not None
-        assert self._handshaking is not None
+        assert self._tls is not None
         try:
             self._session.connect(WORKER)
             self._session.sendall(self._introduction)
@@ -130,7 +130,7 @@ class Hop(Relayed):
             return
         except OSError as error:
             raise Closed(f"no worker: {error}") from error
-        connection, self._handshaking = self._handshaking.connection(), None
+        connection, self._tls = self._tls, None
         self._introduction = self._record = b""
         self._begin(Relay(connection, self._session))
 

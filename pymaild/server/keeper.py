@@ -61,7 +61,14 @@ class Keeper:
         shared = place.shared
         since = 0.0 if shared.held else time.monotonic()
         self.room = WaitingRoom(
-            self._table, shared.watches, shared.work, self._epoll, self.drop, since
+            self._table,
+            shared.watches,
+            shared.work,
+            self._epoll,
+            self.drop,
+            since,
+            self.sent,
+            place.config.server.write_timeout,
         )
         self._moving: Moving | None = None
         self.succession = Succession(place, self)
@@ -184,7 +191,13 @@ class Keeper:
         for kind, fd in kept.files():
             self.safe.drop(kept.key + kind)
             os.close(fd)
-        kept.file = kept.lock = -1
+        kept.file = kept.lock = kept.backlog = -1
+
+    def sent(self, kept: Kept) -> None:
+        """Forget what a client has yet to take: it has it, or is gone."""
+        self.safe.drop(kept.key + errands.BACKLOG)
+        os.close(kept.backlog)
+        kept.backlog = -1
 
     def _stored(self, key: bytes) -> None:
         self.links.stored(key)

@@ -35,16 +35,17 @@ class Link:
 
 class Kept:
     """A session. ``holder`` is the worker that runs it, ``row`` its place in the table, ``file``
-    the descriptor of its file in memory, ``lock`` that of Wait.descriptor (-1 all). ``second`` is
-    when its time is looked at."""
+    the descriptor of its file in memory, ``lock`` that of Wait.descriptor, ``backlog`` that of
+    Wait.backlog (-1 all). ``second`` is when its time is looked at."""
 
-    __slots__ = ("armed", "fd", "file", "holder", "key", "lock", "row", "second")
+    __slots__ = ("armed", "backlog", "fd", "file", "holder", "key", "lock", "row", "second")
 
     def __init__(self, key: bytes, fd: int) -> None:
         self.key = key
         self.fd = fd
         self.file = -1
         self.lock = -1
+        self.backlog = -1
         self.row = -1
         self.second = 0
         self.armed = False  # epoll knows the descriptor
@@ -56,16 +57,20 @@ class Kept:
             self.file = files.pop(0)
         if flags & Flag.LOCK and files:
             self.lock = files.pop(0)
+        if flags & Flag.BACKLOG and files:
+            self.backlog = files.pop(0)
         return self.complete(flags)
 
     def complete(self, flags: int) -> bool:
         """Whether all is there that these flags speak of."""
-        lacks = (flags & Flag.FILE and self.file < 0) or (flags & Flag.LOCK and self.lock < 0)
-        return not lacks
+        found = (self.file, self.lock, self.backlog)
+        spoken_of = (flags & Flag.FILE, flags & Flag.LOCK, flags & Flag.BACKLOG)
+        return not any(flag and fd < 0 for flag, fd in zip(spoken_of, found, strict=True))
 
     def files(self) -> list[tuple[bytes, int]]:
         """Return what there is beside the client's descriptor: each with its kind of entry."""
-        found = ((errands.FILE, self.file), (errands.LOCK, self.lock))
+        kinds = (errands.FILE, errands.LOCK, errands.BACKLOG)
+        found = zip(kinds, (self.file, self.lock, self.backlog), strict=True)
         return [(kind, fd) for kind, fd in found if fd >= 0]
 
 

@@ -86,11 +86,12 @@ class Links:
         for other in [other for other in self._links if other.slot == link.slot]:
             if other is not link:
                 self._part(other)
-        kept = self._home.kept.get(errands.key_of(body["session"])) if body["session"] else None
+        key = errands.key_of(body["session"]) if body["session"] else b""
         if body["fresh"]:
             self._home.succession.of_worker(link.slot)
         else:
-            self._home.succession.of_live_worker(link.slot, kept)
+            self._home.succession.of_live_worker(link.slot, self._home.kept.get(key))
+        kept = self._home.kept.get(key)
         if kept is not None and self._is_of(kept, link):
             self._belong(kept, link)
         self._say(link, errands.WELCOME)
@@ -100,15 +101,11 @@ class Links:
         return link.slot >= 0 and link.meeting != self._meetings[link.slot]
 
     def _end(self, link: Link) -> None:
-        """A connection has ended: where it was the last one of a worker, that is dead.
-
-        Others go on with what it had, and may be woken in its place.
-        """
+        """A connection has ended: where it was the last one of a worker, that is dead."""
         dead = link.slot >= 0 and not self._is_past(link)
         self._part(link)
         if dead:
             self._home.succession.of_worker(link.slot)
-        self._home.room.line.again()
 
     def _part(self, link: Link) -> None:
         """Forget a connection; it is still to be seen what has become of its session."""
@@ -119,6 +116,7 @@ class Links:
             link.kept.holder = None
             self._home.succession.doubt(link.slot, link.kept)
             link.kept = None
+        self._home.room.line.again()  # it may have been woken for one
 
     def _belong(self, kept: Kept, link: Link) -> None:
         """A worker runs a session."""

@@ -102,14 +102,14 @@ class Moving:
         text = self._told.get(kept.key)
         if text is None:
             text = self._told[kept.key] = _describe(self._room, kept)
-        own, lock = list[int](), [kept.lock] if kept.lock >= 0 else []
+        own, others = list[int](), [fd for fd in (kept.lock, kept.backlog) if fd >= 0]
         message = errands.MOVE + kept.key + text
         if len(message) > errands.BUFFER:
             own.append(os.memfd_create("moving", os.MFD_CLOEXEC))
             os.write(own[0], text)
             message = errands.MOVE + kept.key
         try:
-            return errands.send(sock, message, [kept.fd, *own, *lock])
+            return errands.send(sock, message, [kept.fd, *own, *others])
         finally:
             close_all(own)
 
@@ -137,7 +137,7 @@ def _describe(room: WaitingRoom, kept: Kept) -> bytes:
     wait = errands.unpack_wait(packed.data)
     if wait.seconds:
         wait.seconds = max(wait.seconds - now + head.since, 0.001)
-    if table.states[row] == RowState.QUEUED:
+    if table.states[row] == RowState.QUEUED or kept.backlog >= 0:
         wait.cause = CAUSES[table.causes[row]]
     about = {
         "flags": head.flags & ~(Flag.FILE | Flag.SAFE),
@@ -160,6 +160,8 @@ def read(data: bytes, files: list[int]) -> Arrival:
         session = decode_record(record)
         if flags & Flag.LOCK and session.wait is not None:
             session.wait.descriptor = os.dup(files.pop(0))
+        if flags & Flag.BACKLOG and session.wait is not None:
+            session.wait.backlog = os.dup(files.pop(0))
         parcel, own = parcels.wrap(session, flags)
     except (TypeError, LookupError) as error:
         raise ValueError(f"not told as expected: {error}") from None

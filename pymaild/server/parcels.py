@@ -20,7 +20,7 @@ SHOWN = 80  # characters of a user's and a mailbox's name, where the record is l
 def wrap(record: SessionRecord, flags: int = 0) -> tuple[Parcel, list[int]]:
     """Return a session's parcel, and the files that go with it.
 
-    These are one in memory, where the record is too long for a row, and that of its wait.
+    These are one in memory, where the record is too long for a row, and those of its wait.
     ``record.wait`` becomes None: the parcel has it.
     """
     wait, record.wait = record.wait or Wait(), None
@@ -31,6 +31,8 @@ def wrap(record: SessionRecord, flags: int = 0) -> tuple[Parcel, list[int]]:
         text = errands.pack_record(_brief(record).encode())
     if wait.descriptor >= 0:
         flags, files = flags | Flag.LOCK, [*files, wait.descriptor]
+    if wait.backlog >= 0:
+        flags, files = flags | Flag.BACKLOG, [*files, wait.backlog]
     cause, place = CAUSES.index(wait.cause), NAMES.index(record.protocol)
     key = errands.key_of(record.id)
     parcel = Parcel(key, *_counted(record), place, flags, cause, len(packed), text)
@@ -51,6 +53,8 @@ def unwrap(parcel: Parcel, files: list[int]) -> tuple[Wait, bytes]:
     found = errands.unpack_wait(wait)
     if parcel.flags & Flag.LOCK and files:
         found.descriptor = files.pop(0)
+    if parcel.flags & Flag.BACKLOG and files:
+        found.backlog = files.pop(0)
     close_all(files)
     return found, errands.unpack_record(record)
 

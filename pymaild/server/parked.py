@@ -19,13 +19,14 @@ from enum import IntEnum
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from pymaild.server._exchange import SIZE as EXCHANGE
 from pymaild.server._parked import count
 
 ROW = 512  # octets, its head included
 _HEAD = struct.Struct("=HHIIdd16s")  # generation, flags, length of the wait, of all; see Head
 ROOM = ROW - _HEAD.size
-_ALARM = struct.Struct("=d")
-_ALARM_AT = 20
+_TIME = struct.Struct("=d")
+_SINCE_AT, _ALARM_AT = 12, 20
 _FLAGS = struct.Struct("=H")
 _FLAGS_AT = 2
 _PAGE = 4096
@@ -54,6 +55,7 @@ class Flag:
     STIRRED = 2  # there is news, to be told with the client's next IDLE
     LOCK = 8  # another descriptor waits with the client's, see Wait.descriptor
     SAFE = 16  # the worker in Table.slots, which parked it, need not keep it any more
+    BACKLOG = 64  # there is something that the client has yet to take, see Wait.backlog
     CLIENT = 32  # of a parcel alone: the client's descriptor comes first
 
 
@@ -77,7 +79,7 @@ class Table:
         self.rows = rows
         words = rows * 8
         octets = -(-rows // 8) * 8
-        sizes = [_NUMBERS * 8, words, words, octets, octets, octets, 2 * octets]
+        sizes = [_NUMBERS * 8, words, words, octets, octets, octets, 2 * octets, EXCHANGE]
         ends = list(accumulate(sizes, initial=0))
         self._texts = -(-ends[-1] // _PAGE) * _PAGE
         self._map = mmap.mmap(-1, self._texts + rows * ROW)
@@ -90,6 +92,7 @@ class Table:
         self.protocols = parts[4]  # places in PROTOCOLS
         self.causes = parts[5]  # why it goes on, see errands.CAUSES
         self.slots = parts[6].cast("H")
+        self.exchange = parts[7]  # see _exchange.pyx
         self._states_at = ends[3]
 
     def close(self) -> None:
@@ -141,7 +144,11 @@ class Table:
 
     def set_alarm(self, row: int, alarm: float) -> None:
         """Say when the next keep-alive is due."""
-        _ALARM.pack_into(self._map, self._texts + row * ROW + _ALARM_AT, alarm)
+        _TIME.pack_into(self._map, self._texts + row * ROW + _ALARM_AT, alarm)
+
+    def set_since(self, row: int, since: float) -> None:
+        """Say when the wait began; with a backlog, when its client has taken something last."""
+        _TIME.pack_into(self._map, self._texts + row * ROW + _SINCE_AT, since)
 
     def set_flags(self, row: int, flags: int) -> None:
         """Replace a row's flags."""

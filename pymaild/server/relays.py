@@ -40,12 +40,14 @@ class Home(Protocol):
 class Relayed:
     """One client's connection."""
 
+    __slots__ = ("_client", "_home", "_relay", "_session", "_step", "deadline")
+
     def __init__(self, home: Home, client: socket.socket) -> None:
         self._home = home
         self._client = client
         self._session: socket.socket | None = None
         self._relay: Relay | None = None
-        self._step: Callable[[int, int], None] = self._move
+        self._step: Callable[[int, int], None] | None = None
         self.deadline = math.inf
 
     @property
@@ -64,7 +66,7 @@ class Relayed:
 
     def ready(self, client: int = IN | OUT, session: int = 0) -> None:
         """Go on after events of the client's and the session's socket. Raises Closed."""
-        self._step(client, session)
+        (self._step or self._move)(client, session)
 
     def overdue(self) -> Closed:
         """Say why the connection ends at its deadline."""
@@ -80,7 +82,7 @@ class Relayed:
     def _begin(self, relay: Relay) -> None:
         """Relay from now on."""
         self._relay = relay
-        self._step = self._move
+        self._step = None
         self._move(IN, 0)
 
     def _move(self, client: int, session: int) -> None:

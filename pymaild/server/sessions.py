@@ -102,6 +102,8 @@ class Sessions:
         stream = self._stream(sock)
         if self._keeping is not None:
             stream.patience = partial(self._keeping.patience, record)
+            stream.folder = self._config.server.spool
+            stream.most = self._config.server.reply_spool
         try:
             stream.begin(record)
             if self._keeping is not None:
@@ -114,6 +116,9 @@ class Sessions:
             log.debug("session=%s: %s", record.id, error)
         finally:
             self.sock = stream.sock
+            if ending is Ending.PARK:
+                stream.park(record)
+            stream.close()
         log.debug("session=%s ends here: %s", record.id, ending.value)
         return ending
 

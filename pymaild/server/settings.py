@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pymaild.core.errors import ConfigError
-from pymaild.core.settings import Duration, FilePath, setting
+from pymaild.core.settings import Duration, FilePath, Size, setting
 
 _SMTP_PORT = 25
 
@@ -126,6 +126,11 @@ class ServerSettings:
     )
     write_timeout: Duration = setting(
         Duration(120.0), "How long a client may take nothing of what is sent to it.", low=1
+    )
+    reply_spool: Size = setting(
+        Size(64 * 2**20),
+        "How much of what a client has yet to take may wait in the spool directory, so that "
+        "no process does. 0: nothing.",
     )
     proxy_timeout: Duration = setting(
         Duration(5.0), "How long a trusted proxy may take to send its PROXY header.", low=0.1

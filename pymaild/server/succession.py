@@ -83,6 +83,8 @@ class Succession:
             os.close(fd)
         elif entry[errands.KEY :] == errands.LOCK:
             kept.lock = fd
+        elif entry[errands.KEY :] == errands.BACKLOG:
+            kept.backlog = fd
         else:
             kept.file = fd
 

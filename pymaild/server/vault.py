@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+from contextlib import suppress
 
 from pymaild.server import errands
 from pymaild.server.board import set_title
@@ -60,9 +61,10 @@ class Vault:
             set_title(f"vault {self._shown} sessions")
 
     def _connect(self, message: Message, fds: list[int]) -> None:
-        """Obey another keeper from now on."""
-        if self._keeper is not None:
-            self._keeper.close()
+        """Obey another keeper from now on, and hear first what the one before has said."""
+        while self._keeper is not None:
+            self._keeper.setblocking(False)
+            self._hear()
         self._keeper = socket.socket(fileno=fds.pop(0))
         self._keeper.settimeout(TIMEOUT)
         close_all(fds)
@@ -74,7 +76,8 @@ class Vault:
         try:
             if kind == errands.STORE:
                 self._store(entries, fds)
-                self._keeper.send(errands.STORED)
+                with suppress(OSError):  # who is dead may have said more
+                    self._keeper.send(errands.STORED)
             elif kind == errands.DROP:
                 for entry in entries:
                     self._drop(entry)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import select
-import socket
 import time
 from array import array
 from collections.abc import Callable
-from contextlib import suppress
 
 from pymaild.core.session import Cause
 from pymaild.core.texts import fill
-from pymaild.server import errands
+from pymaild.server import clients, errands, idling
+from pymaild.server._exchange import Exchange
 from pymaild.server.errands import CAUSES, Packed, Parcel
 from pymaild.server.kept import Kept, Line, Watches, Wheel
 from pymaild.server.parked import (
@@ -27,22 +25,20 @@ from pymaild.server.parked import (
     RowState,
     Table,
 )
+from pymaild.server.sending import Sending
 
 _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
 GROWTH = 1.5  # of the time between two keep-alives
 BETWEEN = 60.0  # seconds after the end of an IDLE in which the next may begin without a worker
-LONGEST_LINES = 64  # octets of "DONE" and the next IDLE; what is longer is for a worker
-
-#: The end of an IDLE, the beginning of the next, or both (RFC 2177 §3).
-_LINES = re.compile(rb"(DONE\r\n)?(?:([A-Za-z0-9._-]{1,32}) IDLE\r\n)?", re.IGNORECASE)
 
 
 class WaitingRoom:
     """The sessions of a table that no worker runs.
 
-    ``drop`` forgets one whose connection ends; ``since`` is when changes of mailboxes began to
-    be reported without a gap.
+    ``drop`` forgets one whose connection ends, ``sent`` the backlog of one; ``since`` is when
+    changes of mailboxes began to be reported without a gap. A client that takes nothing of its
+    backlog for ``write_timeout`` seconds is gone.
     """
 
     def __init__(
@@ -53,6 +49,8 @@ class WaitingRoom:
         epoll: select.epoll,
         drop: Callable[[Kept], None],
         since: float,
+        sent: Callable[[Kept], None],
+        write_timeout: float,
     ) -> None:
         now = time.monotonic()
         self.table = table
@@ -61,7 +59,11 @@ class WaitingRoom:
         self._wheel = Wheel(now)
         self._epoll = epoll
         self._drop = drop
+        self._exchange = Exchange(table.exchange)
         self._tidied = now
+        self._sent = sent
+        arm, sent_all, broken = self._arm, self._has_all, self._is_broken
+        self._sending = Sending(table, self._wheel, arm, sent_all, broken, write_timeout)
 
     # -- coming and going ------------------------------------------------------------------
 
@@ -83,6 +85,7 @@ class WaitingRoom:
         table.users[row] = parcel.user
         table.addresses[row] = parcel.address
         table.slots[row] = slot if slot >= 0 else ANOTHER_KEEPER
+        table.causes[row] = 0
         table.states[row] = RowState.PARKED
         table.numbers[PARKED] += 1
         packed = self._packed(kept)
@@ -94,12 +97,15 @@ class WaitingRoom:
             self._wake(kept, Cause.NEWS, array("I"))
         else:
             self._settle(kept, packed)
+        if kept.backlog >= 0:
+            self._sending.begin(kept)
         return True
 
     def _settle(self, kept: Kept, packed: Packed) -> None:
         self._watches.add(kept, packed.watches)
-        self._schedule(kept, packed)
-        self._arm(kept)
+        if kept.backlog < 0:
+            self._schedule(kept, packed)
+            self._arm(kept)
 
     def restore(self, kept: Kept) -> None:
         """Take up a session that waited when the last keeper died."""
@@ -109,8 +115,11 @@ class WaitingRoom:
         elif state == RowState.MOVED:
             self.again(kept)
         elif state == RowState.PARKED:
+            self._finish(kept)
             packed = self._packed(kept)
             self._settle(kept, packed)
+            if kept.backlog >= 0:
+                self._sending.begin(kept)
             if self.table.numbers[READING] and packed.numbers[errands.WATCHES]:
                 self._stir(kept)
 
@@ -202,6 +211,10 @@ class WaitingRoom:
         self._wake(kept, cause, self._packed(kept).watches)
 
     def _wake(self, kept: Kept, cause: str, watches: array[int]) -> None:
+        """Nothing overtakes a backlog: with one, it goes on once that is sent."""
+        if kept.backlog >= 0:
+            self.table.causes[kept.row] = CAUSES.index(cause)
+            return
         self._watches.discard(kept, watches, time.monotonic())
         self.table.causes[kept.row] = CAUSES.index(cause)
         self.table.states[kept.row] = RowState.QUEUED
@@ -220,7 +233,10 @@ class WaitingRoom:
         """Something came from a client."""
         if not self._waits(kept):
             return
-        packed, sent = self._packed(kept), _peek(kept.fd, LONGEST_LINES)
+        if kept.backlog >= 0:
+            self._sending.go_on(kept)
+            return
+        packed, sent = self._packed(kept), clients.peek(kept.fd, idling.LONGEST_LINES)
         if sent is None:  # an event of another connection that had this descriptor
             self._arm(kept)
         elif not sent and packed.numbers[errands.ENDS]:
@@ -228,6 +244,36 @@ class WaitingRoom:
             self._drop(kept)
         elif not (packed.idles and self._answer(kept, packed, sent)):
             self._wake(kept, Cause.CLIENT, packed.watches)
+
+    def _has_all(self, kept: Kept) -> None:
+        """There is no backlog any more: the session goes on, or begins to wait."""
+        table, row, packed = self.table, kept.row, self._packed(kept)
+        self._forget_backlog(kept)
+        cause, now = CAUSES[table.causes[row]], time.monotonic()
+        if cause:
+            self._wake(kept, cause, packed.watches)
+            return
+        table.set_since(row, now)
+        if packed.numbers[errands.EVERY]:
+            table.set_alarm(row, now + packed.numbers[errands.EVERY])
+        self._schedule(kept, packed)
+        self._arm(kept)
+
+    def _is_broken(self, kept: Kept) -> None:
+        """A client is gone, or takes nothing."""
+        clients.shut(kept.fd)
+        packed = self._packed(kept)
+        if packed.numbers[errands.ENDS]:
+            self.table.numbers[CLOSED] += 1
+            self._drop(kept)
+        else:
+            self._forget_backlog(kept)
+            self._wake(kept, Cause.CLIENT, packed.watches)
+
+    def _forget_backlog(self, kept: Kept) -> None:
+        flags = self.table.head(kept.row).flags
+        self.table.set_flags(kept.row, flags & ~Flag.BACKLOG)  # before the vault lacks it
+        self._sent(kept)
 
     def stirs(self) -> None:
         """The kernel reports changes of mailboxes."""
@@ -254,6 +300,9 @@ class WaitingRoom:
             self._watches.tidy(now)
 
     def _look_at(self, kept: Kept, now: float) -> None:
+        if kept.backlog >= 0:
+            self._sending.look_at(kept, now)
+            return
         packed, head = self._packed(kept), self.table.head(kept.row)
         seconds, poll = packed.numbers[errands.SECONDS], packed.numbers[errands.POLL]
         if seconds and now >= head.since + seconds:
@@ -277,7 +326,7 @@ class WaitingRoom:
         if packed.idles and not packed.tag:
             self._wake(kept, Cause.TIME, packed.watches)
             return
-        _say(kept.fd, packed.text(errands.ALIVE))
+        clients.say(kept.fd, packed.text(errands.ALIVE))
         longest = packed.numbers[errands.LONGEST] or packed.numbers[errands.EVERY]
         every = min(packed.numbers[errands.EVERY] * GROWTH, longest)
         self._change(kept, packed.having(errands.EVERY, every), now + every)
@@ -302,37 +351,50 @@ class WaitingRoom:
         if times:
             self._wheel.set(kept, min(times))
 
-    def _arm(self, kept: Kept) -> None:
+    def _arm(self, kept: Kept, events: int = _ONCE) -> None:
         """Hear of the client once."""
         if kept.armed:
-            self._epoll.modify(kept.fd, _ONCE)
+            self._epoll.modify(kept.fd, events)
         else:
-            self._epoll.register(kept.fd, _ONCE)
+            self._epoll.register(kept.fd, events)
             kept.armed = True
 
     # -- IDLE ------------------------------------------------------------------------------
 
     def _answer(self, kept: Kept, packed: Packed, lines: bytes) -> bool:
         """End an IDLE in which there was no news, begin the next; false: that is for a worker."""
-        found = _LINES.fullmatch(lines)
-        stirred = self.table.head(kept.row).flags & Flag.STIRRED
-        if not lines or found is None or stirred or bool(packed.tag) is not bool(found[1]):
+        if self.table.head(kept.row).flags & Flag.STIRRED or not idling.is_for(packed, lines):
             return False
-        tag = found[2] or b""
-        reply = packed.tag + b" " + packed.text(errands.DONE) + b"\r\n" if found[1] else b""
-        reply += packed.text(errands.AGAIN) + b"\r\n" if tag else b""
-        _take(kept.fd, len(lines))
-        if not _say(kept.fd, reply):
+        reply = idling.reply_to(packed, lines)
+        sent = self._exchange.answer(kept.row, kept.fd, lines, reply)
+        self._idle_again(kept, packed, lines)
+        self._exchange.end()
+        if sent < len(reply):
             self._drop(kept)  # it has taken none of what it was sent for so long
-            return True
-        now = time.monotonic()
+        else:
+            self._arm(kept)
+        return True
+
+    def _idle_again(self, kept: Kept, packed: Packed, lines: bytes) -> None:
+        """Write down that these lines were answered."""
+        tag = idling.tag_of(lines)
         commands = packed.numbers[errands.COMMANDS] + bool(tag)
         every = packed.numbers[errands.EVERY] if tag else BETWEEN
         self.table.numbers[ANSWERED] += bool(tag)
         changed = packed.having(errands.COMMANDS, commands).with_tag(tag)
-        self._change(kept, changed, now + every if every else 0.0)
-        self._arm(kept)
-        return True
+        self._change(kept, changed, time.monotonic() + every if every else 0.0)
+
+    def _finish(self, kept: Kept) -> None:
+        """Do the rest of an answer during which the last keeper died."""
+        left = self._exchange.left()
+        if left is None or left[0] != kept.row:
+            return
+        _, lines, taken, sent = left
+        packed = self._packed(kept)
+        if taken and packed.tag != idling.tag_of(lines):
+            clients.say(kept.fd, idling.reply_to(packed, lines)[sent:])
+            self._idle_again(kept, packed, lines)
+        self._exchange.end()
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -342,45 +404,7 @@ class WaitingRoom:
         self._say_and_close(kept, fill(leave, text))
 
     def _say_and_close(self, kept: Kept, text: bytes) -> None:
-        _say(kept.fd, text)
-        sock = _socket(kept.fd)
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-        sock.detach()
+        if kept.backlog < 0:  # it would be taken for a part of that
+            clients.say(kept.fd, text)
+        clients.shut(kept.fd)
         self._drop(kept)
-
-
-def _socket(fd: int) -> socket.socket:
-    """Return an object for a descriptor that it does not own: detach it."""
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd)
-
-
-def _peek(fd: int, count: int) -> bytes | None:
-    """Return what a client has sent, unread; b"" at the end, None where there is nothing."""
-    sock = _socket(fd)
-    try:
-        return sock.recv(count, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-    finally:
-        sock.detach()
-
-
-def _take(fd: int, count: int) -> None:
-    sock = _socket(fd)
-    with suppress(OSError):
-        sock.recv(count, socket.MSG_DONTWAIT)
-    sock.detach()
-
-
-def _say(fd: int, text: bytes) -> bool:
-    """Send a short text without waiting; false where it could not be sent as a whole."""
-    sock = _socket(fd)
-    try:
-        return sock.send(text, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == len(text)
-    except OSError:
-        return False
-    finally:
-        sock.detach()

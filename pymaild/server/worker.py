@@ -16,7 +16,7 @@ from contextlib import suppress
 from pymaild.core.session import Ending, SessionRecord, Wait
 from pymaild.net.proxy import ProxyError
 from pymaild.server.board import set_title
-from pymaild.server.channel import Message
+from pymaild.server.channel import Message, close_all
 from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import OUT_OF, Listener
 from pymaild.server.passing import pass_on
@@ -147,6 +147,8 @@ class Worker:
             self._keeping.resumed(session)
             record = decode_record(session.record)
             record.wait = session.wait
+            if record.passport and session.wait.backlog >= 0:
+                raise ValueError("its client has yet to take something")
             if record.passport:  # it goes on in a process of its user, which takes its own lock
                 self._give_up_lock(session.wait)
                 self._handoff.give(Ending.USER, session.sock, record)
@@ -155,6 +157,7 @@ class Worker:
         except ValueError as error:
             log.error("a parked session cannot go on: %s", error)
             self._give_up_lock(session.wait)
+            close_all([session.wait.backlog] if session.wait.backlog >= 0 else [])
             self._handoff.close(session.sock)
         finally:
             self._finish()

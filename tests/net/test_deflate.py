@@ -174,3 +174,30 @@ def test_a_client_that_is_gone(ends: Ends) -> None:
         ends.move()
     with pytest.raises(SSL.Error):
         ends.deflated.recv(1)
+
+
+def test_what_was_sent_can_be_forgotten() -> None:
+    """For the client it is one stream all the same, also when half of a piece is on its way."""
+    ends, inflate = Ends(), zlib.decompressobj(-15)
+    news = b"* 11 EXISTS\r\n* 1 RECENT\r\n"
+    sizes = []
+    for forgets in (False, False, True, False):
+        if forgets:
+            ends.deflated.rest()
+        ends.session.sendall(news)
+        ends.move()
+        data = received(ends.wire)
+        sizes.append(len(data))
+        assert inflate.decompress(data) == news
+    assert sizes[0] == sizes[2] > sizes[1] == sizes[3]
+    noise = os.urandom(1 << 20)
+    with suppress(SSL.WantWriteError):
+        ends.deflated.send(noise)
+    ends.deflated.rest()
+    found = b""
+    while len(found) < len(noise):
+        found += inflate.decompress(received(ends.wire))
+        with suppress(SSL.WantWriteError):
+            ends.deflated.send(noise if len(found) < len(noise) else b"")
+    assert found[: len(noise)] == noise
+    ends.close()

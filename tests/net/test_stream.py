@@ -14,7 +14,8 @@ import pytest
 from pymaild.core.errors import Disconnected, Leave, TimedOut
 from pymaild.core.session import Event, SessionRecord
 from pymaild.net import _journal
-from pymaild.net.stream import HIGH_WATER, SMALL_FILE, SocketStream
+from pymaild.net.sender import HIGH_WATER, SMALL_FILE
+from pymaild.net.stream import SocketStream
 
 SIZE = 4 * 1024 * 1024  # more than sockets hold
 

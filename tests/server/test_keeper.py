@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.deflated import compress
 from tests.support.imap import Imap
 from tests.support.instance import Instance, instance
 
@@ -352,6 +353,93 @@ def test_both_die_at_once(mail: Instance) -> None:
     imap, tag = idles(mail)
     with imap:
         still_idles(mail, imap, tag, 1)
+
+
+# -- a keeper dies with messages unread --------------------------------------------------------
+
+
+def stop(mail: Instance, role: str) -> int:
+    """Let the process of a role stand still."""
+    (pid,) = mail.workers(role)
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def is_idle(mail: Instance) -> bool:
+    """Whether no worker has a session."""
+    return mail.control("status")["workers"]["busy"] == 0
+
+
+def uploads(imap: Imap) -> str:
+    """A client within a command, so that its session has a worker."""
+    tag = imap.start(b"APPEND INBOX {%d}" % len(MAIL))
+    assert imap.read().tag == "+"
+    return tag
+
+
+def test_what_was_parked_last_counts(mail: Instance) -> None:
+    """Its worker has parked it a second time; that keeper has seen only the first."""
+    with mail.client("alice") as imap:
+        waits(mail)
+        tag = uploads(imap)
+        keeper = stop(mail, "keeper")
+        imap.send(MAIL + b"\r\nt98 SELECT INBOX\r\nt99 NOOP\r\n")
+        for name in (tag, "t98", "t99"):
+            imap.finish(name)
+        eventually(lambda: is_idle(mail), "parking")
+        os.kill(keeper, signal.SIGKILL)
+        imap.ok("FETCH 1 FLAGS")
+        waits(mail)
+        imap.ok("FETCH 1 FLAGS")
+
+
+def test_a_session_that_has_ended_stays_away(mail: Instance) -> None:
+    with mail.client("alice") as imap:
+        waits(mail)
+        tag = uploads(imap)
+        keeper = stop(mail, "keeper")
+        imap.send(MAIL + b"\r\nt99 LOGOUT\r\n")
+        imap.finish(tag)
+        imap.finish("t99")
+        assert imap.ended()
+        eventually(lambda: is_idle(mail), "the end")
+        commands = mail.control("status")["totals"]["commands"]
+        os.kill(keeper, signal.SIGKILL)
+        with mail.client("bob") as other:
+            waits(mail)
+            other.ok("NOOP")
+        waits(mail, 0)
+        assert mail.control("status")["totals"]["commands"] == commands + 2
+
+
+def test_parked_before_the_vault_has_it(mail: Instance) -> None:
+    """The worker still has it, and gives it to the next keeper: it goes on once."""
+    vault = stop(mail, "vault")
+    with mail.client("alice") as imap:
+        waits(mail)
+        (keeper,) = mail.workers("keeper")
+        os.kill(keeper, signal.SIGKILL)
+        os.kill(vault, signal.SIGCONT)
+        imap.ok("SELECT INBOX")
+        waits(mail)
+        imap.ok("NOOP")
+
+
+def test_another_connection_that_the_keeper_has_not_seen(mail: Instance) -> None:
+    """COMPRESS puts a process between client and session, and the session is parked."""
+    with mail.client("alice") as imap:
+        waits(mail)
+        tag = uploads(imap)
+        keeper = stop(mail, "keeper")
+        imap.send(MAIL + b"\r\n")
+        imap.finish(tag)
+        compress(imap)
+        imap.ok("NOOP")
+        eventually(lambda: is_idle(mail), "parking")
+        os.kill(keeper, signal.SIGKILL)
+        imap.ok("SELECT INBOX")
+        waits(mail)
+        imap.ok("NOOP")
 
 
 # -- many at once ------------------------------------------------------------------------------

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from pymaild.core.session import Cause, SessionRecord, User, Wait
 from pymaild.imap.record import ImapRecord
 from pymaild.server import errands, parcels
+from pymaild.server._exchange import Exchange
 from pymaild.server.errands import Packed, Parcel
 from pymaild.server.kept import UNUSED, Kept, Line, Watches, Wheel
 from pymaild.server.parked import ROOM, TOP, Flag, RowState, Table
 from pymaild.server.safe import Safe
 from pymaild.server.scoreboard import digest
 from pymaild.server.shared import make_work
+from pymaild.server.waiting import WaitingRoom
 from pymaild.storage import _watch
 
 KEY = errands.key_of("0123456789ab")
@@ -265,6 +267,35 @@ def test_clients_come_before_news_but_for_each_fourth() -> None:
     with pytest.raises(BlockingIOError):
         os.eventfd_read(work)
     os.close(work)
+
+
+def room_of(table: Table) -> WaitingRoom:
+    """The sessions of a table, as a keeper has them."""
+    return WaitingRoom(
+        table, -1, make_work(), select.epoll(), lambda kept: None, 0.0, lambda kept: None, 120.0
+    )
+
+
+@pytest.mark.parametrize("sent", [0, 5, None])
+def test_an_answer_during_which_a_keeper_died(sent: int | None) -> None:
+    """The next one sends the rest of it, and knows what the client said."""
+    lines, reply = b"DONE\r\na2 IDLE\r\n", b"a1 OK done\r\n+ idling\r\n"
+    record = ImapRecord(protocol="imap", id="0123456789ab")
+    record.wait = Wait(idle=["a1", "OK done", "+ idling"])
+    ours, client = socket.socketpair()
+    table, dead, heir = Table(2), kept(), kept()
+    with ours, client:
+        dead.fd = heir.fd = ours.fileno()
+        assert room_of(table).admit(dead, parcels.wrap(record)[0], 0)
+        client.sendall(lines)
+        Exchange(table.exchange).answer(dead.row, dead.fd, lines, reply[:sent])
+        heir.row = dead.row
+        room = room_of(table)
+        room.restore(heir)
+        assert client.recv(100) == reply
+        client.sendall(b"DONE\r\n")
+        room.client(heir)
+        assert client.recv(100) == b"a2 OK done\r\n"
 
 
 # -- the vault's side --------------------------------------------------------------------------
