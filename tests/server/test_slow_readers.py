@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from hashlib import sha256
 
@@ -234,6 +235,22 @@ def test_deaths(mail: Instance, role: str) -> None:
         for part, client in zip(parts, slow, strict=True):
             client.left = part + client.left
             gets_all(client)
+
+
+def test_the_keeper_dies_while_it_sends(mail: Instance) -> None:
+    """Its successor goes on at the very octet."""
+    begin(mail)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(closing(asks(mail))) for _ in range(3)]
+        sending(mail, 3)
+        with ThreadPoolExecutor() as threads:
+            reading = [threads.submit(gets_all, client) for client in slow]
+            for _ in range(4):
+                keeper = mail.workers("keeper")[0]
+                os.kill(keeper, signal.SIGKILL)
+                eventually(lambda old=keeper: mail.workers("keeper") not in ([], [old]), "another")
+            for one in reading:
+                one.result()
 
 
 def test_workers_die_while_they_send(mail: Instance) -> None:
