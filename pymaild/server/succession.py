@@ -14,7 +14,7 @@ from pymaild.server import errands, parcels, recovery
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept
-from pymaild.server.parked import READING, Flag, RowState
+from pymaild.server.parked import ANOTHER_KEEPER, READING, Flag, RowState
 from pymaild.server.place import Place
 from pymaild.server.recovery import Recovered
 from pymaild.server.safe import Entries, Safe
@@ -95,7 +95,11 @@ class Succession:
             self._table.free(row)
             return
         kept.row = row
-        if self._home.room.has(kept) and head.flags & Flag.SAFE:
+        waits = self._home.room.has(kept)
+        moved = self._table.slots[row] == ANOTHER_KEEPER  # which tells us of it again
+        if waits and moved:
+            self._home.room.secure(kept)
+        if waits and (moved or head.flags & Flag.SAFE):
             self._home.room.restore(kept)
         else:
             self.doubt(self._table.slots[row], kept)
