@@ -52,12 +52,8 @@ def release(fd: int, slot: int) -> None:
 
 
 def _deaths(remains: Remains) -> int:
-    """How many processes died of the command under way.
-
-    Those that only waited did not, nor those that had answered all that had come.
-    """
-    nothing_came = not remains.unread and remains.lost == -1
-    return 0 if nothing_came else remains.again + remains.running
+    """How many processes died of the command under way: those that only waited did not."""
+    return remains.again + remains.running
 
 
 def _ended(remains: Remains) -> str:
