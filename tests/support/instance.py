@@ -88,7 +88,7 @@ class Instance:
                 "auth_user": me,
                 "run_directory": run,
                 "spool": self.base / "spool",
-                "crash_directory": self.base / "spool" / "crashes",
+                **self._of_this_checkout(),
                 "control": run / "control",
                 "pid_file": self.base / "pid",
                 "workers_min": 3,
@@ -103,6 +103,10 @@ class Instance:
                 "failure_delay": 0.01,
             },
         }
+
+    def _of_this_checkout(self) -> dict[str, Any]:
+        """Settings that an earlier one does not know."""
+        return {"crash_directory": self.base / "spool" / "crashes"} if self.source == ROOT else {}
 
     # --- files --------------------------------------------------------------------------------
 
