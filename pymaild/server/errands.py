@@ -19,7 +19,9 @@ from pymaild.core.session import Cause, Wait
 from pymaild.net.protocols import PROTOCOLS
 
 # From workers to the keeper
-HELLO: Final = b"H"  # JSON: slot, meeting, session (the id of the one under way, or ""), fresh
+HELLO: Final = (
+    b"H"  # JSON: slot, meeting, session (the id of the one under way, or ""), fresh, only
+)
 HOLD: Final = b"+"  # a key, a client's descriptor: a session has begun
 OVER: Final = b"-"  # a key: it has ended, or gone to the tls role
 PARK: Final = b"P"  # a Parcel; all descriptors, where it is sent once more
@@ -41,7 +43,14 @@ END: Final = b"."  # ends the answer to ALL, and what the keeper sends because o
 BUFFER = 8192  # octets; longer is no message here
 MOST_FDS = 250  # below SCM_MAX_FD of Linux
 KEY = 16  # octets of a session's id, padded
-CLIENT, FILE, LOCK, BACKLOG = b"c", b"f", b"l", b"b"  # an entry is a key and which descriptor
+CLIENT, USERS, FILE, LOCK, BACKLOG = (
+    b"c",
+    b"u",
+    b"f",
+    b"l",
+    b"b",
+)  # an entry is a key and which descriptor
+OF_CLIENT = (CLIENT, USERS)  # USERS: of a session whose process has become a system user
 ENTRY = KEY + 1
 _FDS = socket.CMSG_SPACE(MOST_FDS * 4)
 

@@ -21,7 +21,7 @@ from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept
 from pymaild.server.links import Links
 from pymaild.server.moving import GONE, Moving
-from pymaild.server.parked import FULL, UNSAFE
+from pymaild.server.parked import FULL, UNSAFE, Flag
 from pymaild.server.place import Place
 from pymaild.server.safe import Entries, Safe
 from pymaild.server.scoreboard import State
@@ -154,9 +154,9 @@ class Keeper:
 
     # -- sessions --------------------------------------------------------------------------
 
-    def new(self, key: bytes, fd: int) -> Kept:
+    def new(self, key: bytes, fd: int, kind: bytes) -> Kept:
         """Keep a session."""
-        kept = self.kept[key] = Kept(key, fd)
+        kept = self.kept[key] = Kept(key, fd, kind)
         self._note(fd, kept)
         self._table.numbers[FULL] = len(self.kept) >= self._most or fd >= self._last_fd
         return kept
@@ -181,7 +181,7 @@ class Keeper:
         self._note(fd, kept)
 
     def _close(self, kept: Kept) -> None:
-        self.safe.drop(kept.key + errands.CLIENT)
+        self.safe.drop(kept.key + kept.kind)
         self.forget_fd(kept.fd, kept.armed)
         os.close(kept.fd)
         kept.armed = False
@@ -220,6 +220,8 @@ class Keeper:
             return False
         for kind, fd in kept.files():
             self.safe.add(kept.key + kind, fd)
+        users = Flag.USERS if kept.kind == errands.USERS else 0
+        parcel = parcel._replace(flags=parcel.flags & ~Flag.USERS | users)
         return self.room.admit(kept, parcel, slot)
 
     # -- the vault, and what an earlier keeper left --------------------------------------------
@@ -248,7 +250,7 @@ class Keeper:
             return
         close_all(list(found.values()))
         for kept in self.kept.values():
-            self.safe.add(kept.key + errands.CLIENT, kept.fd)
+            self.safe.add(kept.key + kept.kind, kept.fd)
             for kind, fd in kept.files():
                 self.safe.add(kept.key + kind, fd)
 

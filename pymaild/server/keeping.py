@@ -42,13 +42,15 @@ MOST_WATCHES = 1000  # of one session: the kernel's are few, and all users share
 
 class Session(NamedTuple):
     """A session that goes on here. ``record`` is still to be decoded; ``row`` is its place in the
-    table, -1 where the keeper did not take it, and has not got its connection."""
+    table, -1 where the keeper did not take it, and has not got its connection. ``of_user``: what
+    the record says comes from a process of a system user."""
 
     id: str
     sock: socket.socket
     record: bytes
     wait: Wait
     row: int = -1
+    of_user: bool = False
 
 
 class Unheld(NamedTuple):
@@ -61,10 +63,12 @@ class Unheld(NamedTuple):
 
 class Keeping:
     """The connection of one process. ``welcome``: a keeper has dealt with whatever process was
-    in this slot before."""
+    in this slot before. ``only`` is the session of a process that is to become a system user: the
+    keeper hears it of no other, and nobody goes on with that as another user."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, only: str = "") -> None:
         settings = place.config.server
+        self._only = only
         self.sock: socket.socket | None = None
         self.welcome = False
         self._of_user = place.role is USER
@@ -213,7 +217,7 @@ class Keeping:
         sock.setblocking(False)
         session = self._under_way[0] if self._under_way else ""
         body = {"slot": self._place.slot, "session": session, "fresh": not self.welcome}
-        body["meeting"] = self._next_meeting()
+        body |= {"meeting": self._next_meeting(), "only": self._only}
         try:
             sock.connect(self._path)
             errands.send(sock, errands.HELLO + json.dumps(body).encode())
@@ -295,7 +299,8 @@ class Keeping:
             parcel = Parcel.read(data)
             wait, record = parcels.unwrap(parcel, fds[1:])
             sock = socket.socket(fileno=fds[0])
-            self._found = Session(errands.id_of(key), sock, record, wait, parcel.user)
+            of_user = bool(parcel.flags & Flag.USERS)
+            self._found = Session(errands.id_of(key), sock, record, wait, parcel.user, of_user)
 
     def _release(self, key: bytes) -> None:
         unheld = self._unheld.pop(key, None)

@@ -22,26 +22,30 @@ UNUSED = 60.0  # seconds that a watch stays for which nobody waits
 
 class Link:
     """A process that runs sessions: one of its connections, the last where ``meeting`` is what
-    the scoreboard says. ``kept`` is the session it has."""
+    the scoreboard says. ``kept`` is the session it has; ``only`` is the key of the one it may
+    speak of, where it was to become a system user when it came."""
 
-    __slots__ = ("kept", "meeting", "slot", "sock")
+    __slots__ = ("kept", "meeting", "only", "slot", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.slot = -1
         self.meeting = 0
+        self.only = b""
         self.kept: Kept | None = None
 
 
 class Kept:
     """A session. ``holder`` is the worker that runs it, ``row`` its place in the table, ``file``
     the descriptor of its file in memory, ``lock`` that of Wait.descriptor, ``backlog`` that of
-    Wait.backlog (-1 all). ``second`` is when its time is looked at."""
+    Wait.backlog (-1 all). ``second`` is when its time is looked at; ``kind`` that of the entry of
+    its client's descriptor."""
 
-    __slots__ = ("armed", "backlog", "fd", "file", "holder", "key", "lock", "row", "second")
+    __slots__ = ("armed", "backlog", "fd", "file", "holder", "key", "kind", "lock", "row", "second")
 
-    def __init__(self, key: bytes, fd: int) -> None:
+    def __init__(self, key: bytes, fd: int, kind: bytes = errands.CLIENT) -> None:
         self.key = key
+        self.kind = kind
         self.fd = fd
         self.file = -1
         self.lock = -1

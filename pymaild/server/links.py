@@ -64,6 +64,11 @@ class Links:
         if not data:
             self._end(link)
             return
+        if link.only and not _is_about(link.only, data):
+            log.error("the process in slot %d speaks of what is not its user's", link.slot)
+            close_all(fds)
+            self._end(link)
+            return
         try:
             self._deeds[data[:1]](link, data, fds)
         except (KeyError, ValueError, TypeError, struct.error):
@@ -80,6 +85,7 @@ class Links:
     def _hello(self, link: Link, data: bytes, fds: list[int]) -> None:
         body = json.loads(data[1:])
         link.slot, link.meeting = int(body["slot"]), int(body["meeting"])
+        link.only = errands.key_of(body["only"]) if body["only"] else b""
         if self._is_past(link):
             self._part(link)
             return
@@ -137,16 +143,21 @@ class Links:
         return not (self._home.room.has(kept) and self._table.is_safe(kept.row))
 
     def _hold(self, link: Link, data: bytes, fds: list[int]) -> None:
+        self._take_hold(link, data, fds, bool(link.only))
+
+    def _take_hold(self, link: Link, data: bytes, fds: list[int], of_user: bool) -> None:
         key = data[1 : 1 + errands.KEY]
         if not fds:
             return  # there was no room for it
+        kind = errands.USERS if of_user else errands.CLIENT
         kept = self._home.kept.get(key)
         if kept is None:
-            kept = self._home.new(key, fds.pop(0))
+            kept = self._home.new(key, fds.pop(0), kind)
         else:  # it has another connection now
             self._home.replace(kept, fds.pop(0))
+            kept.kind = kind
         self._belong(kept, link)
-        self._home.safe.add(key + errands.CLIENT, kept.fd)
+        self._home.safe.add(key + kept.kind, kept.fd)
 
     def _over(self, link: Link, data: bytes, fds: list[int]) -> None:
         kept = self._home.kept.get(data[1 : 1 + errands.KEY])
@@ -210,7 +221,7 @@ class Links:
             log.warning("session=%s is not taken over: %s", errands.id_of(key), error)
             self._say(link, errands.RETURNED + key)
             return
-        self._hold(link, data, fds)
+        self._take_hold(link, data, fds, bool(arrival.parcel.flags & Flag.USERS))
         self._park(link, arrival.parcel.message(errands.PARK), arrival.files)
         close_all(arrival.files)
         kept = self._home.kept.get(key)
@@ -218,3 +229,9 @@ class Links:
             self._home.room.arrived(kept, arrival.alarm)
         elif kept is not None:
             self._home.drop(kept)
+
+
+def _is_about(key: bytes, data: bytes) -> bool:
+    """Whether a message is about this session alone."""
+    kinds = (errands.HOLD, errands.OVER, errands.PARK)
+    return data[:1] in kinds and data[1 : 1 + errands.KEY] == key

@@ -56,6 +56,7 @@ class Flag:
     LOCK = 8  # another descriptor waits with the client's, see Wait.descriptor
     SAFE = 16  # the worker in Table.slots, which parked it, need not keep it any more
     BACKLOG = 64  # there is something that the client has yet to take, see Wait.backlog
+    USERS = 128  # it comes from a process of a system user: no other's word than that user's
     CLIENT = 32  # of a parcel alone: the client's descriptor comes first
 
 

@@ -11,7 +11,7 @@ from pymaild.server.channel import close_all
 
 Entries = dict[bytes, int]  # with their descriptors
 
-_KINDS = (errands.CLIENT, errands.FILE, errands.LOCK, errands.BACKLOG)
+_KINDS = (*errands.OF_CLIENT, errands.FILE, errands.LOCK, errands.BACKLOG)
 
 
 class Safe:

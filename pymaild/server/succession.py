@@ -35,7 +35,7 @@ class Home(Protocol):
     room: WaitingRoom
     safe: Safe
 
-    def new(self, key: bytes, fd: int) -> Kept:
+    def new(self, key: bytes, fd: int, kind: bytes) -> Kept:
         """Keep a session."""
 
     def drop(self, kept: Kept) -> None:
@@ -62,10 +62,10 @@ class Succession:
     def take_over(self, found: Entries) -> None:
         """Keep what the vault has, as the table says what it is."""
         for entry, fd in found.items():
-            if entry[errands.KEY :] == errands.CLIENT:
-                self._home.new(entry[: errands.KEY], fd)
+            if entry[errands.KEY :] in errands.OF_CLIENT:
+                self._home.new(entry[: errands.KEY], fd, entry[errands.KEY :])
         for entry, fd in found.items():
-            if entry[errands.KEY :] != errands.CLIENT:
+            if entry[errands.KEY :] not in errands.OF_CLIENT:
                 self._take_file(entry, fd)
         for row in range(self._table.top):
             if self._table.states[row] != RowState.FREE:

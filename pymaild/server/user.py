@@ -24,7 +24,7 @@ def run(place: Place) -> int:
         raise CannotStart("no session was handed over")
     record = decode_record(parcel.record)
     record.passport = parcel.passport
-    keeping = Keeping(place)
+    keeping = Keeping(place, only=record.id)
     keeping.meet()  # only the mail user may, and root
     _become(record)
     place.supervisor.ready()

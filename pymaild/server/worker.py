@@ -147,6 +147,8 @@ class Worker:
             self._keeping.resumed(session)
             record = decode_record(session.record)
             record.wait = session.wait
+            if session.of_user and not record.passport:
+                raise ValueError("a process of a system user says it is another's")
             if record.passport and session.wait.backlog >= 0:
                 raise ValueError("its client has yet to take something")
             if record.passport:  # it goes on in a process of its user, which takes its own lock
