@@ -22,6 +22,10 @@ cdef class Index:
     cdef uint64_t _inode
     cdef uint64_t _device
 
+    cdef public object await_writer
+
+    cdef uint32_t settled(self) except? 1
+    cdef bint moved(self, uint32_t before) noexcept
     cdef void _close_descriptors(self) noexcept
     cdef bytes _name(self, Record* record)
     cdef bint _reach_cache(self, uint64_t offset, uint64_t length) except -1

@@ -15,6 +15,7 @@ class Busy(Refused):
 class Index:
     directory: str
     stamp: tuple[int, int, int]
+    await_writer: Callable[[Index], None] | None
     @staticmethod
     def open(directory: str, sealed: bool = True) -> Index: ...
     @staticmethod

@@ -52,7 +52,7 @@ class Gap(Exception):
 
 
 class Busy(Refused):
-    """A writer has left the header in change for longer than a transaction takes."""
+    """A writer has left the header in change, and nobody knows what became of it."""
 
     def __init__(self):
         super().__init__(Code.INUSE, "The mailbox is in use, try again later")
@@ -302,32 +302,49 @@ cdef class Index:
 
     def counts(self):
         """Return (messages, unseen, recent, deleted, uidnext, snapshot) of one moment."""
-        cdef Header* head = self.head
+        cdef Header* head
         cdef uint32_t before
-        cdef int spin
-        for spin in range(SPINS):
-            before = head.sequence
-            PM_BARRIER()
+        while True:
+            before = self.settled()
+            head = self.head
             result = (head.messages, head.unseen, head.recent, head.deleted, head.uidnext,
                       head.snapshot)
-            PM_BARRIER()
-            if not before & 1 and before == head.sequence:
+            if not self.moved(before):
                 return result
-        raise Busy
 
     def usage(self):
         """Return (messages, octets of their files, those of deleted ones) of one moment."""
-        cdef Header* head = self.head
+        cdef Header* head
+        cdef uint32_t before
+        while True:
+            before = self.settled()
+            head = self.head
+            result = (head.messages, head.storage, head.deleted_storage)
+            if not self.moved(before):
+                return result
+
+    cdef uint32_t settled(self) except? 1:
+        """Wait until no writer is in the middle of a change; return the sequence number of that.
+
+        Writers are there for microseconds, but one may be kept from its processor, or dead:
+        then the lock knows. Raises Busy.
+        """
         cdef uint32_t before
         cdef int spin
-        for spin in range(SPINS):
-            before = head.sequence
-            PM_BARRIER()
-            result = (head.messages, head.storage, head.deleted_storage)
-            PM_BARRIER()
-            if before == head.sequence and not before & 1:
-                break
-        return result
+        while True:
+            for spin in range(SPINS):
+                before = self.head.sequence
+                PM_BARRIER()
+                if not before & 1:
+                    return before
+            if self.await_writer is None:
+                raise Busy
+            self.await_writer(self)
+
+    cdef bint moved(self, uint32_t before) noexcept:
+        """Whether a writer has changed anything since :meth:`settled` returned this number."""
+        PM_BARRIER()
+        return self.head.sequence != before
 
     def keyword_names(self):
         """Names in bit order."""
@@ -348,14 +365,17 @@ cdef class Index:
     cdef Record* row(self, uint64_t number) except NULL:
         """The row, checked; a row in change is looked at again."""
         cdef Record* record
-        cdef int spin
+        cdef uint32_t before
         self.reach(number + 1)
         record = &self.rows[number]
-        for spin in range(SPINS):
+        if record.check == pm_check(record, CHECKED_WORDS):
+            return record
+        while True:
+            before = self.settled()
+            record = &self.rows[number]
             if record.check == pm_check(record, CHECKED_WORDS):
                 return record
-            PM_BARRIER()
-            if not self.head.sequence & 1 and spin > 100:
+            if not self.moved(before):
                 break
         self.condemn()
         raise Unusable(f"row {number} is damaged")
@@ -667,12 +687,13 @@ cdef class Index:
 
         ``uidnext`` and ``snapshot`` are floors: numbers below may have been seen by clients.
         """
-        cdef Header* head = self.head
+        cdef Header* head
         cdef uint64_t number, last = 0
         cdef bint unfinished = False
         cdef Record* record
         dead = []
-        self.reach(head.rows)
+        self.reach(self.head.rows)
+        head = self.head
         head.sequence |= 1
         head.messages = head.unseen = head.recent = head.deleted = 0
         head.storage = head.deleted_storage = 0

@@ -14,11 +14,11 @@ from libc.string cimport memcpy
 
 from pymaild.index._index cimport Index
 from pymaild.index._layout cimport (
-    ADD, CHANGE_WORDS, CHECKED_WORDS, EXPUNGE, FLAGS, HEAD_SIZE, IN_NEW, PM_BARRIER, SEEN, SPINS,
+    ADD, CHANGE_WORDS, CHECKED_WORDS, EXPUNGE, FLAGS, HEAD_SIZE, IN_NEW, SEEN,
     SYSTEM_MASK, Change, Header, Record, pm_check,
 )
 
-from pymaild.index._index import Busy, Gap, Unusable
+from pymaild.index._index import Gap, Unusable
 
 cdef array _U32 = array("I", [])
 
@@ -52,20 +52,16 @@ cdef class View:
         return view if view._fill(snapshot) else None
 
     def _fill(self, snapshot):
-        cdef Header* head = self.index.head
+        cdef Header* head
         cdef uint32_t before
         cdef uint64_t youngest, log_end
-        cdef int spin
-        for spin in range(SPINS):
-            before = head.sequence
-            PM_BARRIER()
+        while True:
+            before = self.index.settled()
+            head = self.index.head
             self.snapshot, self.rows = head.snapshot, head.rows
             youngest, log_end = head.last_dead, head.log_end
-            PM_BARRIER()
-            if not before & 1 and before == head.sequence:
+            if not self.index.moved(before):
                 break
-        else:
-            raise Busy
         self.index.reach(self.rows)
         self._log_position = log_end
         if snapshot is not None and not self._go_back(snapshot):
@@ -358,19 +354,15 @@ cdef class View:
         cdef uint64_t snapshot, log_end, log_floor
         cdef uint32_t before
         cdef Header* head = self.index.head
-        cdef int spin
         if head.snapshot == self.snapshot and not head.sequence & 1:
             return None
-        for spin in range(SPINS):
-            before = head.sequence
-            PM_BARRIER()
+        while True:
+            before = self.index.settled()
+            head = self.index.head
             snapshot, log_end, log_floor = head.snapshot, head.log_end, head.log_floor
             rows = head.rows
-            PM_BARRIER()
-            if not before & 1 and before == head.sequence:
+            if not self.index.moved(before):
                 break
-        else:
-            raise Busy
         if self.snapshot < log_floor:
             raise Gap
         self.index.reach(rows)

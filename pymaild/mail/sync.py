@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index, Unusable
@@ -20,6 +21,7 @@ from pymaild.storage import atomic, takeover
 from pymaild.storage import control as control_file
 from pymaild.storage import maildir as maildir_file
 from pymaild.storage._names import parse, without_uid
+from pymaild.storage.locks import FileLock
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -60,29 +62,43 @@ def load(box: Mailbox) -> Index:
     """Open the index, or make it anew from the mail. Takes the lock where it must write."""
     try:
         index = Index.open(box.directory)
+        if not index.interrupted:
+            return _shared(box, index)
     except Unusable:
-        with box.lock:
-            return _load_locked(box)
-    if index.interrupted:
-        with box.lock:
-            return _load_locked(box)
+        pass
+    with box.lock:
+        return _load_locked(box)
+
+
+def _shared(box: Mailbox, index: Index) -> Index:
+    """An index that other processes write, too."""
+    index.await_writer = partial(_await_writer, box.lock)
     return index
+
+
+def _await_writer(lock: FileLock, index: Index) -> None:
+    """A writer is long in the middle of a change: wait for it, and undo it where it has died."""
+    with lock:
+        if index.interrupted:
+            held = control_file.load(index.directory)
+            if held is None:
+                raise Unusable("its control file is gone")
+            _mend(held, index)
 
 
 def _load_locked(box: Mailbox) -> Index:
     try:
         index = Index.open(box.directory)
         if index.interrupted:
-            _mend(box, index)
-        return index
+            _mend(_control(box)[0], index)
+        return _shared(box, index)
     except Unusable as reason:
         _log.info("index of %s is made anew: %s", box.directory, reason)
         return rebuild(box)
 
 
-def _mend(box: Mailbox, index: Index) -> None:
+def _mend(held: control_file.Control, index: Index) -> None:
     """A writer died, or the machine did: then what was not on disk yet may be missing."""
-    held = _control(box)[0]
     if index.uidvalidity != held.uidvalidity or index.verify():
         raise Unusable("it does not fit the mailbox")
     lost = index.rebooted
@@ -140,7 +156,7 @@ def rebuild(box: Mailbox) -> Index:
         held = box.reserved(index)
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
-    return index
+    return _shared(box, index)
 
 
 def _remember(index: Index, old: Index | None) -> int:

@@ -43,6 +43,17 @@ def dies_at(event: int) -> None:
     sys.setprofile(count)
 
 
+def dies_after(function: str, event: int) -> None:
+    """Have this process killed at the n-th call or return after the first call of a function of
+    this name."""
+
+    def count(frame: FrameType, met: str, _: object) -> None:
+        if met == "call" and frame.f_code.co_name == function:
+            dies_at(event)
+
+    sys.setprofile(count)
+
+
 def dies_in(function: str, call: int = 1) -> None:
     """Have this process killed when a function of this name is called for the n-th time."""
     left = call
