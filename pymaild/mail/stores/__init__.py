@@ -76,14 +76,9 @@ class Leaving(NamedTuple):
     names: Sequence[bytes]
 
 
-class Octets(NamedTuple):
-    """A message as stored; ``fd`` is the file it is mapped from, -1 where it is in memory.
-
-    The receiver closes the descriptor.
-    """
-
-    data: memoryview
-    fd: int
+#: A message as stored, and the descriptor of the file that it is mapped from, which the receiver
+#: closes; -1 where it is in memory.
+Octets = tuple[memoryview, int]
 
 
 class Store(Protocol):

@@ -62,14 +62,15 @@ class MaildirStore:
 
     def read(self, index: Index, row: int) -> Octets | None:
         """Read or map a message's file."""
-        fd = self.maildir.open(*_file(index, row))
+        _, bits, keywords, _ = index.fields(row)
+        fd = self.maildir.open(index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords)
         if fd is None:
             return None
         size = os.fstat(fd).st_size
         if size > READ_WHOLE:
-            return Octets(memoryview(mmap.mmap(fd, size, prot=mmap.PROT_READ)), fd)
+            return memoryview(mmap.mmap(fd, size, prot=mmap.PROT_READ)), fd
         try:
-            return Octets(memoryview(os.read(fd, size)), -1)
+            return memoryview(os.read(fd, size)), -1
         finally:
             os.close(fd)
 
