@@ -493,6 +493,18 @@ cdef class Index:
     def wire_size(self, uint64_t number):
         return self.row(number).wire_size
 
+    def date(self, uint64_t number):
+        """Return INTERNALDATE in seconds since 1970."""
+        return self.row(number).date
+
+    def place(self, uint64_t number):
+        """Return where the message begins in a file of many, in octets, as was last known."""
+        return self.row(number).place
+
+    def set_place(self, uint64_t number, uint64_t place):
+        """Remember where a message was found."""
+        self.row(number).place = place
+
     def verify(self):
         """Return what is wrong with the rows: a list of sentences, empty when all is well."""
         cdef uint64_t number

@@ -37,7 +37,7 @@ cdef enum:
     SPINS = 10000          # looks at a header in change before the lock is asked
 
 cdef enum:
-    VERSION = 4
+    VERSION = 5
     HEADER_SIZE = 8192
     KEYWORD_OFFSET = 1024
     KEYWORD_SIZE = 128
@@ -114,7 +114,7 @@ cdef packed struct Record:
     uint64_t wire_size     # octets in CRLF form, 0 while unknown; set without the lock
     uint64_t cache_offset  # 0 while nothing is cached; set without the lock
     int64_t went           # when the message was expunged, seconds since 1970
-    uint64_t reserved
+    uint64_t place         # where the message begins in a file of many; set without the lock
 
 cdef packed struct Change:
     uint64_t modseq

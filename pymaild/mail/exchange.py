@@ -45,7 +45,7 @@ class Exchange:
         target.reserve(target.index, new + 1)
         mark = draft[0].name
         target.intend("new", new, mark)
-        leaving = Leaving(source.mail, [source.index.name(row)])
+        leaving = Leaving(source.mail, source.mail.traces(source.index, [row]))
         with placing(target, target.index, new, [draft], mark, leaving) as rows:
             # From here on it is done: what fails now is for the next scan.
             source.mail.remove(source.index, [row], source.beat, durable=True)

@@ -61,10 +61,10 @@ def _arrivals(first: int, drafts: Sequence[Incoming], mark: str) -> Iterator[Arr
 
 
 def _stage(index: Index, arrival: Arrival, placed: Placed) -> int:
-    draft, _, uid, flags, keywords, date = arrival
-    bits = flags | (IN_NEW if placed.new else 0)
-    sizes = (draft.size, draft.wire_size)
-    return index.add(uid, bits, keywords, int(date), placed.saved, *sizes, placed.name)
+    bits = arrival.flags | (IN_NEW if placed.new else 0)
+    dates = (int(arrival.date), placed.saved)
+    sizes = (placed.size, placed.wire_size)
+    return index.add(arrival.uid, bits, arrival.keywords, *dates, *sizes, placed.name)
 
 
 def fill_cache(mailbox: Mailbox, index: Index, rows: Iterable[int]) -> None:

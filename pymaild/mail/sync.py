@@ -210,6 +210,7 @@ def compact(box: Mailbox, index: Index) -> Index:
         entries.append((row, place, wire))
     fresh.commit()
     for row, place, wire in entries:
+        fresh.set_place(place, index.place(row))
         entry = index.cached(row)
         if entry is not None:
             fresh.set_cached(place, entry, wire)

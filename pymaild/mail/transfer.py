@@ -50,10 +50,10 @@ class Transfer:
             places = [self._stage(one) for one in taken]
             self.target.publish(target)
         self.source.publish(source)
-        for place, row in zip(places, (one.order.row for one in taken), strict=True):
-            entry = source.cached(row)
+        for place, one in zip(places, taken, strict=True):
+            entry = source.cached(one.order.row) if one.same else None
             if entry is not None:
-                target.set_cached(place, entry, source.wire_size(row))
+                target.set_cached(place, entry, one.wire_size)
         return [(one.order.uid, one.uid) for one in taken]
 
     def _orders(self, rows: Sequence[int]) -> Iterator[Order]:
@@ -66,7 +66,7 @@ class Transfer:
     def _stage(self, one: Taken) -> int:
         order = one.order
         flags = (order.flags, order.keywords)
-        sizes = (one.size, self.source.index.wire_size(order.row))
+        sizes = (one.size, one.wire_size)
         return self.target.index.add(one.uid, *flags, one.date, one.saved, *sizes, one.name)
 
     def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:

@@ -41,11 +41,16 @@ class Arrival(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A message that has its place: its name in the index, whether it is recent, SAVEDATE."""
+    """A message that has its place: its name in the index, whether it is recent, SAVEDATE.
+
+    Sizes in octets, as stored and in CRLF form.
+    """
 
     name: bytes
     new: bool
     saved: int
+    size: int
+    wire_size: int
 
 
 class Order(NamedTuple):
@@ -59,7 +64,10 @@ class Order(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A message that was taken over. Size in octets as stored, dates in seconds since 1970."""
+    """A message that was taken over. Sizes in octets, dates in seconds since 1970.
+
+    ``same``: its octets are those of the message that it was made of.
+    """
 
     order: Order
     uid: int
@@ -67,13 +75,15 @@ class Taken(NamedTuple):
     date: int
     saved: int
     size: int
+    wire_size: int
+    same: bool
 
 
 class Leaving(NamedTuple):
-    """Messages that go in exchange for those that come, by their names, in the same order."""
+    """Messages that go in exchange for those that come, in the same order, by their traces."""
 
     store: Store
-    names: Sequence[bytes]
+    traces: Sequence[str]
 
 
 #: A message as stored, and the descriptor of the file that it is mapped from, which the receiver
@@ -86,6 +96,7 @@ class Store(Protocol):
 
     directory: str
     paths: list[str]  # where what others do shows
+    address: list[str]  # a key of KINDS, and what finds the same mail again
 
     def exists(self) -> bool:
         """Say whether there is such a mailbox."""
@@ -148,8 +159,18 @@ class Store(Protocol):
         Stages what was done; returns the rows whose message has gone.
         """
 
+    def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
+        """Return what tells later whether these messages have gone."""
+
+    def departed(self, traces: Sequence[str]) -> list[bool]:
+        """Say which of these messages are no longer here; another mailbox may be locked."""
+
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
         """Remove messages for good, and stage that; those that have gone are no error."""
+
+
+#: How a store is found again by its address, and whether what it writes is to be on disk.
+KINDS: dict[str, Callable[[Sequence[str], bool], Store]] = {}
 
 
 class Layout(Protocol):

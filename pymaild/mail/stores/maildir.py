@@ -11,8 +11,9 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
-from pymaild.mail.batch import Exchanged, noted
+from pymaild.mail.batch import noted
 from pymaild.mail.stores import (
+    KINDS,
     SYSTEM,
     Arrival,
     Beat,
@@ -23,10 +24,11 @@ from pymaild.mail.stores import (
     Store,
     Taken,
 )
+from pymaild.mail.stores.carrying import carrying
 from pymaild.mail.stores.maildir_scan import Scan
 from pymaild.storage import atomic, takeover
 from pymaild.storage._names import without_uid
-from pymaild.storage.maildir import Maildir, save_date, unique_name
+from pymaild.storage.maildir import Maildir, member, save_date, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -43,6 +45,7 @@ class MaildirStore:
 
     def __init__(self, directory: str, durable: bool) -> None:
         self.directory = directory
+        self.address = ["maildir", directory]
         self.maildir = Maildir(directory, durable)
         self.paths = self.maildir.paths
         self.exists = self.maildir.exists
@@ -108,6 +111,16 @@ class MaildirStore:
         if path is not None:
             atomic.unlink(path)
 
+    def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
+        """Return the base names of files."""
+        return [os.fsdecode(index.name(row)) for row in rows]
+
+    def departed(self, traces: Sequence[str]) -> list[bool]:
+        """Look for files, whatever flags they have by now."""
+        if not self.exists():
+            return [True] * len(traces)
+        return [self.maildir.locate(os.fsencode(base), False, 0, 0) is None for base in traces]
+
     # -- messages that come --------------------------------------------------------------------
 
     @contextmanager
@@ -116,7 +129,8 @@ class MaildirStore:
     ) -> Iterator[list[Placed]]:
         """Rename drafts into new/ or cur/. A file that comes alone needs no note."""
         if leaving is not None:
-            with noted(self.maildir, mark, _exchanged(leaving)):
+            numbers = [member(arrival.name.encode(), mark) for arrival in arrivals]
+            with noted(self.maildir, mark, leaving, numbers):
                 yield self._place(arrivals, [])
             return
         with self._withdrawing() as files:
@@ -132,7 +146,8 @@ class MaildirStore:
             new = not flags and not keywords
             base = maildir.publish(draft, name, uid, flags, keywords, new)
             files.append((base, new, flags, keywords))
-            placed.append(Placed(base, new, save_date(base, now)))
+            sizes = (draft.size, draft.wire_size)
+            placed.append(Placed(base, new, save_date(base, now), *sizes))
         maildir.sync(*{maildir.new if entry.new else maildir.cur for entry in placed})
         return placed
 
@@ -164,11 +179,14 @@ class MaildirStore:
 
         A file's new name says which message it was: :func:`pymaild.mail.committed.taken`.
         """
-        assert isinstance(source, MaildirStore)
+        if not isinstance(source, MaildirStore):
+            with carrying(self, source, index, orders, mark, first, move, beat) as taken:
+                yield taken
+            return
         alone = move or len(orders) < 2  # of a move, what is done stays done
         with self._withdrawing() as files:
             with nullcontext() if alone else noted(self.maildir, mark):
-                taken: list[Taken] = []
+                taken = []
                 for done, order in enumerate(orders):
                     beat(done, len(orders))
                     one = self._take(source, index, order, mark, first + len(taken), move)
@@ -194,7 +212,8 @@ class MaildirStore:
         if move:
             index.expunge(order.row)
         saved = save_date(named, time.time())
-        return Taken(order, uid, named, int(stat.st_mtime), saved, stat.st_size)
+        sizes = (stat.st_size, index.wire_size(order.row))
+        return Taken(order, uid, named, int(stat.st_mtime), saved, *sizes, same=True)
 
     def _adopt(
         self,
@@ -217,7 +236,7 @@ class MaildirStore:
         os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
         if not move:
             return maildir.publish(draft, name, uid, *flags, False)
-        with noted(maildir, name, Exchanged(source.maildir, base)):
+        with noted(maildir, name, Leaving(source, [os.fsdecode(base)])):
             named = maildir.publish(draft, name, uid, *flags, False)
             atomic.unlink(path)
         return named
@@ -228,6 +247,4 @@ def _file(index: Index, row: int) -> _File:
     return index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords
 
 
-def _exchanged(leaving: Leaving) -> Exchanged:
-    assert isinstance(leaving.store, MaildirStore)
-    return Exchanged(leaving.store.maildir, leaving.names[0])
+KINDS["maildir"] = lambda address, durable: MaildirStore(address[0], durable)
