@@ -505,6 +505,29 @@ cdef class Index:
         """Remember where a message was found."""
         self.row(number).place = place
 
+    def move_places(self, int64_t[:] ends, int64_t[:] by):
+        """Remember where messages are now: those from ``ends[n]`` on have moved ``by[n]`` octets.
+
+        ``ends`` ascend.
+        """
+        cdef uint64_t number
+        cdef Py_ssize_t low, high, middle
+        cdef int64_t place
+        if not ends.shape[0]:
+            return
+        self.reach(self.head.rows)
+        for number in range(self.head.rows):
+            place = self.rows[number].place
+            low, high = 0, ends.shape[0]
+            while low < high:
+                middle = (low + high) // 2
+                if ends[middle] <= place:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low:
+                self.rows[number].place = place + by[low - 1]
+
     def verify(self):
         """Return what is wrong with the rows: a list of sentences, empty when all is well."""
         cdef uint64_t number
@@ -523,11 +546,14 @@ cdef class Index:
     # -- writing (the caller holds the mailbox lock) ------------------------------------------
 
     def add(self, uint32_t uid, uint32_t flags, uint64_t keywords, int64_t date, int64_t saved,
-            uint64_t size, uint64_t wire_size, bytes name, uint64_t modseq=0):
-        """Stage a new message. UIDs are added in ascending order. Returns its row."""
+            uint64_t size, uint64_t wire_size, bytes name, uint64_t modseq=0, uint64_t place=0):
+        """Stage a new message. UIDs are added in ascending order. Returns its row.
+
+        ``place``: where it begins in a file of many.
+        """
         row = self.head.rows + len(self._staged_names)
         self._staged_names.append((uid, flags, keywords, date, saved, size, wire_size, name,
-                                   modseq, _name_check(name)))
+                                   modseq, _name_check(name), place))
         self._staged.append((ADD, row, uid, flags, keywords))
         return row
 
@@ -654,6 +680,7 @@ cdef class Index:
             record.name_check = staged[9]
             record.created = modseq
             record.modseq = staged[8] or modseq
+            record.place = staged[10]
             record.check = pm_check(record, CHECKED_WORDS)
             number += 1
 

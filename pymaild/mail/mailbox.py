@@ -28,10 +28,9 @@ from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
-from pymaild.mail.stores import NEVER, Beat, Store
+from pymaild.mail.stores import NEVER, Beat, Draft, Store
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
-from pymaild.storage.maildir import Draft
 from pymaild.storage.retry import patiently
 
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
@@ -141,8 +140,11 @@ class Mailbox:
             self._reopen()
         if self.lock.acquire(PATIENCE):
             try:
-                with self._counted():
+                with self.mail.held(), self._counted():
                     self._settle()
+            except Refused as error:  # by another program, in a format that has locks
+                if error.code != Code.INUSE:
+                    raise
             finally:
                 self.lock.release()
 
@@ -154,14 +156,14 @@ class Mailbox:
     @contextmanager
     def settled(self) -> Iterator[None]:
         """Hold the lock on a mailbox that is level with its mail."""
-        with self.lock, self._counted():
+        with self.lock, self.mail.held(), self._counted():
             self._settle()
             yield
 
     @guarded
     def level(self) -> None:
         """Bring the index level with the mail, whatever its times say."""
-        with self.lock, self._counted():
+        with self.lock, self.mail.held(), self._counted():
             self._settle(sure=True)
 
     def intend(self, kind: Messages, first: int, mark: str) -> None:
@@ -256,7 +258,7 @@ class Mailbox:
     @contextmanager
     def changing(self) -> Iterator[Index]:
         """Hold the lock on a mailbox that is level with its mail; remember what we did."""
-        with self.lock, self._counted():
+        with self.lock, self.mail.held(), self._counted():
             self._settle()
             index = self.index
             try:
@@ -265,7 +267,7 @@ class Mailbox:
                 index.forget()
                 raise
             if index.stamp[:2] != NEVER:
-                index.stamp = (*self.mail.stamp(), time.time_ns())
+                index.stamp = self.mail.mark(index.stamp[2])
             sync.compact_if_due(self, index)
 
     def reserved(self, index: Index) -> control_file.Control:

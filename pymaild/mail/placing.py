@@ -11,8 +11,8 @@ from pymaild.core.errors import Refused
 from pymaild.index import IN_NEW, Index, Unusable
 from pymaild.mail.flags import Flags
 from pymaild.mail.message import Message
-from pymaild.mail.stores import Arrival, Leaving, Placed
-from pymaild.storage.maildir import Draft, unique_mark, unique_name
+from pymaild.mail.stores import Arrival, Draft, Leaving, Placed
+from pymaild.storage.maildir import unique_mark, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -64,7 +64,8 @@ def _stage(index: Index, arrival: Arrival, placed: Placed) -> int:
     bits = arrival.flags | (IN_NEW if placed.new else 0)
     dates = (int(arrival.date), placed.saved)
     sizes = (placed.size, placed.wire_size)
-    return index.add(arrival.uid, bits, arrival.keywords, *dates, *sizes, placed.name)
+    what = (*dates, *sizes, placed.name)
+    return index.add(arrival.uid, bits, arrival.keywords, *what, place=placed.place)
 
 
 def fill_cache(mailbox: Mailbox, index: Index, rows: Iterable[int]) -> None:

@@ -67,7 +67,8 @@ class Transfer:
         order = one.order
         flags = (order.flags, order.keywords)
         sizes = (one.size, one.wire_size)
-        return self.target.index.add(one.uid, *flags, one.date, one.saved, *sizes, one.name)
+        what = (one.date, one.saved, *sizes, one.name)
+        return self.target.index.add(one.uid, *flags, *what, place=one.place)
 
     def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
         """Bits of the source's keywords in use, to bits of the target's."""

@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pymaild.index import Index
-from pymaild.storage.maildir import Draft
 from pymaild.storage.takeover import Adopted
 
 if TYPE_CHECKING:
@@ -27,6 +26,21 @@ SYSTEM = 0x1F  # the flags of an index row that are flags of IMAP
 SETTLED = 50_000_000  # ns after which an mtime tells every change (coarse clocks)
 NEVER = (0, 0)  # the stamp in the index when the next look at the mailbox must be a scan
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Draft(Protocol):
+    """A message on disk, not yet in the mailbox. Sizes in octets, as stored and in CRLF form."""
+
+    path: str
+    size: int
+    wire_size: int
+
+    @property
+    def name(self) -> str:
+        """The unique name that it was given."""
+
+    def discard(self) -> None:
+        """Remove it; a draft that was committed is no longer there."""
 
 
 class Arrival(NamedTuple):
@@ -43,7 +57,7 @@ class Arrival(NamedTuple):
 class Placed(NamedTuple):
     """A message that has its place: its name in the index, whether it is recent, SAVEDATE.
 
-    Sizes in octets, as stored and in CRLF form.
+    Sizes in octets, as stored and in CRLF form. ``place``: where it begins in a file of many.
     """
 
     name: bytes
@@ -51,6 +65,7 @@ class Placed(NamedTuple):
     saved: int
     size: int
     wire_size: int
+    place: int = 0
 
 
 class Order(NamedTuple):
@@ -76,7 +91,8 @@ class Taken(NamedTuple):
     saved: int
     size: int
     wire_size: int
-    same: bool
+    place: int = 0
+    same: bool = True
 
 
 class Leaving(NamedTuple):
@@ -105,6 +121,15 @@ class Store(Protocol):
         """Return two numbers that differ when others have changed the mail.
 
         Raises FileNotFoundError where it has gone.
+        """
+
+    def held(self) -> AbstractContextManager[object]:
+        """Keep others from changing the mail, where its format has locks. Raises Refused (INUSE)."""
+
+    def mark(self, since: int) -> tuple[int, int, int]:
+        """Return the stamp behind a change of our own, and since when another's may hide there.
+
+        ``since`` is what that was before; 0 is never. The mail is held.
         """
 
     def adopted(self) -> Adopted | None:

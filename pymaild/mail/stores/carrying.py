@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pymaild.index import Index
-from pymaild.mail.stores import Arrival, Beat, Leaving, Order, Store, Taken
-from pymaild.storage.maildir import Draft, unique_name
+from pymaild.mail.stores import Arrival, Beat, Draft, Leaving, Order, Store, Taken
+from pymaild.storage.maildir import unique_name
 
 _PIECE = 1 << 18
 

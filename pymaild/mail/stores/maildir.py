@@ -7,7 +7,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
 READ_WHOLE = 1 << 18  # octets up to which a file is read; larger ones are mapped
+_UNLOCKED = nullcontext()
 NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
 
 #: A message file in its place: base name, whether it is in new/, flags, keywords.
@@ -52,6 +53,14 @@ class MaildirStore:
         self.stamp = self.maildir.stamp
         self.write = self.maildir.write
         self.sweep = self.maildir.sweep
+
+    def held(self) -> AbstractContextManager[None]:
+        """A Maildir has no locks."""
+        return _UNLOCKED
+
+    def mark(self, since: int) -> tuple[int, int, int]:
+        """Our own changes move the mtimes; another's just behind them would not be seen."""
+        return *self.stamp(), time.time_ns()
 
     def adopted(self) -> takeover.Adopted | None:
         """Return what Dovecot, Courier or isync left here."""
@@ -213,7 +222,7 @@ class MaildirStore:
             index.expunge(order.row)
         saved = save_date(named, time.time())
         sizes = (stat.st_size, index.wire_size(order.row))
-        return Taken(order, uid, named, int(stat.st_mtime), saved, *sizes, same=True)
+        return Taken(order, uid, named, int(stat.st_mtime), saved, *sizes)
 
     def _adopt(
         self,
