@@ -19,6 +19,7 @@ SMALL, WATCHED = "bob", "carol"  # ten messages; whose client idles
 TEAM, CROWD = 8, 16  # users for work done at once, and for the mixed load
 MESSAGES, LISTED, CROWDED = 3000, 200, 300
 
+_USUAL = ("Archive", "Drafts", "Junk", "Sent", "Trash")  # which one of the servers would make
 _FLAGS = ("", "S", "S", "RS", "FS")
 
 
@@ -66,8 +67,8 @@ class Mail:
             inbox = server.maildir(user)
             self.link(inbox, counts.get(user, 0))
             self.link(inbox / ".Lists", LISTED)
-            for name in (".Drop", ".Copies"):
-                maildir.make(inbox / name)
+            for name in ("Drop", "Copies", *_USUAL):
+                maildir.make(inbox / f".{name}")
         give(server.base / "mail")
 
     def link(self, folder: Path, count: int) -> None:
