@@ -192,6 +192,10 @@ class Maildir:
             return path
         return self._search(base)
 
+    def in_new(self, base: bytes) -> bool:
+        """Say whether a message's file lies in new/, and nobody has moved it."""
+        return os.path.lexists(self._path(base, True, 0, 0))
+
     def open(self, base: bytes, new: bool, flags: int, keywords: int) -> int | None:
         """Open a message's file for reading; None when it is gone."""
         try:
