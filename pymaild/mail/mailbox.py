@@ -21,6 +21,7 @@ from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
+from pymaild.mail.helpers import Helpers
 from pymaild.mail.intents import Intents, Messages
 from pymaild.mail.message import Message
 from pymaild.mail.placing import Incoming
@@ -79,6 +80,7 @@ class Mailbox:
         self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
         if not self.maildir.exists():
             raise NoSuchMailbox
+        self.helpers = Helpers()
         self.index = self._load()
         self.uidvalidity = self.index.uidvalidity
 
@@ -126,6 +128,11 @@ class Mailbox:
         if self.quota is not None:
             self.quota.admit(messages, octets)
 
+    def help_by(self, helpers: Helpers) -> None:
+        """Have somebody to ask for what can be made in the background."""
+        self.helpers = helpers
+        helpers.look(self.index)
+
     # -- looking -----------------------------------------------------------------------------
 
     @guarded
@@ -145,6 +152,7 @@ class Mailbox:
                     self._settle()
             finally:
                 self.lock.release()
+            self.helpers.look(self.index)
 
     def _counted(self) -> AbstractContextManager[None]:
         """Keep what the account knows of this mailbox's size level with the index."""

@@ -45,6 +45,7 @@ class Child:
     ready: bool = False
     retiring: bool = False
     aborted: float = 0.0  # when it got SIGABRT
+    parcel: Parcel | None = None  # what it was made for
 
     def tell(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send an order. A process whose channel is full has not read it for long: it hangs."""
@@ -146,7 +147,7 @@ class Family:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        child = Child(pid, role, slot, ours, crash_fd, generation)
+        child = Child(pid, role, slot, ours, crash_fd, generation, parcel=parcel)
         self.children[pid] = child
         return child
 
