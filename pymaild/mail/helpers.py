@@ -73,15 +73,19 @@ class Helpers:
         """Say of a message without a cache entry whether that is left to others."""
         if self._ask is None:
             return False
+        self._meet(1)
+        return self._met > ALONE
+
+    def _meet(self, messages: int) -> None:
         if time.monotonic() > self._since + SPELL:
             self._since, self._met = time.monotonic(), 0
-        self._met += 1
-        if self._met == ALONE + 1:
+        before, self._met = self._met, self._met + messages
+        if before <= ALONE < self._met:
             self.ask("cache")
-        return self._met > ALONE
 
     def look(self, index: Index) -> None:
         """Ask ahead of the client where most of the youngest messages have no entry."""
-        if self._ask is not None and len(index.uncached(NEWEST, ALONE + 1, YOUNGEST)) > ALONE:
-            self._met = ALONE
-            self.leave()
+        if self._ask is not None:
+            missing = len(index.uncached(NEWEST, YOUNGEST, YOUNGEST))
+            if missing > ALONE:
+                self._meet(missing)
