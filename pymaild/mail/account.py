@@ -93,7 +93,8 @@ class Account:
         canonical, directory, access = self._admitted(name, rights)
         box = self._opened(self.shown(canonical), directory, access)
         if self.ask is not None:
-            box.help_by(Helpers(self.ask, Task(self.user, canonical, self.prefix)))
+            box.helpers = Helpers(self.ask, Task(self.user, canonical, self.prefix))
+            box.helpers.look(box.index)
         return box
 
     def _admitted(self, name: str, rights: str) -> tuple[str, str, Access | None]:

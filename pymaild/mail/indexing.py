@@ -8,6 +8,7 @@ asked for again by the next session that comes upon the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,6 +22,8 @@ from pymaild.mail.settings import MailSettings
 CHUNK = 500  # messages that are cached before others may have their turn
 
 Beat = Callable[[], object]
+
+_log = logging.getLogger("pymaild.mail")
 
 
 def work(task: Task, settings: MailSettings, spread: Ask, beat: Beat) -> None:
@@ -47,11 +50,14 @@ def _cache(box: Mailbox, task: Task, spread: Ask, beat: Beat) -> None:
 
 
 def _fill(message: Message) -> None:
+    """One that cannot be understood, by a fault of ours, must not keep the others waiting."""
     try:
         message.entry()
     except Refused as refused:
         if refused.code != Code.EXPUNGEISSUED:
             raise
+    except Exception:
+        _log.exception("a message cannot be indexed: uid=%d", message.uid)
 
 
 _WORK: dict[str, Callable[[Mailbox, Task, Ask, Beat], None]] = {"cache": _cache}

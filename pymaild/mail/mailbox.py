@@ -29,7 +29,7 @@ from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
-from pymaild.mail.stores import NEVER, Beat, Store
+from pymaild.mail.stores import NEVER, Beat, Store, quiet
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.maildir import Draft
@@ -40,10 +40,6 @@ DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 _UNCOUNTED = nullcontext()
-
-
-def _quiet(done: int, goal: int) -> None:
-    """For those who need no signs of life."""
 
 
 class Mailbox:
@@ -57,7 +53,7 @@ class Mailbox:
         settings: MailSettings,
         access: Access | None = None,
         quota: Quota | None = None,
-        beat: Beat = _quiet,
+        beat: Beat = quiet,
         intents: Intents | None = None,
     ) -> None:
         """``access``: what the user may do here; None is the administrator.
@@ -80,7 +76,7 @@ class Mailbox:
         self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
         if not store.exists():
             raise NoSuchMailbox
-        self.helpers = Helpers()
+        self.helpers = Helpers()  # whom to ask for what can be made in the background
         self.index = self._load()
         self.uidvalidity = self.index.uidvalidity
 
@@ -127,11 +123,6 @@ class Mailbox:
         """Refuse what would exceed a limit of the account. Raises Refused (OVERQUOTA)."""
         if self.quota is not None:
             self.quota.admit(messages, octets)
-
-    def help_by(self, helpers: Helpers) -> None:
-        """Have somebody to ask for what can be made in the background."""
-        self.helpers = helpers
-        helpers.look(self.index)
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -374,8 +365,8 @@ class Mailbox:
         """Copy (RFC 9051 §6.4.7) or move (RFC 6851) messages; returns (old UID, new UID) pairs.
 
         A copy is all or nothing. Of a move, each message is at no moment in both mailboxes or in
-        none. Messages that have gone are left out. What a
-        process that died had begun is seen as not begun, or goes on from there.
+        none. Messages that have gone are left out. What a process that died had begun is seen as
+        not begun, or goes on from there.
         """
         if target.directory == self.directory:
             target = self

@@ -21,7 +21,7 @@ from tests.support.instance import Instance, instance
 from .conftest import eventually
 from .test_system_users import local_user, rooted  # noqa: F401
 
-MANY = 1500
+MANY = 1200  # more than one process does at a time
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def server() -> Iterator[Instance]:
         yield made
 
 
-def foreign(folder: Path, count: int = MANY) -> None:
+def foreign(folder: Path) -> None:
     """A folder as another program leaves it."""
     maildir.make(folder)
-    mail = corpus.list_mail(100)
-    for number in range(count):
+    mail = [corpus.simple(number) for number in range(100)]
+    for number in range(MANY):
         (folder / "cur" / f"1700000000.M{number}P1.other:2,").write_bytes(
             mail[number % len(mail)].replace(b"\r\n", b"\n")
         )
@@ -57,7 +57,7 @@ def test_a_foreign_folder_is_indexed_behind_the_session(server: Instance) -> Non
         client.ok("SELECT INBOX")
         folder = server.maildir("alice")
         eventually(lambda: not uncached(folder), "the cache is full")
-        assert client.ok("FETCH 1:* (ENVELOPE)").count("FETCH") == MANY
+        assert len(client.ok("FETCH 1:60 (ENVELOPE)").untagged) == 60
         client.ok("LOGOUT")
 
 
@@ -81,7 +81,7 @@ def test_its_death_costs_nothing(server: Instance) -> None:
             client.ok("SELECT INBOX")
             for process in indexers(server):
                 process.send_signal(signal.SIGKILL)
-            assert client.ok("FETCH 1:* (ENVELOPE)").count("FETCH") == MANY
+            assert len(client.ok("FETCH 1:60 (ENVELOPE)").untagged) == 60
             client.ok("LOGOUT")
     with Imap(server.imap).login("alice", "secret") as client:
 
@@ -90,7 +90,7 @@ def test_its_death_costs_nothing(server: Instance) -> None:
             return not uncached(folder)
 
         eventually(full, "the cache is full")
-        assert client.ok("FETCH 1:* (ENVELOPE)").count("FETCH") == MANY
+        assert len(client.ok("FETCH 1:60 (ENVELOPE)").untagged) == 60
         client.ok("LOGOUT")
 
 
@@ -100,8 +100,8 @@ def test_none_where_none_is_wanted(server: Instance) -> None:
     server.start()
     with Imap(server.imap).login("alice", "secret") as client:
         client.ok("SELECT INBOX")
-        assert client.ok("FETCH 1:* (ENVELOPE)").count("FETCH") == MANY
-        assert not uncached(server.maildir("alice"))
+        assert len(client.ok("FETCH 1:60 (ENVELOPE)").untagged) == 60
+        assert uncached(server.maildir("alice")) == MANY - 60
         assert not indexers(server)
         client.ok("LOGOUT")
 
