@@ -43,6 +43,10 @@ class Draft(Protocol):
         """Remove it; a draft that was committed is no longer there."""
 
 
+def quiet(done: int, goal: int) -> None:
+    """A beat for those who need no signs of life."""
+
+
 class Arrival(NamedTuple):
     """A draft that is to be a message. ``name`` is unique; ``date`` in seconds since 1970."""
 
@@ -124,7 +128,10 @@ class Store(Protocol):
         """
 
     def held(self) -> AbstractContextManager[object]:
-        """Keep others from changing the mail, where its format has locks. Raises Refused (INUSE)."""
+        """Keep others from changing the mail, where its format has locks.
+
+        Raises Refused (INUSE).
+        """
 
     def mark(self, since: int) -> tuple[int, int, int]:
         """Return the stamp behind a change of our own, and since when another's may hide there.
@@ -153,10 +160,15 @@ class Store(Protocol):
     def placing(
         self, arrivals: Sequence[Arrival], mark: str, leaving: Leaving | None = None
     ) -> AbstractContextManager[list[Placed]]:
-        """Give drafts their places, all or none, durably; what fails inside takes them back.
+        """Give drafts their places, all or none; what fails inside takes them back.
 
         ``mark`` is what their names begin with. With ``leaving``, those go inside, and what is
-        done of it decides.
+        done of it decides. They are sure to be on disk behind :meth:`secure`.
+        """
+
+    def secure(self, placed: Sequence[Placed] | None = None) -> None:
+        """Have on disk what was placed, or all that is there. The lock need not be held: those
+        who wait at the same time share the disk's work.
         """
 
     def receiving(

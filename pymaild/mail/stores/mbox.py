@@ -32,7 +32,17 @@ from pymaild.mail.stores.carrying import carrying
 from pymaild.mail.stores.mbox_scan import Scan, is_row
 from pymaild.storage import atomic, control
 from pymaild.storage.maildir import STALE_TMP
-from pymaild.storage.mbox import Addition, Draft, Edit, Mbox, Message, NotMbox, Numbering, State
+from pymaild.storage.mbox import (
+    Addition,
+    Draft,
+    Edit,
+    Mbox,
+    Message,
+    Moves,
+    NotMbox,
+    Numbering,
+    State,
+)
 from pymaild.storage.mboxlocks import LockRules
 from pymaild.storage.takeover import Adopted
 
@@ -188,11 +198,11 @@ class MboxStore:
         """Return UIDVALIDITY, the last UID and keywords as the first message tells them."""
         return self.mbox.message(0).base if self.mbox.size() else None
 
-    def rewrite(self, index: Index, edits: Iterable[Edit], last: int = 0) -> None:
-        """Make edits in the order of the file, and remember where messages are then."""
-        ordered = sorted(edits, key=lambda edit: edit.offset)
-        moves = self.mbox.rewrite(ordered, self.numbering(index, last))
+    def rewrite(self, index: Index, edits: Iterable[Edit], last: int = 0) -> Moves:
+        """Make edits, in the order of the file, and remember where messages are then."""
+        moves = self.mbox.rewrite(edits, self.numbering(index, last))
         index.move_places(moves.ends, moves.by)
+        return moves
 
     def set_flags(
         self, index: Index, changes: Mapping[int, tuple[int, int]], beat: Beat
@@ -213,7 +223,7 @@ class MboxStore:
                 edits.append(Edit(message.offset, State(uid, flags, words, old=True)))
                 index.change(row, flags, keywords)
             if edits:
-                self.rewrite(index, edits)
+                self.rewrite(index, sorted(edits, key=lambda edit: edit.offset))
         return gone
 
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
@@ -227,7 +237,7 @@ class MboxStore:
                     edits.append(Edit(message.offset, None))
                 index.expunge(row)
             if edits:
-                self.rewrite(index, edits)
+                self.rewrite(index, sorted(edits, key=lambda edit: edit.offset))
 
     def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
         """Return UIDs with the digests of headers."""
@@ -259,6 +269,12 @@ class MboxStore:
                 mbox_note.take_back(self, arrivals)
                 raise
             mbox_note.forget(self)
+
+    def secure(self, placed: Sequence[Placed] | None = None) -> None:
+        """What was appended is on disk, unless its process died in the last step of that."""
+        if placed is None and self._durable:
+            with self.mbox.reading() as fd:
+                atomic.sync_file(fd, self.mbox.path)
 
     @contextmanager
     def receiving(

@@ -8,9 +8,11 @@ whose header or size is another is another message.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import struct
 import time
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,13 +21,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from pymaild.index import IN_NEW, Index, Unusable
 from pymaild.mail.keywords import MOST, known_place
 from pymaild.mail.stores import FULL, NEVER, SYSTEM, mbox_note
-from pymaild.storage.mbox import Edit, Message, NotMbox, State
+from pymaild.storage.mbox import Edit, Message, Moves, NotMbox, State
 from pymaild.storage.takeover import Adopted
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
     from pymaild.mail.stores.mbox import MboxStore
 
+_NEW = (1 << 32) - 1  # stands for a UID that is still to be given
+_AT_ONCE = 4096  # messages that one transaction brings
 _MOST_UID = (1 << 31) - 1  # of a numbering that is not ours: a sender could have written it
 
 _log = logging.getLogger("pymaild.mail")
@@ -65,6 +69,9 @@ class _Found:
     def __iter__(self) -> Iterator[_Stranger]:
         return map(_Stranger._make, _PACKED.iter_unpack(self.strangers))
 
+    def __getitem__(self, number: int) -> _Stranger:
+        return _Stranger._make(_PACKED.unpack_from(self.strangers, number * _PACKED.size))
+
 
 class Scan:
     """One comparison. ``adopted``: the index is made anew, and UIDs of the file count."""
@@ -82,7 +89,7 @@ class Scan:
         index = self._index
         base = self._numbering()
         self._trusted = base[1] if base else 0
-        start = self._known_end()
+        self._start = start = self._known_end()
         for message in self._store.mbox.scan(start):
             if not message.pseudo:
                 self._meet(message)
@@ -214,21 +221,84 @@ class Scan:
 
     def _take_in(self) -> None:
         """Give each new message its UID, in the file and in the index."""
-        lost = self._lost() if self._found.strangers else {}
-        new = [one for one in self._found if not self._is_lost(one, lost)]
-        index, held = self._index, self._box.reserved(self._index)
-        trusted = self._given(new)
-        uid = max(index.uidnext, self._trusted + 1, max(trusted, default=0) + 1)
-        given = sorted(trusted.items())
-        others = [one for one in new if trusted.get(one.uid) is not one]
-        given += enumerate(others, uid)
-        last = given[-1][0] if given else index.uidnext - 1
-        self._box.reserve(index, last + 1)
-        names = mbox_note.names(self._store) if given else {}
-        for uid, one in given:
-            self._edit(uid, one)
-        self._write(max(last, self._trusted))
-        for uid, one in given:
-            self._add(uid, one, names.get(uid, ""))
+        index = self._index
+        uids = self._uids()
+        after = max(index.uidnext, self._trusted + 1, max(uids, default=0) + 1)
+        for number, uid in enumerate(uids):
+            if uid == _NEW:
+                uids[number], after = after, after + 1
+        self._box.reserve(index, after)
+        moves = self._write(uids, after - 1)
+        names = mbox_note.names(self._store) if uids else {}
+        order = sorted((number for number, uid in enumerate(uids) if uid), key=uids.__getitem__)
+        for done, number in enumerate(order):
+            self._box.beat(done, len(order))
+            self._add(uids[number], self._found[number], names.get(uids[number], ""), moves)
+            if not (done + 1) % _AT_ONCE:
+                self._box.publish(index)
         self._box.publish(index)
-        self._place(held, given)
+
+    def _uids(self) -> array[int]:
+        """Return the UIDs that messages without a row have, 0 where one has a row after all."""
+        named = self._adopted is not None and self._adopted.named
+        floor = 1 if named else self._index.uidnext
+        lost, used = self._lost(), set()
+        uids = array("I")
+        for one in self._found:
+            if self._is_again(one, lost):
+                uids.append(0)
+            elif floor <= one.uid <= self._trusted and one.uid not in used:
+                used.add(one.uid)
+                uids.append(one.uid)
+            else:
+                uids.append(_NEW)
+        return uids
+
+    def _lost(self) -> dict[bytes, deque[int]]:
+        """Return rows that nothing was met for, by digest and size."""
+        lost: dict[bytes, deque[int]] = {}
+        if self._found.strangers and not self._start:
+            for row, *_, size, _, name, _ in self._index.living():
+                if not self._found.seen[row]:
+                    key = b"%b %d" % (name.rpartition(b",")[2], size)
+                    lost.setdefault(key, deque()).append(row)
+        return lost
+
+    def _is_again(self, one: _Stranger, lost: dict[bytes, deque[int]]) -> bool:
+        """Say whether a message is one that has lost its X-UID, or got one of another file."""
+        rows = lost.get(b"%b %d" % (one.identity.hex().encode(), one.size))
+        if not rows:
+            return False
+        self._level(rows.popleft(), one, self._found.keywords.get(one.offset, ()))
+        return True
+
+    def _write(self, uids: array[int], last: int) -> Moves | None:
+        """Write X-UIDs that are not there yet, and what the first message says of the mailbox."""
+        edits = sorted(self._found.edits, key=lambda edit: edit.offset)
+        told, base = self._store.numbering(self._index, last), self._store.base()
+        level = base == (told.uidvalidity, told.last_uid, tuple(told.keywords))
+        new = any(uid and uid != one.uid for uid, one in zip(uids, self._found, strict=True))
+        if not self._store.mbox.size() or (level and not edits and not new):
+            return None
+        ordered = heapq.merge(edits, self._edits(uids), key=lambda edit: edit.offset)
+        return self._store.rewrite(self._index, ordered, last)
+
+    def _edits(self, uids: array[int]) -> Iterator[Edit]:
+        for uid, one in zip(uids, self._found, strict=True):
+            if uid and uid != one.uid:
+                words = self._found.keywords.get(one.offset, ())
+                yield Edit(one.offset, State(uid, one.flags, words, one.old))
+
+    def _add(self, uid: int, one: _Stranger, name: str, moves: Moves | None) -> None:
+        flags = one.flags & SYSTEM | (0 if one.old else IN_NEW)
+        bits = self._bits(self._found.keywords.get(one.offset, ()))
+        named = f"{name},{one.identity.hex()}".encode()
+        place = moves(one.offset) if moves is not None else one.offset
+        what = (one.date, one.date, one.size, one.wire_size, named)
+        self._index.add(uid, flags, bits, *what, place=place)
+
+    def _let_go(self) -> None:
+        """Stage the end of rows whose message was not met."""
+        for row, *_ in self._index.living():
+            if row < len(self._found.seen) and not self._found.seen[row]:
+                self._index.expunge(row)
