@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from pymaild.storage import atomic
 from pymaild.storage._mbox import Message, NotMbox, Scanner, Served, Stored, message_at
-from pymaild.storage.maildir import LineEnds, unique_name
-from pymaild.storage.mboxappend import Addition, Append, Draft
+from pymaild.storage.maildir import STALE_TMP, LineEnds, unique_name
+from pymaild.storage.mboxappend import DRAFT, Addition, Append, Draft
 from pymaild.storage.mboxedit import Edit, holes
 from pymaild.storage.mboxfields import Numbering, State
 from pymaild.storage.mboxjournal import APPEND, Journal, Work
@@ -160,10 +160,17 @@ class Mbox:
 
         The mbox is not touched, and need not be locked.
         """
-        path = os.path.join(self.directory, f"{name or unique_name()}.draft")
+        path = os.path.join(self.directory, f"{name or unique_name()}{DRAFT}")
         stored = Stored(LineEnds().convert(pieces))
         atomic.write_new(path, stored, durable=False)
         return Draft(path, stored.size, stored.wire_size, stored.header_size)
+
+    def sweep(self, now: float) -> None:
+        """Remove drafts that nobody has appended for long."""
+        for entry in os.scandir(self.directory):
+            with suppress(FileNotFoundError):
+                if entry.name.endswith(DRAFT) and now - entry.stat().st_mtime > STALE_TMP:
+                    atomic.unlink(entry.path)
 
     def append(self, additions: Sequence[Addition], numbering: Numbering) -> list[Message]:
         """Append messages durably, all of them or none; returns where they are.

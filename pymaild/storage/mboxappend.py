@@ -19,6 +19,7 @@ from pymaild.storage.mboxfields import Numbering, State, fields, from_line
 from pymaild.storage.mboxjournal import APPEND, Journal, Work
 from pymaild.storage.mboxrewrite import Hole, Rewrite
 
+DRAFT = ".draft"  # how a draft's name ends
 _PIECE = 1 << 18  # octets written at once
 _MOST_FIELDS = 1 << 16  # octets of the first message's fields that are looked at
 _TELLS = re.compile(rb"(?im)^X-IMAP(?:base)?:[ \t]*(\d{1,10})[ \t]+(\d{10})(?![^ \t\r\n])")
@@ -40,7 +41,7 @@ class Draft:
     @property
     def name(self) -> str:
         """The unique name that it was given."""
-        return os.path.basename(self.path).removesuffix(".draft")
+        return os.path.basename(self.path).removesuffix(DRAFT)
 
     def discard(self) -> None:
         """Remove it; a draft that was appended is no longer there."""

@@ -30,7 +30,6 @@ from pymaild.storage._mbox import reserve
 from pymaild.storage.mboxjournal import HEAD_SIZE, REWRITE, Journal, Work
 
 CHUNK = 1 << 21  # octets of one step, about
-_SLOT = 2 * CHUNK + 4096
 _NONCE = 8  # octets with which the plan begins; a step of another plan has others
 _HOLE = struct.Struct("<qqI")  # start and end in the old file, octets of the new text behind this
 _LENGTH = struct.Struct("<I")  # behind the text: of all of it, for reading backwards
@@ -341,7 +340,7 @@ class Rewrite:
         return max((step for step in found if step), key=lambda step: step.number, default=None)
 
     def _read_step(self, work: Work, plan: Plan, number: int) -> _Step | None:
-        data = memoryview(self._journal.read(_SLOT, _slot(work, number)))
+        data = memoryview(self._journal.read(_slot_size(), _slot(work, number)))
         if len(data) < _STEP.size:
             return None
         check, nonce, number, kind, count = _STEP.unpack_from(data)
@@ -355,9 +354,14 @@ class Rewrite:
         return _Step(number, kind, pieces) if zlib.crc32(data[4:place]) == check else None
 
 
+def _slot_size() -> int:
+    """Octets that a step takes at most: its last piece may be as long as all before it."""
+    return 2 * CHUNK + 4096
+
+
 def _slot(work: Work, number: int) -> int:
     """Where in the journal a step stands: two places, used in turns."""
-    return -(-(HEAD_SIZE + work.body) // 4096) * 4096 - HEAD_SIZE + number % 2 * _SLOT
+    return -(-(HEAD_SIZE + work.body) // 4096) * 4096 - HEAD_SIZE + number % 2 * _slot_size()
 
 
 class _mapped:
