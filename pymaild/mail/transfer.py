@@ -65,10 +65,9 @@ class Transfer:
 
     def _stage(self, one: Taken) -> int:
         order = one.order
-        flags = (order.flags, order.keywords)
-        sizes = (one.size, one.wire_size)
-        what = (one.date, one.saved, *sizes, one.name)
-        return self.target.index.add(one.uid, *flags, *what, place=one.place)
+        index, dates = self.target.index, (one.date, one.saved)
+        what = (*dates, one.size, one.wire_size, one.name)
+        return index.add(one.uid, order.flags, order.keywords, *what, place=one.place)
 
     def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
         """Bits of the source's keywords in use, to bits of the target's."""

@@ -217,6 +217,7 @@ class Layout(Protocol):
     """
 
     root: str
+    inferiors: bool  # a mailbox can have others below it
 
     def prepare(self) -> None:
         """Make what must be there before the first mailbox is."""

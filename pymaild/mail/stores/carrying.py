@@ -41,6 +41,9 @@ def carrying(
             date = index.date(order.row)
             arrivals.append(Arrival(draft, draft.name, first + len(kept), *flags, date))
             kept.append(order)
+        if not kept:
+            yield []
+            return
         rows = [order.row for order in kept]
         leaving = Leaving(source, source.traces(index, rows)) if move else None
         with target.placing(arrivals, mark, leaving) as placed:

@@ -28,7 +28,7 @@ from pymaild.mail.stores.carrying import carrying
 from pymaild.mail.stores.maildir_scan import Scan
 from pymaild.storage import atomic, takeover
 from pymaild.storage._names import without_uid
-from pymaild.storage.maildir import Maildir, member, save_date, unique_name
+from pymaild.storage.maildir import Draft, Maildir, member, save_date, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -171,6 +171,7 @@ class MaildirStore:
         now, maildir = time.time(), self.maildir
         placed = []
         for draft, name, uid, flags, keywords, date in arrivals:
+            assert isinstance(draft, Draft)
             os.utime(draft.path, (now, date))
             new = not flags and not keywords
             base = maildir.publish(draft, name, uid, flags, keywords, new)

@@ -155,28 +155,31 @@ class MboxStore:
 
     def find(self, index: Index, row: int) -> Message | None:
         """Return where a message is now, None where it has gone; the file is locked."""
+        uid = index.fields(row)[0]
+        if index.row_of_uid(uid) != row:
+            return None
         try:
             message = self.mbox.message(index.place(row))
-            if is_row(index, row, message):
+            if message.uid in (uid, 0) and is_row(index, row, message):
                 return message
         except NotMbox:
             pass
-        return self._search(index, row)
+        return self._search(index, uid)
 
-    def _search(self, index: Index, row: int) -> Message | None:
+    def _search(self, index: Index, uid: int) -> Message | None:
         """Look through the whole file; what is met on the way is known then, too."""
-        uid, found = index.fields(row)[0], None
+        found = None
         for message in self.mbox.scan():
-            met = index.row_of_uid(message.uid) if message.uid else -1
-            if met >= 0 and is_row(index, met, message):
-                index.set_place(met, message.offset)
-            if is_row(index, row, message) and (found is None or message.uid == uid):
-                found = message
+            row = index.row_of_uid(message.uid) if message.uid else -1
+            if row >= 0 and is_row(index, row, message):
+                index.set_place(row, message.offset)
+                found = message if message.uid == uid else found
         return found
 
     def known_as(self, index: Index, row: int) -> str:
-        """Return the digest of the message's header."""
-        return index.name(row).rpartition(b",")[2].decode()
+        """Return the UID with the digest of the header: no other server has names for messages."""
+        digest = index.name(row).rpartition(b",")[2].decode()
+        return f"{index.fields(row)[0]}:{digest}"
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -241,7 +244,7 @@ class MboxStore:
 
     def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
         """Return UIDs with the digests of headers."""
-        return [f"{index.fields(row)[0]}:{self.known_as(index, row)}" for row in rows]
+        return [self.known_as(index, row) for row in rows]
 
     def departed(self, traces: Sequence[str]) -> list[bool]:
         """Look for the messages in the file; work of the dead is ended first."""

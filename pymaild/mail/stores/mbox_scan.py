@@ -223,7 +223,8 @@ class Scan:
         """Give each new message its UID, in the file and in the index."""
         index = self._index
         uids = self._uids()
-        after = max(index.uidnext, self._trusted + 1, max(uids, default=0) + 1)
+        known = max((uid for uid in uids if uid != _NEW), default=0)
+        after = max(index.uidnext, self._trusted + 1, known + 1)
         for number, uid in enumerate(uids):
             if uid == _NEW:
                 uids[number], after = after, after + 1

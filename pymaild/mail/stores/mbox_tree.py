@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
@@ -28,6 +28,8 @@ _LONGEST = 255  # octets of a file's name
 
 class MboxTree:
     """The mbox ``inbox``, and those below ``folders``."""
+
+    inferiors = False
 
     def __init__(
         self, inbox: str, folders: str, names: Names, rules: LockRules, durable: bool
@@ -113,25 +115,18 @@ class MboxTree:
         """Return the directories that were seen."""
         return [self.root, *self._directories]
 
-    def may_have_children(self, name: str) -> bool:
-        """A file has none."""
-        return False
-
     # -- changing ------------------------------------------------------------------------------
 
     def create(self, directory: str) -> None:
         """Make an empty file. Raises Refused (CANNOT) where a file stands above it."""
-        store = self.store(directory)
+        mbox = self.store(directory).mbox
+        if mbox.exists():
+            return
+        if os.path.isdir(mbox.path):
+            raise Refused(Code.CANNOT, "There are mailboxes below this name")
         shutil.rmtree(directory, ignore_errors=True)  # of a file that another program removed
+        _below_directories(mbox.create)
         os.makedirs(directory, mode=0o700)
-        try:
-            store.mbox.create()
-        except (NotADirectoryError, FileExistsError):
-            os.rmdir(directory)
-            raise Refused(Code.CANNOT, "A mailbox here has no mailboxes below it") from None
-        except OSError:
-            os.rmdir(directory)
-            raise
 
     def remove(self, directory: str) -> None:
         """Remove the file, then what is known of it, and directories that have become empty."""
@@ -155,10 +150,8 @@ class MboxTree:
         Of a process that died between the two, the file has still its old name.
         """
         old, new = self.store(source).mbox.path, self.store(target).mbox.path
-        try:
-            os.makedirs(os.path.dirname(new), mode=0o700, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise Refused(Code.CANNOT, "A mailbox here has no mailboxes below it") from None
+        above = os.path.dirname(new)
+        _below_directories(lambda: os.makedirs(above, mode=0o700, exist_ok=True))
         if os.path.isdir(source):
             shutil.rmtree(target, ignore_errors=True)
             atomic.rename(source, target)
@@ -180,6 +173,14 @@ class MboxTree:
             while directory.startswith(f"{self._folders}/"):
                 os.rmdir(directory)
                 directory = os.path.dirname(directory)
+
+
+def _below_directories(make: Callable[[], object]) -> None:
+    """Make what must have no file above it. Raises Refused (CANNOT), OSError."""
+    try:
+        make()
+    except (NotADirectoryError, FileExistsError):
+        raise Refused(Code.CANNOT, "The mailbox above this one can have none below it") from None
 
 
 def _begins(path: str) -> bool:
