@@ -101,7 +101,7 @@ class Sessions:
         self.sock = sock
         stream = self._stream(sock)
         if self._keeping is not None:
-            stream.patience = partial(self._keeping.patience, record)
+            stream.patience = partial(self._patience, self._keeping, record)
             stream.folder = self._config.server.spool
             stream.most = self._config.server.reply_spool
         try:
@@ -121,6 +121,10 @@ class Sessions:
             stream.close()
         log.debug("session=%s ends here: %s", record.id, ending.value)
         return ending
+
+    def _patience(self, keeping: Keeping, record: SessionRecord, silence: float) -> float:
+        self.board.title.show()
+        return keeping.patience(record, silence)
 
     def _stream(self, sock: socket.socket) -> SocketStream:
         """Return the stream of a session.
@@ -202,8 +206,10 @@ class Sessions:
 
 
 def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord:
-    return PROTOCOLS[settings.protocol].record(
+    protocol = PROTOCOLS[settings.protocol]
+    return protocol.record(
         protocol=settings.protocol,
+        state=protocol.state,
         id=secrets.token_hex(6),  # a word on a command line, so no "-" in front
         listener=settings.title,
         hidden=list(settings.hide_capabilities),
