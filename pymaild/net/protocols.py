@@ -23,8 +23,9 @@ from pymaild.pop3.session import Pop3Session
 class Protocol:
     """``record`` and ``session`` are its types; ``section`` names its settings in Config.
 
-    ``state`` is the one in which a session begins; ``refusal`` is what a client is told, instead of a greeting, when it may not connect now.
-    ``logs_in`` says that clients authenticate, and are limited while they have not.
+    ``state`` is the one in which a session begins; ``refusal`` is what a client is told, instead
+    of a greeting, when it may not connect now. ``logs_in`` says that clients authenticate, and
+    are limited while they have not.
     """
 
     record: type[SessionRecord]
