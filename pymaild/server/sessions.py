@@ -63,6 +63,7 @@ class Sessions:
             settings.address_unauthenticated,
             Incidents(settings.crash_directory),
         )
+        self._supervisor.at_rest = self.board.title.show
 
     def begin(self, sock: socket.socket, name: object, listener: Listener) -> SessionRecord:
         """Return the record of a new connection, or the one that came back from the tls role.
@@ -101,7 +102,7 @@ class Sessions:
         self.sock = sock
         stream = self._stream(sock)
         if self._keeping is not None:
-            stream.patience = partial(self._patience, self._keeping, record)
+            stream.patience = partial(self._keeping.patience, record)
             stream.folder = self._config.server.spool
             stream.most = self._config.server.reply_spool
         try:
@@ -121,10 +122,6 @@ class Sessions:
             stream.close()
         log.debug("session=%s ends here: %s", record.id, ending.value)
         return ending
-
-    def _patience(self, keeping: Keeping, record: SessionRecord, silence: float) -> float:
-        self.board.title.show()
-        return keeping.patience(record, silence)
 
     def _stream(self, sock: socket.socket) -> SocketStream:
         """Return the stream of a session.
