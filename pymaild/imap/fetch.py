@@ -170,8 +170,9 @@ class Fetch:
             for start in range(0, len(seqs), _BATCH):
                 self._marked(seqs[start : start + _BATCH])
         else:
-            for seq in seqs:
+            for done, seq in enumerate(seqs):
                 self._one(seq, self._plan.items)
+                self._session.progress.beat(done, len(seqs))
         return self._failure
 
     def _may_mark(self) -> bool:
@@ -210,6 +211,7 @@ class Fetch:
         telling = tuple(dict.fromkeys((*items, *self._told_of_flags())))
         for seq in seqs:
             self._one(seq, telling if seq in unseen else items)
+            self._session.progress.beat()
 
     def _told_of_flags(self) -> tuple[Item, ...]:
         """What is told of a message whose flags have changed (RFC 7162 §3.2.4)."""
@@ -234,7 +236,6 @@ class Fetch:
             self._failure = self._failure or failure
             return
         self._send(seq, values)
-        self._session.progress.beat()
 
     def _send(self, seq: int, values: list[tuple[bytes, Value]]) -> None:
         """Write a response. Nothing but the connection can fail from here on."""

@@ -69,7 +69,7 @@ def build(data: Octets, tree: parts.Part) -> Entry:
         bodystructure.bodystructure(data, tree, False),
         parts.pack(tree),
         headers.select(header, FIELDS, False),
-        b"\0".join(_key(header, name) for name in KEYS),
+        b"\0".join(key(header, name) for name in KEYS),
         string(preview.preview(data, tree).encode("utf-8", "replace")),
         object_ids(data, header),
         sealed(order.sort_keys(header)),
@@ -82,7 +82,8 @@ def sealed(keys: bytes) -> bytes:
     return struct.pack("<2I", checksum(keys), len(keys)) + keys
 
 
-def _key(header: bytes, name: bytes) -> bytes:
+def key(header: bytes, name: bytes) -> bytes:
+    """Return the folded text of one of KEYS, as ``keys`` has it."""
     text = "\n".join(header_texts(header, name))
     return fold(text).replace("\0", " ").encode("utf-8", "replace")
 
@@ -109,4 +110,15 @@ def decode(octets: bytes) -> Entry | None:
     return Entry(*pieces)
 
 
-__all__ = ["FIELDS", "KEYS", "LARGEST", "SEAL", "Entry", "build", "decode", "encode", "sealed"]
+__all__ = [
+    "FIELDS",
+    "KEYS",
+    "LARGEST",
+    "SEAL",
+    "Entry",
+    "build",
+    "decode",
+    "encode",
+    "key",
+    "sealed",
+]
