@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from pymaild.mail.stores import KINDS, Leaving
+from pymaild.mail.stores import KINDS, Leaving, Store
 from pymaild.storage import atomic
 from pymaild.storage._names import parse
 from pymaild.storage.maildir import Maildir, member
@@ -52,13 +52,18 @@ def exchange(mark: str, leaving: Leaving | None, numbers: Iterable[int]) -> dict
     return note
 
 
-def settled(note: Mapping[str, Any], durable: bool) -> set[int]:
-    """Return the numbers of those that stay, since what they came for has gone."""
+def settled(note: Mapping[str, Any], durable: bool, own: Store | None = None) -> set[int]:
+    """Return the numbers of those that stay, since what they came for has gone.
+
+    ``own`` is the store whose note it is, where that is held.
+    """
     leaving = note.get("leaving", {})
     if not leaving:
         return set()
     kind, *address = note["from"]
-    departed = KINDS[kind](address, durable).departed(list(leaving.values()))
+    is_own = own is not None and own.address == note["from"]
+    source = own if own is not None and is_own else KINDS[kind](address, durable)
+    departed = source.departed(list(leaving.values()))
     return {int(number) for number, gone in zip(leaving, departed, strict=True) if gone}
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pymaild.core.session import User
 from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.mail.delivery import deliver
 from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
+from tests.support import stores
 from tests.support.rfc import rfc
 
 STOPPED = 17
@@ -27,7 +27,7 @@ KEPT = [b"Subject: kept %d\r\n\r\nbody %d\r\n" % (number, number) for number in 
 
 
 def account_at(path: Path, fsync: bool = False) -> Account:
-    return Account(User(name="u", mail=str(path)), MailSettings(fsync=fsync))
+    return Account(stores.user(path), MailSettings(fsync=fsync))
 
 
 def prepare(path: Path) -> None:
@@ -59,13 +59,14 @@ def store(account: Account) -> None:
 
 def claim(account: Account) -> None:
     with account.open("INBOX") as box:
-        Path(box.directory, "new", "9.others.host").write_bytes(b"Subject: other\n\n")
+        stores.drop(box, b"Subject: other\n\n")
         box.refresh()
         box.claim_recent(box.view())
 
 
 def rename(account: Account) -> None:
-    account.create("Work")
+    if stores.chosen() == "maildir":
+        account.create("Work")
     account.create("Work/Sub")
     account.rename("Work", "Play")
 
@@ -125,6 +126,7 @@ def contents(account: Account) -> dict[bytes, list[tuple[str, int]]]:
 WORKS = [append, copy, move, store, claim, rename, rebuild]
 
 
+@pytest.mark.usefixtures("both_formats")
 @rfc("9051", "6.4.8", 3, 4)
 @rfc("6851", "3.3", 2, 3)
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pymaild.core.session import User
+from pymaild.mail.mailbox import Mailbox
+
 FORMATS = ("maildir", "mbox")
 _chosen = [FORMATS[0]]
 
@@ -27,3 +30,17 @@ def settings(folder: Path) -> dict[str, Any]:
 def inbox(mail: Path | str) -> str:
     """Return the inbox of a user whose mail is there, "" in a Maildir."""
     return str(Path(mail).parent / "inbox") if chosen() == "mbox" else ""
+
+
+def user(path: Path) -> User:
+    """A user all of whose mail is below one directory."""
+    return User(name="u", mail=str(path), inbox=f"{path}/inbox" if chosen() == "mbox" else "")
+
+
+def drop(box: Mailbox, octets: bytes) -> None:
+    """Deliver a message with LF line ends as another program does."""
+    if chosen() == "maildir":
+        Path(box.directory, "new", "9.others.host").write_bytes(octets)
+        return
+    with open(box.mail.paths[0], "ab") as file:
+        file.write(b"From other Mon Nov 23 17:35:50 2026\n" + octets + b"\n")

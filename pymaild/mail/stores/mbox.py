@@ -6,12 +6,14 @@ only where it was: what is read or changed there is first seen to be the message
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from pymaild.index import Index
@@ -60,7 +62,7 @@ class MboxStore:
     ) -> None:
         self.directory = directory
         self.paths = [path, directory]
-        self.address = ["mbox", path, directory]
+        self.address = ["mbox", path, directory, json.dumps(astuple(rules))]
         self.mbox = Mbox(path, directory, rules, durable)
         self._durable = durable
         self._lasting = lasting
@@ -86,13 +88,14 @@ class MboxStore:
         return True
 
     def stamp(self) -> tuple[int, int]:
-        """Return the file's mtime in nanoseconds and its octets."""
+        """Return the file's mtime in nanoseconds and its octets; others while it changes."""
         try:
-            return self.mbox.stamp()
+            found = self.mbox.stamp()
         except FileNotFoundError:
             if not self._made():
                 raise
-            return self.mbox.stamp()
+            found = self.mbox.stamp()
+        return (1, 0) if self.mbox.unfinished() else found
 
     def held(self) -> AbstractContextManager[int]:
         """Lock the file as its other readers and writers do."""
@@ -309,8 +312,8 @@ def _placed(arrival: Arrival, message: Message) -> Placed:
 
 
 def _found_again(address: Sequence[str], durable: bool) -> MboxStore:
-    path, directory = address
-    return MboxStore(path, directory, LockRules(), durable)
+    path, directory, rules = address
+    return MboxStore(path, directory, LockRules(*json.loads(rules)), durable)
 
 
 KINDS["mbox"] = _found_again

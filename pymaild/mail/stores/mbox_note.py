@@ -62,13 +62,13 @@ def settle(store: MboxStore) -> None:
     """Take back of a move half done those whose originals are still there; the file is locked."""
     note = load(store)
     if note.get("leaving"):
-        _remove(store, note, settled(note, durable=True))
+        _remove(store, note, settled(note, durable=True, own=store))
 
 
 def take_back(store: MboxStore, arrivals: Sequence[Arrival]) -> None:
     """Remove what has come and may not stay, since what it was for has failed."""
     note = load(store)
-    staying = settled(note, durable=True)
+    staying = settled(note, durable=True, own=store)
     _remove(store, note, staying)
     if not staying:
         forget(store)
