@@ -10,6 +10,7 @@ cdef enum:
     PART_STRUCTURE = 1
     PART_BODY = 2
     PART_FIELDS = 4
+    PART_KEYS = 5
     PART_PREVIEW = 6
     PART_DIGEST = 7
     PART_SORT = 8
@@ -32,7 +33,7 @@ cdef inline const unsigned char* reach_entry(
         return NULL
     if not index._reach_cache(offset, length[0]):
         return NULL
-    return &index._cache_octets[offset]
+    return index.cache_octets + offset
 
 
 cdef inline const unsigned char* checked_entry(Index index, Record* record) except? NULL:
