@@ -18,22 +18,22 @@ from pymaild.mail.guard import refusing
 from pymaild.mail.intents import Intent, Intents
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
-from pymaild.mail.mailbox import Beat, Mailbox
+from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.metadata import Annotations
 from pymaild.mail.quota import Quota
 from pymaild.mail.rights import Actor, grantees
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.special import SpecialUses
 from pymaild.mail.status import Status
+from pymaild.mail.stores import SETTLED, Beat, Layout
+from pymaild.mail.stores.maildir_tree import MaildirTree
 from pymaild.mail.subscriptions import Subscriptions
-from pymaild.mail.tree import INBOX, Names
+from pymaild.mail.tree import Names
 from pymaild.storage.locks import FileLock
-from pymaild.storage.maildir import Maildir
 
 log = logging.getLogger("pymaild.mail")
 
 KEPT_OPEN = 8  # mailboxes
-SETTLED = 50_000_000  # ns after which a directory's mtime tells every change (coarse clocks)
 
 
 class Account:
@@ -55,12 +55,13 @@ class Account:
         self.separator: str = settings.separator
         self.prefix = settings.prefix
         self._open: dict[str, Mailbox] = {}  # for STATUS, by the name asked for
-        self._listed: tuple[int, Listing] | None = None
+        self._listed: tuple[int | None, Listing] | None = None
         self.special = SpecialUses(self.root, settings)
         self.subscribed = Subscriptions(self.root, settings)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self.lock = FileLock(lock, settings.lock_timeout)
         self.names = Names(settings.separator, settings.prefix)
+        self.layout: Layout = MaildirTree(self.root, self.names, settings.fsync)
         self.journal = Journal(self.root, self.lock, self._picture)
         self._shelf = Shelf(self.root, settings, self.lock, self.special, self.guard, self.journal)
 
@@ -72,16 +73,12 @@ class Account:
 
     def directory(self, name: str) -> str:
         """Return where a mailbox is, or would be. Raises NoSuchMailbox for what names none."""
-        first = os.path.join(self.root, self.names.directory(name))
-        if name.isascii() or os.path.isdir(first):
-            return first
-        others = (os.path.join(self.root, other) for other in self.names.spellings(name))
-        return next(filter(os.path.isdir, others), first)
+        return self.layout.directory(name)
 
     def exists(self, name: str) -> bool:
         """Say whether a mailbox of this name can be opened."""
         try:
-            return Maildir(self.directory(name)).exists()
+            return self._has(self.directory(name))
         except Refused:
             return False
 
@@ -105,7 +102,8 @@ class Account:
 
     def _opened(self, name: str, directory: str, access: Access | None) -> Mailbox:
         tell = self.beat, self.intents
-        return Mailbox(name, directory, self.root, self.settings, access, self.quota, *tell)
+        store = self.layout.store(directory)
+        return Mailbox(name, store, self.root, self.settings, access, self.quota, *tell)
 
     def everything(self) -> Iterator[Mailbox]:
         """Yield all mailboxes that can be opened, whoever may see them."""
@@ -147,7 +145,7 @@ class Account:
         return prepared
 
     def _has(self, directory: str) -> bool:
-        return Maildir(directory).exists()
+        return self.layout.store(directory).exists()
 
     def granted(self) -> set[str]:
         """Return the identifiers to which some mailbox here is open."""
@@ -174,15 +172,15 @@ class Account:
 
     def tree_paths(self) -> list[str]:
         """Return the directories where it shows that mailboxes come and go."""
-        return [self.root]
+        return self.layout.paths()
 
     def paths(self, name: str) -> list[str]:
         """Return the directories where a change of a mailbox shows, none if it cannot be read."""
         try:
-            maildir = Maildir(self._admitted(name, "lr")[1])
+            store = self.layout.store(self._admitted(name, "lr")[1])
         except (Refused, OSError):
             return []
-        return maildir.paths if maildir.exists() else []
+        return store.paths if store.exists() else []
 
     def status(self, name: str, size: bool = False) -> Status:
         """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.
@@ -228,7 +226,7 @@ class Account:
 
     def existing(self) -> list[str]:
         """Return the names of all mailboxes, whoever may see them."""
-        return self._survey()[0]
+        return self.layout.survey()[0]
 
     @refusing
     def visible(self) -> list[str]:
@@ -239,20 +237,6 @@ class Account:
             if self.guard.own or self.guard.visible(self.directory(name))
         ]
 
-    def _survey(self) -> tuple[list[str], bool]:
-        """Return the mailboxes' names, and whether every folder there is a whole one."""
-        found, whole = [INBOX] if self.exists(INBOX) else [], True
-        with suppress(FileNotFoundError):
-            for directory in os.listdir(self.root):
-                name = self.names.name(directory)
-                if name is None:
-                    continue
-                if os.path.isdir(os.path.join(self.root, directory, "cur")):
-                    found.append(name)
-                else:
-                    whole = False
-        return found, whole
-
     @refusing
     def entries(self) -> Listing:
         """Return all mailboxes and the names above them, sorted, INBOX first.
@@ -261,15 +245,15 @@ class Account:
         come and go there, and subscriptions and special uses are replaced there.
         """
         try:
-            stamp = os.stat(self.root).st_mtime_ns
+            stamp = self.layout.stamp()
         except FileNotFoundError:
             return Listing()
         if self._listed is not None and self._listed[0] == stamp:
             return self._listed[1]
-        names, whole = self._survey()
+        names, whole = self.layout.survey()
         special, subscribed = self.special.now(), set(self.subscriptions())
         entries = listing(set(names), self.names, special, subscribed)
-        settled = time.time_ns() - stamp > SETTLED
+        settled = stamp is not None and time.time_ns() - stamp > SETTLED
         self._listed = (stamp, entries) if whole and settled else None
         return entries
 
@@ -295,7 +279,7 @@ class Account:
         """
         if self.subscribed.made():
             return
-        Maildir(self.root, self.settings.fsync).create(folder=False)
+        self.layout.prepare()
         with self.lock:
             if self.subscribed.made():
                 return

@@ -1,6 +1,6 @@
 """What became of a change that a process was about to make when it died (mail/intents.py).
 
-The mailbox is brought level with its Maildir first: what was half done is taken back thereby,
+The mailbox is brought level with its mail first: what was half done is taken back thereby,
 and what was done has its place in the index. There it stays known by the names of its files,
 also when somebody has expunged or moved it since: a UID alone says nothing, as one that was
 reserved and not used goes to another message.

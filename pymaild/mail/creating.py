@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail.rights import require
 from pymaild.mail.special import Uses, checked
 from pymaild.mail.tree import INBOX
-from pymaild.storage.maildir import Maildir
 
 if TYPE_CHECKING:
     from pymaild.mail.account import Account
@@ -27,7 +25,7 @@ def create(account: Account, name: str, uses: Sequence[str]) -> None:
         _admit(account, name, directory)
         special = account.special
         stored = special.assigned(name, given) if given else special.without([name])
-        with_special(account, stored, lambda: _make(account, directory))
+        with_special(account, stored, lambda: account.layout.create(directory))
         if parent:
             account.guard.inherit(parent, directory)
         account.journal.changed()
@@ -35,16 +33,12 @@ def create(account: Account, name: str, uses: Sequence[str]) -> None:
 
 def _admit(account: Account, name: str, directory: str) -> None:
     """Refuse a name that is in use, unless by what a process that died had begun to make."""
-    if not os.path.isdir(os.path.join(directory, "cur")):
+    if not account.layout.store(directory).exists():
         account.quota.admit_mailbox()
     elif not account.begun("create", name):
         raise Refused(Code.ALREADYEXISTS, "A mailbox of this name exists")
     if account.intents is not None:
         account.intents.create(name)
-
-
-def _make(account: Account, directory: str) -> None:
-    Maildir(directory, account.settings.fsync).create(folder=True)
 
 
 def new_directory(account: Account, name: str) -> str:
@@ -91,5 +85,5 @@ def first_sight(account: Account) -> list[str]:
         return taken_over
     for name in account.special.defaults:
         if not account.exists(name):
-            _make(account, account.directory(name))
+            account.layout.create(account.directory(name))
     return account.existing()

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail import acl
 from pymaild.mail.rights import grantees
 from pymaild.mail.tree import INBOX
-from pymaild.storage import atomic, control
-from pymaild.storage.maildir import Maildir
+from pymaild.storage import control
 
 if TYPE_CHECKING:
     from pymaild.mail.account import Account
-
-_GONE = "..pymaild-gone-"  # a deleted folder on its way out
 
 
 def delete(account: Account, name: str) -> None:
@@ -28,7 +23,7 @@ def delete(account: Account, name: str) -> None:
     directory = account.directory(name)
     with account.lock:
         if _is_gone(account, name, directory):
-            _clear(account)
+            account.layout.clear()
         else:
             _admit(account, name, directory)
             _take_away(account, name, directory)
@@ -54,7 +49,8 @@ def _take_away(account: Account, name: str, directory: str) -> None:
     grants = grantees(acl.load(directory) or {})
     if account.intents is not None:
         account.intents.delete(name, _uidvalidity(directory))
-    _remove(account, directory)
+    account.layout.remove(directory)
+    account.quota.forget(os.path.basename(directory))
     if grants:
         account.note_grants(grants)
 
@@ -62,7 +58,7 @@ def _take_away(account: Account, name: str, directory: str) -> None:
 def _admit(account: Account, name: str, directory: str) -> None:
     """Raise NoSuchMailbox, also where the user may not know of it, and Refused."""
     try:
-        if not Maildir(directory).exists():
+        if not account.layout.store(directory).exists():
             raise NoSuchMailbox
         account.guard.admit(directory, "x")
     except NoSuchMailbox:
@@ -70,19 +66,3 @@ def _admit(account: Account, name: str, directory: str) -> None:
         if any(other.startswith(below) for other in account.visible()):
             raise Refused(Code.HASCHILDREN, "There are mailboxes below this name") from None
         raise
-
-
-def _remove(account: Account, directory: str) -> None:
-    gone = os.path.join(account.root, _GONE + secrets.token_hex(8))
-    atomic.rename(directory, gone)
-    account.quota.forget(os.path.basename(directory))
-    if account.settings.fsync:
-        atomic.sync_directory(account.root)
-    _clear(account)
-
-
-def _clear(account: Account) -> None:
-    """Remove folders on their way out, those too whose deleter died; the account is locked."""
-    for entry in os.listdir(account.root):
-        if entry.startswith(_GONE):
-            shutil.rmtree(os.path.join(account.root, entry), ignore_errors=True)

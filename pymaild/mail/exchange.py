@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Refused
-from pymaild.index import IN_NEW, Index
-from pymaild.mail.batch import Exchanged, noted
-from pymaild.mail.placing import Incoming, fill_cache, place
-from pymaild.storage import atomic
+from pymaild.mail.message import Message
+from pymaild.mail.placing import Incoming, fill_cache, placing
+from pymaild.mail.stores import Leaving
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
-
-SYSTEM = 0x1F
 
 
 def run(source: Mailbox, uid: int, target: Mailbox, draft: Incoming) -> int:
@@ -42,34 +39,28 @@ class Exchange:
 
     def run(self, uid: int, draft: Incoming) -> int:
         """Return the new UID. Raises Refused (EXPUNGEISSUED)."""
-        row, base, path = self._old(uid)
-        index = self.target.index
-        new = index.uidnext
-        self.target.reserve(index, new + 1)
+        row = self._old(uid)
+        source, target = self.source, self.target
+        new = target.index.uidnext
+        target.reserve(target.index, new + 1)
         mark = draft[0].name
-        self.target.intend("new", new, mark)
-        with noted(self.target.maildir, mark, Exchanged(self.source.maildir, base)):
-            rows = place(self.target, index, new, [draft], mark, [])
-            atomic.unlink(path)  # from here on it is done: what fails now is for the next scan
-            self._publish(index, row)
-        fill_cache(self.target, index, rows)
+        target.intend("new", new, mark)
+        leaving = Leaving(source.mail, [source.index.name(row)])
+        with placing(target, target.index, new, [draft], mark, leaving) as rows:
+            # From here on it is done: what fails now is for the next scan.
+            source.mail.remove(source.index, [row], source.beat, durable=True)
+            self._publish()
+        fill_cache(target, target.index, rows)
         return new
 
-    def _old(self, uid: int) -> tuple[int, bytes, str]:
+    def _old(self, uid: int) -> int:
         index = self.source.index
         row = index.row_of_uid(uid)
-        if row >= 0:
-            _, bits, keywords, _ = index.fields(row)
-            base = index.name(row)
-            where = (bool(bits & IN_NEW), bits & SYSTEM, keywords)
-            path = self.source.maildir.locate(base, *where)
-            if path is not None:
-                return row, base, path
-        raise Refused(Code.EXPUNGEISSUED, "The message is already expunged")
+        if row < 0 or Message(self.source, index, row).missing():
+            raise Refused(Code.EXPUNGEISSUED, "The message is already expunged")
+        return row
 
-    def _publish(self, target: Index, row: int) -> None:
-        self.source.maildir.sync(self.source.maildir.cur, self.source.maildir.new)
-        self.source.index.expunge(row)
-        if self.source.index is not target:
+    def _publish(self) -> None:
+        if self.source.index is not self.target.index:
             self.source.publish(self.source.index)
-        self.target.publish(target)
+        self.target.publish(self.target.index)

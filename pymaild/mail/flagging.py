@@ -1,15 +1,15 @@
-"""Changing flags: STORE, and taking messages out of new/. The files' names say the flags."""
+"""Changing flags: STORE, and claiming what is recent. The mail itself says the flags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index, View
 from pymaild.mail import committed
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
-from pymaild.mail.sync import FULL, SYSTEM
+from pymaild.mail.stores import FULL, SYSTEM
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -34,7 +34,8 @@ class Store:
             if condition is not None:
                 self._sift(view, index, rows, condition)
             stirred = self._stirred(view, index, rows)
-            gone += [seq for seq, row in rows.items() if not self._set(index, row)]
+            lost = mailbox.mail.set_flags(index, dict(self._changes(rows.values())), mailbox.beat)
+            gone += [seq for seq, row in rows.items() if row in lost]
             if index.staged:
                 mailbox.publish(index)
                 if not stirred:
@@ -67,42 +68,33 @@ class Store:
         modseqs = (view.modseq(seq) for seq in seqs if not view.expunged(seq))
         return any(modseq > seen and modseq not in own for modseq in modseqs)
 
-    def _set(self, index: Index, row: int) -> bool:
-        """Rename one message's file and stage the change; false when the file is gone."""
-        self._mailbox.beat(0, 0)
-        old, new = self._flags(row)
-        return new == old or _rename(self._mailbox, index, row, new)
-
-
-def _rename(mailbox: Mailbox, index: Index, row: int, flags: Flags) -> bool:
-    """Give a message's file its place in cur/ with these flags; false when it is gone."""
-    _, bits, keywords, _ = index.fields(row)
-    base = index.name(row)
-    path = mailbox.maildir.locate(base, bool(bits & IN_NEW), bits & SYSTEM, keywords)
-    if path is None:
-        return False
-    mailbox.maildir.set_flags(path, base, flags.system, flags.keywords)
-    index.change(row, flags.system, flags.keywords)
-    return True
+    def _changes(self, rows: Iterable[int]) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Yield which messages get which flags, those left out that have them."""
+        for row in rows:
+            old, new = self._flags(row)
+            if new != old:
+                yield row, (new.system, new.keywords)
 
 
 def claim(mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
-    """Move messages from new/ to cur/; returns the UIDs of those that nobody else has moved."""
-    claimed: list[int] = []
+    """Make messages no longer recent; returns the UIDs of those that nobody else has claimed."""
     if not uids:
-        return claimed
+        return []
     with mailbox.changing() as index:
+        recent = dict(_recent(index, uids))
+        changes = {row: index.fields(row)[1:3] for row in recent}
+        flags = {row: (bits & SYSTEM, keywords) for row, (bits, keywords) in changes.items()}
         try:
-            claimed.extend(uid for uid in uids if _claim(mailbox, index, index.row_of_uid(uid)))
-        except OSError as error:  # without room in cur/ mail can still be read
+            mailbox.mail.set_flags(index, flags, mailbox.beat)
+        except OSError as error:  # on a full disk mail can still be read
             if error.errno not in FULL:
                 raise
         mailbox.publish(index)
-    return claimed
+        return [uid for row, uid in recent.items() if not index.fields(row)[1] & IN_NEW]
 
 
-def _claim(mailbox: Mailbox, index: Index, row: int) -> bool:
-    _, bits, keywords, _ = index.fields(row) if row >= 0 else (0, 0, 0, 0)
-    if not bits & IN_NEW:
-        return False
-    return _rename(mailbox, index, row, Flags(bits & SYSTEM, keywords))
+def _recent(index: Index, uids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield rows and UIDs of those that are recent."""
+    for row, uid in zip(map(index.row_of_uid, uids), uids, strict=True):
+        if row >= 0 and index.fields(row)[1] & IN_NEW:
+            yield row, uid

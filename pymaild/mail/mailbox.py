@@ -1,15 +1,15 @@
-"""One mailbox: its Maildir, its index, and every change a session can make to it.
+"""One mailbox: its mail, its index, and every change a session can make to it.
 
 Every change runs inside :meth:`Mailbox.changing`: the lock is held, what others did has been
-taken in, and the directory's stamp is remembered afterwards. Files change first and the index
-is told then, so a crash between the two is found by the next scan.
+taken in, and the mail's stamp is remembered afterwards. The mail changes first and the index is
+told then, so a crash between the two is found by the next scan.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
@@ -28,16 +28,16 @@ from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
+from pymaild.mail.stores import NEVER, Beat, Store
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
-from pymaild.storage.maildir import Draft, Maildir
+from pymaild.storage.maildir import Draft
 from pymaild.storage.retry import patiently
 
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
 DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
-Beat = Callable[[int, int], object]
 _UNCOUNTED = nullcontext()
 
 
@@ -51,7 +51,7 @@ class Mailbox:
     def __init__(
         self,
         name: str,
-        directory: str,
+        store: Store,
         root: str,
         settings: MailSettings,
         access: Access | None = None,
@@ -69,15 +69,15 @@ class Mailbox:
         self.intents = intents
         self.access = access
         self.quota = quota
-        self.directory = directory
+        self.mail = store
+        self.directory = store.directory
         self.root = root
         self.settings = settings
-        self.maildir = Maildir(directory, settings.fsync)
-        self.lock = FileLock(os.path.join(directory, "pymaild.lock"), settings.lock_timeout)
+        self.lock = FileLock(os.path.join(store.directory, "pymaild.lock"), settings.lock_timeout)
         self.control: control_file.Control | None = None
         self._mailboxid = ""
         self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
-        if not self.maildir.exists():
+        if not store.exists():
             raise NoSuchMailbox
         self.index = self._load()
         self.uidvalidity = self.index.uidvalidity
@@ -117,8 +117,8 @@ class Mailbox:
         return flag_names.EVERYTHING if self.access is None else flag_names.allowed(self.rights())
 
     def paths(self) -> list[str]:
-        """Return the directories where what others do shows."""
-        return self.maildir.paths
+        """Return the files and directories where what others do shows."""
+        return self.mail.paths
 
     @guarded
     def admit(self, messages: int, octets: int) -> None:
@@ -130,7 +130,7 @@ class Mailbox:
 
     @guarded
     def refresh(self) -> None:
-        """Take in what others did to the Maildir; two stat calls when nobody did anything.
+        """Take in what others did to the mail; a stat call or two when nobody did anything.
 
         Where somebody holds the lock for long, what is published has to do. Raises
         NoSuchMailbox when the mailbox has been deleted.
@@ -153,14 +153,14 @@ class Mailbox:
 
     @contextmanager
     def settled(self) -> Iterator[None]:
-        """Hold the lock on a mailbox that is level with its Maildir."""
+        """Hold the lock on a mailbox that is level with its mail."""
         with self.lock, self._counted():
             self._settle()
             yield
 
     @guarded
     def level(self) -> None:
-        """Bring the index level with the Maildir, whatever the directories' times say."""
+        """Bring the index level with the mail, whatever its times say."""
         with self.lock, self._counted():
             self._settle(sure=True)
 
@@ -171,7 +171,7 @@ class Mailbox:
 
     def _level(self) -> bool:
         try:
-            stamp = self.maildir.stamp()
+            stamp = self.mail.stamp()
         except FileNotFoundError as error:
             raise NoSuchMailbox("The mailbox has been deleted") from error
         return self.index.level(stamp, DIRTY_WINDOW, DIRTY_PER_ROW)
@@ -185,7 +185,7 @@ class Mailbox:
         self.index, self.control = fresh, None
 
     def _settle(self, sure: bool = False) -> None:
-        """With the lock held: have the index in place and level with the Maildir."""
+        """With the lock held: have the index in place and level with the mail."""
         if not self.index.current() or self.index.interrupted:
             self._reopen()
         if sure or not self._level():
@@ -255,7 +255,7 @@ class Mailbox:
 
     @contextmanager
     def changing(self) -> Iterator[Index]:
-        """Hold the lock on a mailbox that is level with its Maildir; remember what we did."""
+        """Hold the lock on a mailbox that is level with its mail; remember what we did."""
         with self.lock, self._counted():
             self._settle()
             index = self.index
@@ -264,8 +264,8 @@ class Mailbox:
             except BaseException:
                 index.forget()
                 raise
-            if index.stamp[:2] != sync.NEVER:
-                index.stamp = (*self.maildir.stamp(), time.time_ns())
+            if index.stamp[:2] != NEVER:
+                index.stamp = (*self.mail.stamp(), time.time_ns())
             sync.compact_if_due(self, index)
 
     def reserved(self, index: Index) -> control_file.Control:
@@ -309,7 +309,7 @@ class Mailbox:
         ``name`` is the unique name of its file, "" for any. What ``pieces`` raises passes
         through, and nothing is left behind.
         """
-        return self.maildir.write(pieces, name)
+        return self.mail.write(pieces, name)
 
     @guarded
     def commit(self, drafts: Sequence[Incoming]) -> list[int]:
@@ -365,8 +365,8 @@ class Mailbox:
     ) -> list[tuple[int, int]]:
         """Copy (RFC 9051 §6.4.7) or move (RFC 6851) messages; returns (old UID, new UID) pairs.
 
-        A copy is all or nothing. A move takes each file over by one rename, so that at no
-        moment it is in both mailboxes or in none. Messages that have gone are left out. What a
+        A copy is all or nothing. Of a move, each message is at no moment in both mailboxes or in
+        none. Messages that have gone are left out. What a
         process that died had begun is seen as not begun, or goes on from there.
         """
         if target.directory == self.directory:
@@ -392,7 +392,7 @@ class Mailbox:
         with self.lock:
             old = self.index
             try:
-                self.maildir.sweep(time.time())
+                self.mail.sweep(time.time())
                 self.index = sync.rebuild(self)
             except OSError as error:
                 raise from_oserror(error) from error

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pymaild.core.errors import Code, Refused, from_oserror
-from pymaild.index import IN_NEW, Index
+from pymaild.index import Index
 from pymaild.mail import cache, objectid
 from pymaild.mail.binary import Decoded, encoding
 from pymaild.mime import headers, parts, text
 from pymaild.mime._crlf import crlf_size, to_crlf
-from pymaild.storage._names import without_uid
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
-READ_WHOLE = 1 << 18  # octets up to which a file is read; larger ones are mapped
 PIECE = 1 << 17  # octets of one converted piece
-SYSTEM = 0x1F
 
 What = Literal["", "HEADER", "TEXT", "MIME"]
 
@@ -120,8 +116,8 @@ class Message:
         return known
 
     def name(self) -> str:
-        """Return the file's base name without our UID: what other servers know it by."""
-        return os.fsdecode(without_uid(self._index.name(self._row)))
+        """Return the name by which other servers know the message."""
+        return self._mailbox.mail.known_as(self._index, self._row)
 
     def data(self) -> memoryview:
         """Return the file as stored. Raises Refused: EXPUNGEISSUED when it is gone."""
@@ -133,24 +129,11 @@ class Message:
         return self._data
 
     def _read(self) -> memoryview:
-        fd = self._open()
-        size = os.fstat(fd).st_size
-        if size > READ_WHOLE:
-            self._fd = fd
-            return memoryview(mmap.mmap(fd, size, prot=mmap.PROT_READ))
-        try:
-            return memoryview(os.read(fd, size))
-        finally:
-            os.close(fd)
-
-    def _open(self) -> int:
-        _, bits, keywords, _ = self._index.fields(self._row)
-        base = self._index.name(self._row)
-        maildir = self._mailbox.maildir
-        fd = maildir.open(base, bool(bits & IN_NEW), bits & SYSTEM, keywords)
-        if fd is None:
+        octets = self._mailbox.mail.read(self._index, self._row)
+        if octets is None:
             raise Refused(Code.EXPUNGEISSUED, "Some of the messages have been expunged")
-        return fd
+        data, self._fd = octets
+        return data
 
     def missing(self) -> bool:
         """Say whether the file is gone."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail.creating import new_directory, room_for, with_special
 from pymaild.mail.tree import INBOX
-from pymaild.storage import atomic
 
 if TYPE_CHECKING:
     from pymaild.mail.account import Account
@@ -105,11 +104,10 @@ def _move_all(account: Account, moves: Pairs, places: Pairs) -> None:
     done: list[tuple[str, str]] = []
     try:
         for source, target in places:
-            atomic.rename(source, target)
+            account.layout.rename(source, target)
             done.append((source, target))
             account.quota.renamed(os.path.basename(source), os.path.basename(target))
-        if account.settings.fsync:
-            atomic.sync_directory(account.root)
+        account.layout.sync()
         account.special.store(account.special.without(name for name, _ in moves))
     except OSError:
         _move_back(account, done)
@@ -118,5 +116,5 @@ def _move_all(account: Account, moves: Pairs, places: Pairs) -> None:
 
 def _move_back(account: Account, done: Iterable[tuple[str, str]]) -> None:
     for source, target in reversed(list(done)):
-        atomic.rename(target, source)
+        account.layout.rename(target, source)
         account.quota.renamed(os.path.basename(target), os.path.basename(source))

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pymaild.index import IN_NEW, Index
 from pymaild.mail import committed
-from pymaild.mail.batch import Exchanged, noted
-from pymaild.mail.placing import Placed, placing
-from pymaild.storage import atomic
-from pymaild.storage.maildir import save_date, unique_mark, unique_name
+from pymaild.mail.stores import Order, Taken
+from pymaild.storage.maildir import unique_mark
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
-
-SYSTEM = 0x1F
-NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
 
 
 def run(source: Mailbox, uids: Sequence[int], target: Mailbox, move: bool) -> list[tuple[int, int]]:
@@ -41,93 +31,43 @@ def run(source: Mailbox, uids: Sequence[int], target: Mailbox, move: bool) -> li
 
 
 class Transfer:
-    """One COPY or MOVE, both mailboxes locked.
-
-    A file's new name says which message it was: :func:`pymaild.mail.committed.taken`.
-    """
+    """One COPY or MOVE, both mailboxes locked."""
 
     def __init__(self, source: Mailbox, target: Mailbox, move: bool) -> None:
         self.source, self.target, self.move = source, target, move
         self.allowed = target.allowed()
-        self.cached: list[tuple[int, bytes | None, int]] = []
         self._mark = unique_mark()
 
     def run(self, uids: Sequence[int]) -> list[tuple[int, int]]:
-        target = self.target.index
-        rows = [row for row in map(self.source.index.row_of_uid, uids) if row >= 0]
-        self.target.reserve(target, target.uidnext + len(rows))
-        mapping = self._keyword_map(rows)
-        self.target.intend("taken", target.uidnext, self._mark)
-        with placing(self.target) as placed:
-            with self._batch(len(rows)):
-                pairs = self._take_all(rows, mapping, [] if self.move else placed)
+        source, target = self.source.index, self.target.index
+        rows = [row for row in map(source.row_of_uid, uids) if row >= 0]
+        first = target.uidnext
+        self.target.reserve(target, first + len(rows))
+        orders = list(self._orders(rows))
+        self.target.intend("taken", first, self._mark)
+        how = self._mark, first, self.move, self.source.beat
+        with self.target.mail.receiving(self.source.mail, source, orders, *how) as taken:
+            places = [self._stage(one) for one in taken]
             self.target.publish(target)
-        self._finish(target)
-        return pairs
+        self.source.publish(source)
+        for place, row in zip(places, (one.order.row for one in taken), strict=True):
+            entry = source.cached(row)
+            if entry is not None:
+                target.set_cached(place, entry, source.wire_size(row))
+        return [(one.order.uid, one.uid) for one in taken]
 
-    def _batch(self, count: int) -> AbstractContextManager[None]:
-        """Copies are made all or none; of a move, what is done stays done."""
-        if self.move or count < 2:
-            return nullcontext()
-        return noted(self.target.maildir, self._mark)
+    def _orders(self, rows: Sequence[int]) -> Iterator[Order]:
+        index, mapping = self.source.index, self._keyword_map(rows)
+        for row in rows:
+            uid, bits, keywords, _ = index.fields(row)
+            flags = bits & self.allowed.system
+            yield Order(row, uid, flags, _translate(keywords, mapping))
 
-    def _take_all(
-        self, rows: Sequence[int], mapping: dict[int, int], placed: list[Placed]
-    ) -> list[tuple[int, int]]:
-        """Bring the files over; those to remove should the rest fail are noted in ``placed``."""
-        pairs, uid = [], self.target.index.uidnext
-        for done, row in enumerate(rows):
-            self.source.beat(done, len(rows))
-            if self._take(row, uid, mapping, placed):
-                pairs.append((self.source.index.fields(row)[0], uid))
-                uid += 1
-        self.target.maildir.sync(self.target.maildir.cur)
-        return pairs
-
-    def _take(self, row: int, uid: int, mapping: dict[int, int], placed: list[Placed]) -> bool:
-        index = self.source.index
-        old, bits, keywords, _ = index.fields(row)
-        base, system = index.name(row), bits & SYSTEM
-        path = self.source.maildir.locate(base, bool(bits & IN_NEW), system, keywords)
-        if path is None:
-            return False
-        stat = os.stat(path)
-        words = _translate(keywords, mapping)
-        system &= self.allowed.system
-        named = self._adopt(path, base, unique_name(self._mark, old), uid, system, words)
-        placed.append((named, False, system, words))
-        wire = index.wire_size(row)
-        place = self.target.index.add(
-            uid,
-            system,
-            words,
-            int(stat.st_mtime),
-            save_date(named, time.time()),
-            stat.st_size,
-            wire,
-            named,
-        )
-        self.cached.append((place, index.cached(row), wire))
-        if self.move:
-            index.expunge(row)
-        return True
-
-    def _adopt(self, path: str, base: bytes, name: str, uid: int, system: int, words: int) -> bytes:
-        maildir = self.target.maildir
-        try:
-            return maildir.adopt(path, base, name, uid, system, words, self.move)
-        except OSError as error:
-            if error.errno not in NO_SECOND_NAME:
-                raise
-        with open(path, "rb") as file:
-            draft = maildir.write(iter(lambda: file.read(1 << 18), b""), name)
-        os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
-        if not self.move:
-            return maildir.publish(draft, name, uid, system, words, False)
-        with noted(maildir, name, Exchanged(self.source.maildir, base)):
-            named = maildir.publish(draft, name, uid, system, words, False)
-            atomic.unlink(path)
-        return named
+    def _stage(self, one: Taken) -> int:
+        order = one.order
+        flags = (order.flags, order.keywords)
+        sizes = (one.size, self.source.index.wire_size(order.row))
+        return self.target.index.add(one.uid, *flags, one.date, one.saved, *sizes, one.name)
 
     def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
         """Bits of the source's keywords in use, to bits of the target's."""
@@ -140,14 +80,6 @@ class Transfer:
             if used >> bit & 1 and self.allowed.keywords:
                 mapping[bit] = self.target.flags([name], self.target.may_create_keywords()).keywords
         return mapping
-
-    def _finish(self, target: Index) -> None:
-        if self.move:
-            self.source.maildir.sync(self.source.maildir.cur)
-        self.source.publish(self.source.index)
-        for place, entry, wire in self.cached:
-            if entry is not None:
-                target.set_cached(place, entry, wire)
 
 
 def _translate(keywords: int, mapping: dict[int, int]) -> int:

@@ -114,7 +114,7 @@ def test_reading_needs_no_space(disk: SmallDisk, account: Account, inbox: Mailbo
     """SELECT, FETCH and SEARCH go on, with a cache that can no longer grow."""
     with account.open("Archive") as other:
         for number in range(5):
-            Path(other.maildir.new, f"{number}.outside.host").write_bytes(BODY % number)
+            Path(other.directory, "new", f"{number}.outside.host").write_bytes(BODY % number)
         other.refresh()  # known, and not yet in the cache
         disk.fill()
         view = other.view()
@@ -179,7 +179,9 @@ def test_mail_from_outside_waits_for_space(
 ) -> None:
     """Deliveries that the index has no room for do not keep a client from the rest."""
     for number in range(200):
-        Path(inbox.maildir.new, f"{number}.outside.{'x' * 60}").write_bytes(b"Subject: o 77\n\n")
+        Path(inbox.directory, "new", f"{number}.outside.{'x' * 60}").write_bytes(
+            b"Subject: o 77\n\n"
+        )
     disk.fill()
     selected = Selected.open(account, "INBOX", read_only=False)
     assert numbers(selected.mailbox)[:20] == list(range(20))

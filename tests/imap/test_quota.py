@@ -422,10 +422,10 @@ def test_a_count_that_a_dead_process_left_is_mended(small: Client, imap: ImapBen
 
 def _die_while_changing(box: Mailbox, draft: Any) -> None:
     from pymaild.mail.flags import Flags
-    from pymaild.mail.placing import place
+    from pymaild.mail.placing import placing
 
-    with box.changing() as index:
-        place(box, index, index.uidnext, [(draft, Flags(), None)], draft.name, [])
+    arriving = [(draft, Flags(), None)]
+    with box.changing() as index, placing(box, index, index.uidnext, arriving, draft.name):
         index.commit()
         os._exit(7)
 

@@ -59,7 +59,7 @@ def store(account: Account) -> None:
 
 def claim(account: Account) -> None:
     with account.open("INBOX") as box:
-        Path(box.maildir.new, "9.others.host").write_bytes(b"Subject: other\n\n")
+        Path(box.directory, "new", "9.others.host").write_bytes(b"Subject: other\n\n")
         box.refresh()
         box.claim_recent(box.view())
 
@@ -190,7 +190,7 @@ def test_flags_on_disk_are_the_flags_told(tmp_path: Path) -> None:
             box.refresh()
             view = box.view()
             told = [bool(view.flags(seq) & FLAGGED) for seq in range(1, 5)]
-            names = {name.split("U=")[1][0]: name for name in os.listdir(box.maildir.cur)}
+            names = {name.split("U=")[1][0]: name for name in os.listdir(f"{box.directory}/cur")}
             assert told == ["F" in names[str(uid)].split(":2,")[1] for uid in range(1, 5)]
 
 

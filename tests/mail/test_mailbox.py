@@ -36,7 +36,7 @@ def uids(box: Mailbox) -> list[int]:
 
 
 def files(box: Mailbox) -> list[str]:
-    return sorted(os.listdir(box.maildir.new) + os.listdir(box.maildir.cur))
+    return sorted(os.listdir(f"{box.directory}/new") + os.listdir(f"{box.directory}/cur"))
 
 
 def restart(account: Account, name: str = "INBOX") -> Mailbox:
@@ -86,7 +86,7 @@ def test_a_uid_is_never_given_twice(account: Account) -> None:
 def test_deliveries_by_others_get_uids_in_order(account: Account) -> None:
     with account.open("INBOX") as box:
         for second in (30, 10, 20):
-            Path(box.maildir.new, f"{second}.other.host").write_bytes(
+            Path(box.directory, "new", f"{second}.other.host").write_bytes(
                 b"Subject: x\n\n%d\n" % second
             )
         box.refresh()
@@ -107,11 +107,13 @@ def test_renames_and_removals_by_others_are_taken_in(account: Account) -> None:
         for _ in range(3):
             append(box, MAIL, "\\Seen")
         selected = Selected.open(account, "INBOX", False)
-        names = {name.split("U=")[1].split(":")[0]: name for name in os.listdir(box.maildir.cur)}
-        one = Path(box.maildir.cur, names["1"])
+        names = {
+            name.split("U=")[1].split(":")[0]: name for name in os.listdir(f"{box.directory}/cur")
+        }
+        one = Path(box.directory, "cur", names["1"])
         one.rename(str(one) + "F")
         one = Path(str(one) + "F")
-        Path(box.maildir.cur, names["2"]).unlink()
+        Path(box.directory, "cur", names["2"]).unlink()
         changes = selected.changes(expunge=True)
         assert changes.expunged == [2]
         assert changes.flags == [1]
@@ -127,8 +129,8 @@ def test_a_file_from_another_folder_gets_its_own_uid(account: Account) -> None:
         for _ in range(2):
             append(box)
         box.expunge([2])
-        stray = next(name for name in os.listdir(sent.maildir.new) if "U=2" in name)
-        os.rename(Path(sent.maildir.new, stray), Path(box.maildir.new, stray))
+        stray = next(name for name in os.listdir(f"{sent.directory}/new") if "U=2" in name)
+        os.rename(Path(sent.directory, "new", stray), Path(box.directory, "new", stray))
         box.refresh()
         assert uids(box) == [1, 3]
         sent.refresh()
@@ -152,7 +154,7 @@ def test_store_is_seen_by_others_and_by_the_file_name(account: Account) -> None:
 
 def test_letters_of_others_survive_a_flag_change(account: Account) -> None:
     with account.open("INBOX") as box:
-        Path(box.maildir.cur, "5.x.host:2,PS").write_bytes(b"Subject: p\n\n")
+        Path(box.directory, "cur", "5.x.host:2,PS").write_bytes(b"Subject: p\n\n")
         box.refresh()
         box.store(box.view(), [1], "add", Flags(FLAGGED))
         assert files(box)[0].endswith(":2,FPS")
@@ -331,7 +333,7 @@ def test_a_reader_does_not_fail_while_a_writer_holds_the_lock(
     with account.open("INBOX") as box, account.open("INBOX") as writer:
         append(box)
         with writer.lock:
-            Path(box.maildir.new, "7.x.host").write_bytes(b"Subject: later\n\n")
+            Path(box.directory, "new", "7.x.host").write_bytes(b"Subject: later\n\n")
             assert box.status().messages == 1
         assert box.status().messages == 2
 
@@ -354,8 +356,10 @@ def test_a_renumbered_mailbox_is_gone_for_its_sessions(account: Account) -> None
         first, second, third = (append(box) for _ in range(3))
         box.expunge([second])
         selected = Selected.open(account, "INBOX", False)
-        name = next(name for name in os.listdir(box.maildir.cur) if f"U={third}" in name)
-        os.link(Path(box.maildir.cur, name), Path(box.maildir.cur, f"9.a.b,U={second}:2,"))
+        name = next(name for name in os.listdir(f"{box.directory}/cur") if f"U={third}" in name)
+        os.link(
+            Path(box.directory, "cur", name), Path(box.directory, "cur", f"9.a.b,U={second}:2,")
+        )
         box.rebuild()
         assert uids(box) == [first, second, third]
         assert selected.changes(expunge=True).gone

@@ -1,0 +1,233 @@
+"""The mail of a mailbox in a Maildir: each message is a file, and its name tells the rest."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from pymaild.index import IN_NEW, Index
+from pymaild.mail.batch import Exchanged, noted
+from pymaild.mail.stores import (
+    SYSTEM,
+    Arrival,
+    Beat,
+    Leaving,
+    Octets,
+    Order,
+    Placed,
+    Store,
+    Taken,
+)
+from pymaild.mail.stores.maildir_scan import Scan
+from pymaild.storage import atomic, takeover
+from pymaild.storage._names import without_uid
+from pymaild.storage.maildir import Maildir, save_date, unique_name
+
+if TYPE_CHECKING:
+    from pymaild.mail.mailbox import Mailbox
+
+READ_WHOLE = 1 << 18  # octets up to which a file is read; larger ones are mapped
+NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
+
+#: A message file in its place: base name, whether it is in new/, flags, keywords.
+_File = tuple[bytes, bool, int, int]
+
+
+class MaildirStore:
+    """A Maildir; index, control file and lock lie in it."""
+
+    def __init__(self, directory: str, durable: bool) -> None:
+        self.directory = directory
+        self.maildir = Maildir(directory, durable)
+        self.paths = self.maildir.paths
+        self.exists = self.maildir.exists
+        self.stamp = self.maildir.stamp
+        self.write = self.maildir.write
+        self.sweep = self.maildir.sweep
+
+    def adopted(self) -> takeover.Adopted | None:
+        """Return what Dovecot, Courier or isync left here."""
+        return takeover.adopt(self.directory)
+
+    def scan(self, box: Mailbox, index: Index, adopted: takeover.Adopted | None) -> None:
+        """Compare the directories with the index."""
+        Scan(self.maildir, box, index, adopted).run()
+
+    # -- one message ---------------------------------------------------------------------------
+
+    def read(self, index: Index, row: int) -> Octets | None:
+        """Read or map a message's file."""
+        _, bits, keywords, _ = index.fields(row)
+        fd = self.maildir.open(index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords)
+        if fd is None:
+            return None
+        size = os.fstat(fd).st_size
+        if size > READ_WHOLE:
+            return memoryview(mmap.mmap(fd, size, prot=mmap.PROT_READ)), fd
+        try:
+            return memoryview(os.read(fd, size)), -1
+        finally:
+            os.close(fd)
+
+    def known_as(self, index: Index, row: int) -> str:
+        """Return the file's base name without our UID."""
+        return os.fsdecode(without_uid(index.name(row)))
+
+    def set_flags(
+        self, index: Index, changes: Mapping[int, tuple[int, int]], beat: Beat
+    ) -> set[int]:
+        """Rename the files of messages, and move those in new/ to cur/."""
+        gone = set()
+        for row, (flags, keywords) in changes.items():
+            beat(0, 0)
+            file = _file(index, row)
+            path = self.maildir.locate(*file)
+            if path is None:
+                gone.add(row)
+                continue
+            self.maildir.set_flags(path, file[0], flags, keywords)
+            index.change(row, flags, keywords)
+        return gone
+
+    def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
+        """Unlink the files of messages."""
+        for row in rows:
+            beat(0, 0)
+            self._unlink(_file(index, row))
+            index.expunge(row)
+        if durable:
+            self.maildir.sync(self.maildir.cur, self.maildir.new)
+
+    def _unlink(self, file: _File) -> None:
+        path = self.maildir.locate(*file)
+        if path is not None:
+            atomic.unlink(path)
+
+    # -- messages that come --------------------------------------------------------------------
+
+    @contextmanager
+    def placing(
+        self, arrivals: Sequence[Arrival], mark: str, leaving: Leaving | None = None
+    ) -> Iterator[list[Placed]]:
+        """Rename drafts into new/ or cur/. A file that comes alone needs no note."""
+        if leaving is not None:
+            with noted(self.maildir, mark, _exchanged(leaving)):
+                yield self._place(arrivals, [])
+            return
+        with self._withdrawing() as files:
+            with noted(self.maildir, mark) if len(arrivals) > 1 else nullcontext():
+                placed = self._place(arrivals, files)
+            yield placed
+
+    def _place(self, arrivals: Sequence[Arrival], files: list[_File]) -> list[Placed]:
+        now, maildir = time.time(), self.maildir
+        placed = []
+        for draft, name, uid, flags, keywords, date in arrivals:
+            os.utime(draft.path, (now, date))
+            new = not flags and not keywords
+            base = maildir.publish(draft, name, uid, flags, keywords, new)
+            files.append((base, new, flags, keywords))
+            placed.append(Placed(base, new, save_date(base, now)))
+        maildir.sync(*{maildir.new if entry.new else maildir.cur for entry in placed})
+        return placed
+
+    @contextmanager
+    def _withdrawing(self) -> Iterator[list[_File]]:
+        """Remove the files that are noted here when the change they are for fails."""
+        files: list[_File] = []
+        try:
+            yield files
+        except BaseException:
+            for file in files:
+                self._unlink(file)
+            raise
+
+    # -- messages of another mailbox -----------------------------------------------------------
+
+    @contextmanager
+    def receiving(
+        self,
+        source: Store,
+        index: Index,
+        orders: Sequence[Order],
+        mark: str,
+        first: int,
+        move: bool,
+        beat: Beat,
+    ) -> Iterator[list[Taken]]:
+        """Take files of another Maildir by one rename each, or give them second names.
+
+        A file's new name says which message it was: :func:`pymaild.mail.committed.taken`.
+        """
+        assert isinstance(source, MaildirStore)
+        alone = move or len(orders) < 2  # of a move, what is done stays done
+        with self._withdrawing() as files:
+            with nullcontext() if alone else noted(self.maildir, mark):
+                taken: list[Taken] = []
+                for done, order in enumerate(orders):
+                    beat(done, len(orders))
+                    one = self._take(source, index, order, mark, first + len(taken), move)
+                    if one is not None:
+                        taken.append(one)
+                        if not move:
+                            files.append((one.name, False, order.flags, order.keywords))
+                self.maildir.sync(self.maildir.cur)
+            yield taken
+        if move:
+            source.maildir.sync(source.maildir.cur)
+
+    def _take(
+        self, source: MaildirStore, index: Index, order: Order, mark: str, uid: int, move: bool
+    ) -> Taken | None:
+        file = _file(index, order.row)
+        path = source.maildir.locate(*file)
+        if path is None:
+            return None
+        stat = os.stat(path)
+        name = unique_name(mark, order.uid)
+        named = self._adopt(source, path, file[0], name, uid, order, move)
+        if move:
+            index.expunge(order.row)
+        saved = save_date(named, time.time())
+        return Taken(order, uid, named, int(stat.st_mtime), saved, stat.st_size)
+
+    def _adopt(
+        self,
+        source: MaildirStore,
+        path: str,
+        base: bytes,
+        name: str,
+        uid: int,
+        order: Order,
+        move: bool,
+    ) -> bytes:
+        maildir, flags = self.maildir, (order.flags, order.keywords)
+        try:
+            return maildir.adopt(path, base, name, uid, *flags, move)
+        except OSError as error:
+            if error.errno not in NO_SECOND_NAME:
+                raise
+        with open(path, "rb") as file:
+            draft = maildir.write(iter(lambda: file.read(1 << 18), b""), name)
+        os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
+        if not move:
+            return maildir.publish(draft, name, uid, *flags, False)
+        with noted(maildir, name, Exchanged(source.maildir, base)):
+            named = maildir.publish(draft, name, uid, *flags, False)
+            atomic.unlink(path)
+        return named
+
+
+def _file(index: Index, row: int) -> _File:
+    _, bits, keywords, _ = index.fields(row)
+    return index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords
+
+
+def _exchanged(leaving: Leaving) -> Exchanged:
+    assert isinstance(leaving.store, MaildirStore)
+    return Exchanged(leaving.store.maildir, leaving.names[0])
