@@ -1,4 +1,4 @@
-"""Octets of messages on their two ways, the short one of many rows and the long one, are the same."""
+"""Octets of messages on the short way, of many rows, and on the long one are the same."""
 
 from __future__ import annotations
 
