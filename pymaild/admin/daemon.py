@@ -1,17 +1,18 @@
-"""`pymaild`: the daemon's command line."""
+"""`pymaild`: the daemon's command line.
+
+What only one command needs is loaded by that: all processes of a server have the master's modules.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import platform
-import ssl
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
 import pymaild
-from pymaild.admin import check, instance, mda, start
+from pymaild.admin import mda, start
 from pymaild.admin.commands import Argument, Command, Program
 from pymaild.admin.commands import main as run_program
 from pymaild.admin.exits import Exit, Failure
@@ -20,7 +21,7 @@ from pymaild.server.config import load_config
 
 
 def _serve(args: Namespace, out: Output) -> int:
-    from pymaild.server import upgrade  # other commands need not load a whole server
+    from pymaild.server import upgrade
     from pymaild.server.master import Master
 
     config = load_config(os.path.abspath(args.config))
@@ -35,6 +36,8 @@ def _serve(args: Namespace, out: Output) -> int:
 
 
 def _check(args: Namespace, out: Output) -> Exit:
+    from pymaild.admin import check
+
     problems = check.problems(args.config)
     report = {"file": args.config, "problems": [dataclasses.asdict(p) for p in problems]}
     if problems:
@@ -44,7 +47,16 @@ def _check(args: Namespace, out: Output) -> Exit:
     return Exit.OK
 
 
+def _init(args: Namespace, out: Output) -> Exit:
+    from pymaild.admin import instance
+
+    return instance.init(args, out)
+
+
 def _version(args: Namespace, out: Output) -> Exit:
+    import platform
+    import ssl
+
     facts = {
         "pymaild": pymaild.__version__,
         "python": platform.python_version(),
@@ -92,7 +104,7 @@ rights it does not need; started by anybody else, all run as that user.""",
             ("init",),
             "Make a private instance: configuration, certificate, a user `demo` with password "
             "`demo`, and some mail. It serves on 127.0.0.1 and needs no rights.",
-            instance.init,
+            _init,
             (
                 DIRECTORY,
                 Argument(

@@ -170,8 +170,9 @@ class Fetch:
         elif self._plan.row_items:
             self._rows(seqs)
         else:
-            for seq in seqs:
+            for done, seq in enumerate(seqs):
                 self._one(seq, self._plan.items)
+                self._session.progress.beat(done, len(seqs))
         return self._failure
 
     def _may_mark(self) -> bool:
@@ -224,6 +225,7 @@ class Fetch:
         telling = tuple(dict.fromkeys((*items, *self._told_of_flags())))
         for seq in seqs:
             self._one(seq, telling if seq in unseen else items)
+            self._session.progress.beat()
 
     def _told_of_flags(self) -> tuple[Item, ...]:
         """What is told of a message whose flags have changed (RFC 7162 §3.2.4)."""
@@ -248,7 +250,6 @@ class Fetch:
             self._failure = self._failure or failure
             return
         self._send(seq, values)
-        self._session.progress.beat()
 
     def _send(self, seq: int, values: list[tuple[bytes, Value]]) -> None:
         """Write a response. Nothing but the connection can fail from here on."""

@@ -483,6 +483,22 @@ cdef class Index:
         PM_BARRIER()
         record.cache_offset = end - len(entry)
 
+    def uncached(self, uint64_t below, Py_ssize_t most, uint64_t among=~<uint64_t>0):
+        """Return rows of living messages without a cache entry: of those with a UID below
+        `below` the youngest ones, `most` at most, the youngest first. `among`: how many of the
+        youngest rows are looked at."""
+        cdef uint64_t number = self.head.rows
+        cdef uint64_t last = number - among if among < number else 0
+        cdef Record* record
+        cdef list found = []
+        self.reach(number)
+        while number > last and len(found) < most:
+            number -= 1
+            record = &self.rows[number]
+            if record.uid < below and not record.expunged and not record.cache_offset:
+                found.append(number)
+        return found
+
     def drop_cached(self, uint64_t number):
         """Forget a cache entry that turned out damaged."""
         self.row(number).cache_offset = 0

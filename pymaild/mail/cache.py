@@ -67,7 +67,7 @@ def build(data: Octets, tree: parts.Part) -> Entry:
     return Entry(
         sealed(order.sort_keys(header)),
         sealed(order.thread_keys(header)),
-        b"\0".join(_key(header, name) for name in KEYS),
+        b"\0".join(key(header, name) for name in KEYS),
         parts.pack(tree),
         object_ids(data, header),
         string(preview.preview(data, tree).encode("utf-8", "replace")),
@@ -83,7 +83,8 @@ def sealed(keys: bytes) -> bytes:
     return struct.pack("<2I", checksum(keys), len(keys)) + keys
 
 
-def _key(header: bytes, name: bytes) -> bytes:
+def key(header: bytes, name: bytes) -> bytes:
+    """Return the folded text of one of KEYS, as ``keys`` has it."""
     joined = "\n".join(text.header_texts(header, name))
     return text.fold(joined).replace("\0", " ").encode("utf-8", "replace")
 
@@ -110,4 +111,15 @@ def decode(octets: bytes) -> Entry | None:
     return Entry(*pieces)
 
 
-__all__ = ["FIELDS", "KEYS", "LARGEST", "SEAL", "Entry", "build", "decode", "encode", "sealed"]
+__all__ = [
+    "FIELDS",
+    "KEYS",
+    "LARGEST",
+    "SEAL",
+    "Entry",
+    "build",
+    "decode",
+    "encode",
+    "key",
+    "sealed",
+]

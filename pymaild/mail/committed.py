@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from pymaild.core.errors import from_oserror
 from pymaild.storage.maildir import member
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def brought(mailbox: Mailbox) -> list[int]:
 
     Empty where there are none: then the command has changed nothing. Raises Refused.
     """
-    return [uid for _, uid in _found(mailbox, "new") or _sent(mailbox)]
+    return [uid for _, uid in _secured(mailbox, _found(mailbox, "new") or _sent(mailbox))]
 
 
 def taken(source: Mailbox, target: Mailbox) -> list[tuple[int, int]]:
@@ -33,7 +34,7 @@ def taken(source: Mailbox, target: Mailbox) -> list[tuple[int, int]]:
 
     Of a copy these are all or none; the source of a move holds the others still.
     """
-    pairs = _found(target, "taken")
+    pairs = _secured(target, _found(target, "taken"))
     if pairs and source is not target:
         source.level()
     return pairs
@@ -72,6 +73,16 @@ def _found(mailbox: Mailbox, kind: str) -> list[tuple[int, int]]:
     if notes:
         mailbox.level()
     return sorted(pair for first, mark in notes for pair in _members(mailbox.index, first, mark))
+
+
+def _secured(mailbox: Mailbox, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Have on disk what was found: its process may have died before it had synced that."""
+    if pairs:
+        try:
+            mailbox.mail.secure()
+        except OSError as error:
+            raise from_oserror(error) from error
+    return pairs
 
 
 def _sent(mailbox: Mailbox) -> list[tuple[int, int]]:

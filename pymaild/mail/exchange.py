@@ -46,7 +46,7 @@ class Exchange:
         mark = draft[0].name
         target.intend("new", new, mark)
         leaving = Leaving(source.mail, [source.index.name(row)])
-        with placing(target, target.index, new, [draft], mark, leaving) as rows:
+        with placing(target, target.index, new, [draft], mark, leaving) as (rows, _):
             # From here on it is done: what fails now is for the next scan.
             source.mail.remove(source.index, [row], source.beat, durable=True)
             self._publish()

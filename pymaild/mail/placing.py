@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Refused
 from pymaild.index import IN_NEW, Index, Unusable
+from pymaild.mail.expunging import expunge
 from pymaild.mail.flags import Flags
 from pymaild.mail.message import Message
 from pymaild.mail.stores import Arrival, Leaving, Placed
@@ -22,16 +23,33 @@ Incoming = tuple[Draft, Flags, float | None]
 
 
 def commit(mailbox: Mailbox, drafts: Sequence[Incoming]) -> list[int]:
-    """Make drafts messages; returns their UIDs. Raises OSError, and Refused (LIMIT)."""
+    """Make drafts messages; returns their UIDs. Raises OSError, and Refused (LIMIT).
+
+    Others may see them before they are on disk, as they see what any other program delivers.
+    """
     with mailbox.changing() as index:
         first = index.uidnext
         mailbox.reserve(index, first + len(drafts))
         mark = drafts[0][0].name if len(drafts) == 1 else unique_mark()
         mailbox.intend("new", first, mark)
-        with placing(mailbox, index, first, drafts, mark) as rows:
+        with placing(mailbox, index, first, drafts, mark) as (rows, placed):
             index.commit()
+    uids = list(range(first, first + len(drafts)))
+    with withdrawing(mailbox, uids):
+        mailbox.mail.secure(placed)
     fill_cache(mailbox, index, rows)
-    return list(range(first, first + len(drafts)))
+    return uids
+
+
+@contextmanager
+def withdrawing(mailbox: Mailbox, uids: Sequence[int]) -> Iterator[None]:
+    """Remove messages again that a disk cannot keep: who sent them is told so."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError, Refused):
+            expunge(mailbox, uids)
+        raise
 
 
 @contextmanager
@@ -42,14 +60,14 @@ def placing(
     drafts: Sequence[Incoming],
     mark: str,
     leaving: Leaving | None = None,
-) -> Iterator[list[int]]:
-    """Give drafts their places and stage their rows, which are yielded.
+) -> Iterator[tuple[list[int], list[Placed]]]:
+    """Give drafts their places and stage their rows; both are yielded.
 
     What fails inside takes it back. One draft alone keeps the name that is its mark.
     """
     arrivals = list(_arrivals(first, drafts, mark))
     with mailbox.mail.placing(arrivals, mark, leaving) as placed:
-        yield [_stage(index, *both) for both in zip(arrivals, placed, strict=True)]
+        yield [_stage(index, *both) for both in zip(arrivals, placed, strict=True)], placed
 
 
 def _arrivals(first: int, drafts: Sequence[Incoming], mark: str) -> Iterator[Arrival]:

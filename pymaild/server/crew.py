@@ -8,19 +8,20 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from pymaild.server import handover
 from pymaild.server.certificates import CertificateWatch
 from pymaild.server.channel import ChannelClosed, Message, close_all
 from pymaild.server.config import Config
 from pymaild.server.failures import CannotStart
-from pymaild.server.family import Child, Family, kill
+from pymaild.server.family import Child, Family, Wish, kill
 from pymaild.server.loop import Loop
 from pymaild.server.place import Parcel
 from pymaild.server.population import Population
-from pymaild.server.roles import DEFLATE, KEEPER, ROLES, TLS, USER, VAULT, WORKER, Keep, Role
+from pymaild.server.roles import DEFLATE, INDEX, KEEPER, ROLES, TLS, USER, VAULT, WORKER, Keep, Role
 from pymaild.server.scoreboard import State
 from pymaild.server.shared import Shared
 from pymaild.server.supervisor import STOPPING
@@ -62,6 +63,7 @@ class Crew:
             "failed": self._failed,
             "user": self._user,
             "drain-me": self._drain_me,
+            "index": self._index,
             "move": lambda child, message, fds: self._move(),
         }
 
@@ -69,18 +71,20 @@ class Crew:
 
     def populate(self, drained: bool) -> None:
         """Start and retire processes until there are as many as there should be."""
-        for role in ROLES:
-            if drained and role.takes_clients:
-                continue
-            if role.keep is Keep.COUNT:
-                for _ in range(role.count(self._config) - len(self._current(role))):
-                    self._spawn(role)
-            elif role.keep is Keep.LOAD:
-                self._populate_by_load(role)
-            elif role.keep is Keep.ONE and len(self.family.of(role)) < role.count(self._config):
-                self._spawn(role)
+        roles = [role for role in ROLES if not (drained and role.takes_clients)]
+        self._spawn([role for role in roles for _ in range(self._missing(role))])
 
-    def _populate_by_load(self, role: Role) -> None:
+    def _missing(self, role: Role) -> int:
+        """Return how many processes a role lacks; one that has too many lets one go."""
+        if role.keep is Keep.LOAD:
+            return self._missing_by_load(role)
+        if role.keep is Keep.ONE:
+            return role.count(self._config) - len(self.family.of(role))
+        if role.keep is Keep.TASKS:
+            return self._missing_by_tasks(role)
+        return role.count(self._config) - len(self._current(role))
+
+    def _missing_by_load(self, role: Role) -> int:
         workers = self._current(role)
         states = [self.family.state(child) for child in workers]
         idle = sum(state in (State.IDLE, State.STARTING) for state in states)
@@ -91,8 +95,11 @@ class Crew:
         self._full = self.population.full
         if change < 0:
             self._retire_idle_worker()
-        for _ in range(change):
-            self._spawn(role)
+        return change
+
+    def _missing_by_tasks(self, role: Role) -> int:
+        there = sum(child.parcel is None for child in self._current(role))
+        return role.count(self._config) - there if self._shared.has_tasks() else 0
 
     def more_workers(self) -> int:
         """Keep one worker more; returns how many at least."""
@@ -120,8 +127,8 @@ class Crew:
         self._config = config
         self._certificates = certificates
         self.population = Population.of(config.server)
-        for role in (TLS, DEFLATE):
-            if not role.count(config):
+        for role in (TLS, DEFLATE, INDEX):
+            if role is INDEX or not role.count(config):
                 self._retire_older(role)
 
     # -- who is there ----------------------------------------------------------------------
@@ -180,9 +187,8 @@ class Crew:
     def let_go(self) -> list[Child]:
         """Let sessions and connections go, as far as that is done; returns who still has some."""
         moving = not self._moved and not self._farewell
-        for role in (KEEPER, VAULT) if moving else ():
-            if not self.family.of(role):
-                self._spawn(role)
+        if moving:
+            self._spawn(role for role in (KEEPER, VAULT) if not self.family.of(role))
         sessions = self.with_sessions()
         if sessions:
             return sessions
@@ -221,19 +227,23 @@ class Crew:
 
     # -- beginning and end of a process ----------------------------------------------------
 
-    def _spawn(self, role: Role, parcel: Parcel | None = None) -> None:
-        if role.keep is not Keep.NONE and not self.family.may_start(role):
-            return
+    def _spawn(self, roles: Iterable[Role], parcel: Parcel | None = None) -> None:
+        wishes = [
+            Wish(role, self._generations[role.name], parcel)
+            for role in roles
+            if role.keep is Keep.NONE or self.family.may_start(role)
+        ]
         try:
-            generation = self._generations[role.name]
-            child = self.family.spawn(role, self._config, generation, parcel)
+            children = self.family.spawn(wishes, self._config)
         except OSError as error:
             if self.starting:
                 raise
-            self.family.not_started(role, error)
+            self.family.not_started(wishes[0].role, error)
             return
-        if child is not None:
+        for child in children:
             self._introduce(child)
+        if any(child.role in (KEEPER, VAULT) for child in children):
+            self._pair()
 
     def _introduce(self, child: Child) -> None:
         fd = child.channel.fileno()
@@ -242,8 +252,6 @@ class Crew:
             self._give_certificates(child)
         if child.role is USER and self._farewell:
             child.tell({"verb": self._farewell})
-        if child.role in (KEEPER, VAULT):
-            self._pair()
 
     def _pair(self) -> None:
         """Connect keeper and vault, anew when one of them is."""
@@ -321,7 +329,17 @@ class Crew:
         except ValueError as error:
             log.error("a session of process %d is not taken over: %s", child.pid, error)
             return
-        self._spawn(USER, parcel)
+        self._spawn([USER], parcel)
+
+    def _index(self, child: Child, message: Message, fds: list[int]) -> None:
+        """A session of a system user has a task, which only a process of that user may do."""
+        if child.role is not USER or child.parcel is None:
+            return
+        busy = {each.parcel.uid: each for each in self._current(INDEX) if each.parcel is not None}
+        if child.parcel.uid in busy:
+            busy[child.parcel.uid].tell(message)
+        elif len(busy) < self._config.server.index_processes:
+            self._spawn([INDEX], replace(child.parcel, fd=-1, task=str(message.get("task"))))
 
     # -- certificates ----------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pymaild.server import place
 from pymaild.server.channel import Channel, Message
@@ -34,7 +35,7 @@ _TRACE = 65536  # octets of a traceback that are logged
 class Child:
     """One process, as the master knows it."""
 
-    pid: int
+    pid: int  # 0 until it is forked
     role: Role
     slot: int
     channel: Channel
@@ -45,6 +46,12 @@ class Child:
     ready: bool = False
     retiring: bool = False
     aborted: float = 0.0  # when it got SIGABRT
+    parcel: Parcel | None = None  # what it was made for
+
+    def abandon(self) -> None:
+        """Close what leads to it."""
+        self.channel.close()
+        os.close(self.crash_fd)
 
     def tell(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send an order. A process whose channel is full has not read it for long: it hangs."""
@@ -55,6 +62,21 @@ class Child:
         """Let it finish what it does and leave."""
         self.retiring = True
         self.tell({"verb": "retire"})
+
+
+class Wish(NamedTuple):
+    """A process that there shall be."""
+
+    role: Role
+    generation: int
+    parcel: Parcel | None = None
+
+
+class Birth(NamedTuple):
+    """A process that is about to be forked, and its end of the channel."""
+
+    child: Child
+    end: Channel
 
 
 @dataclass
@@ -122,13 +144,34 @@ class Family:
         """Whether the role's delay after a crash is over."""
         return time.monotonic() >= self._backoff(role).not_before
 
-    def spawn(
-        self, role: Role, config: Config, generation: int, parcel: Parcel | None = None
-    ) -> Child | None:
-        """Fork a process. None when there is no room for it; raises OSError when fork fails."""
+    def spawn(self, wishes: Iterable[Wish], config: Config) -> list[Child]:
+        """Fork processes, as many as there is room for. Raises OSError where not one can be.
+
+        All in one go, with as little between two forks as can be: of a page that is written
+        there each process has its own.
+        """
+        births: list[Birth] = []
+        # Until a child has set its signals up, none may reach it: it would be the master's.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            births.extend(filter(None, map(self._provide, wishes)))
+            for birth in births:
+                birth.child.pid = os.fork()
+                if not birth.child.pid:
+                    self._become(birth, births, config)
+        except OSError:
+            if not any(birth.child.pid for birth in births):
+                raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            children = [birth.child for birth in births if self._has_begun(birth)]
+        return children
+
+    def _provide(self, wish: Wish) -> Birth | None:
+        """Get what a process needs before it is forked; None where there is no room for it."""
         slot = self.scoreboard.allot()
         if slot is None:
-            log.error("no room for another %s process", role.name)
+            log.error("no room for another %s process", wish.role.name)
             return None
         try:
             ours, theirs = Channel.pair()
@@ -136,38 +179,36 @@ class Family:
         except OSError:
             self.scoreboard.release(slot)
             raise
-        # Until the child has set its signals up, none may reach it: it would be the master's.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            pid = os.fork()
-            if pid == 0:
-                ours.close()
-                self._become(role, config, slot, theirs, crash_fd, parcel)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        child = Child(pid, role, slot, ours, crash_fd, generation)
-        self.children[pid] = child
-        return child
+        child = Child(0, wish.role, slot, ours, crash_fd, wish.generation, parcel=wish.parcel)
+        return Birth(child, theirs)
 
-    def _become(
-        self,
-        role: Role,
-        config: Config,
-        slot: int,
-        channel: Channel,
-        crash_fd: int,
-        parcel: Parcel | None,
-    ) -> None:
+    def _has_begun(self, birth: Birth) -> bool:
+        """Know a process from now on; false where it could not be forked."""
+        birth.end.close()
+        child = birth.child
+        if child.pid:
+            self.children[child.pid] = child
+        else:
+            self.scoreboard.release(child.slot)
+            child.abandon()
+        return bool(child.pid)
+
+    def _become(self, birth: Birth, births: list[Birth], config: Config) -> None:
         """Continue as the new process; never returns."""
         code = EXIT_BUG
         try:
             for child in self.children.values():
-                child.channel.close()
-                os.close(child.crash_fd)
+                child.abandon()
+            for other in births:
+                if other is not birth:
+                    other.child.abandon()
+                    other.end.close()
+            child = birth.child
+            child.channel.close()
             self._disown()
-            supervisor = Supervisor(channel, self.scoreboard, slot)
-            code = place.enter(Place(role, config, self.shared, slot, supervisor, parcel), crash_fd)
+            supervisor = Supervisor(birth.end, self.scoreboard, child.slot)
+            it = Place(child.role, config, self.shared, child.slot, supervisor, birth.child.parcel)
+            code = place.enter(it, child.crash_fd)
         finally:
             os._exit(code)
 
@@ -197,8 +238,7 @@ class Family:
 
     def _close(self, child: Child) -> None:
         self._forget(child)
-        child.channel.close()
-        os.close(child.crash_fd)
+        child.abandon()
 
     def disown(self, child: Child) -> None:
         """Know a process no more: it goes on without us."""

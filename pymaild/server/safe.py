@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from pymaild.server import errands
 from pymaild.server.channel import close_all
@@ -36,7 +37,8 @@ class Safe:
         self.sock = socket.socket(fileno=fd)
         self.sock.setblocking(False)
         self._found = {}
-        self.sock.send(errands.ALL)
+        with suppress(OSError):  # one that has died meanwhile is noticed when it is heard
+            self.sock.send(errands.ALL)
 
     def close(self) -> None:
         """Do without a vault, until there is another."""

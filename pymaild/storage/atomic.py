@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 
+from pymaild.storage.order import before_names
 from pymaild.storage.retry import patiently
 
 observer: Callable[[str, str], None] | None = None
@@ -19,10 +20,14 @@ def _step(kind: str, path: str) -> None:
         observer(kind, path)
 
 
-def write_new(path: str, pieces: Iterable[bytes], durable: bool = True) -> int:
+def write_new(
+    path: str, pieces: Iterable[bytes], durable: bool = True, named_later: bool = False
+) -> int:
     """Write a file that must not exist yet; returns its size in octets.
 
-    On any failure, one of ``pieces`` included, the file is removed again. Raises OSError.
+    On any failure, one of ``pieces`` included, the file is removed again. What is ``named_later``
+    gets another name, whose directory is synced then: until that the file need not be durable,
+    but its octets must not come behind its name. Raises OSError.
     """
     _step("create", path)
     fd = patiently(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -30,7 +35,7 @@ def write_new(path: str, pieces: Iterable[bytes], durable: bool = True) -> int:
         size = _write_pieces(fd, path, pieces)
         if durable:
             _step("fsync", path)
-            os.fsync(fd)
+            (before_names if named_later else os.fsync)(fd)
     except BaseException:
         os.unlink(path)
         raise

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.storage.retry import delays, patiently
 
-FIRST_WAIT = 0.0005
+FIRST_WAIT = 0.00005  # seconds; most locks are held for less than a millisecond
 LONGEST_WAIT = 0.05
+PATIENCE = 4  # who has waited for long looks less often: after a part of that time
 _LONGEST_NOTE = 20  # octets
 _MAILDROP_WAIT = 0.25  # seconds; the keeper lets go of a lock a moment after the client has gone
 
@@ -35,13 +36,12 @@ class FileLock:
 
     def acquire(self, timeout: float) -> bool:
         """Take the lock, waiting ``timeout`` seconds at most; false when it stays taken."""
-        deadline = time.monotonic() + timeout
-        wait = FIRST_WAIT
+        began = time.monotonic()
         while self._depth == 0 and not self._try():
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > timeout:
                 return False
-            time.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+            time.sleep(min(max(waited / PATIENCE, FIRST_WAIT), LONGEST_WAIT))
         self._depth += 1
         return True
 

@@ -158,10 +158,13 @@ class Maildir:
         return [entry for entry in files if not entry[1].startswith(b".")]
 
     def write(self, pieces: Iterable[bytes], name: str = "") -> Draft:
-        """Write a message to tmp/ with LF line ends, durably. Raises OSError."""
+        """Write a message to tmp/ with LF line ends. Raises OSError.
+
+        It is durable with its name: :meth:`sync` the directory that it was published in.
+        """
         path = os.path.join(self.path, "tmp", name or unique_name())
         ends = LineEnds()
-        size = atomic.write_new(path, ends.convert(pieces), self.durable)
+        size = atomic.write_new(path, ends.convert(pieces), self.durable, named_later=True)
         return Draft(path, size, size + ends.lines)
 
     def publish(
@@ -188,6 +191,10 @@ class Maildir:
         if os.path.lexists(path):
             return path
         return self._search(base)
+
+    def in_new(self, base: bytes) -> bool:
+        """Say whether a message's file lies in new/, and nobody has moved it."""
+        return os.path.lexists(self._path(base, True, 0, 0))
 
     def open(self, base: bytes, new: bool, flags: int, keywords: int) -> int | None:
         """Open a message's file for reading; None when it is gone."""

@@ -345,6 +345,18 @@ def test_a_vault_that_dies_is_waited_for_no_more() -> None:
     assert stored == [KEY]
 
 
+def test_a_vault_that_died_before_it_was_met() -> None:
+    stored: list[bytes] = []
+    safe = Safe(stored.append, lambda found: None)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    safe.connect(ours.detach())
+    assert safe.sock is not None
+    safe.hear()
+    assert safe.sock is None
+    assert safe.has(KEY)
+
+
 def test_records_are_small_when_packed() -> None:
     record = SessionRecord(protocol="imap", id="0123456789ab", listener="imaps", greeted=True)
     encoded = record.encode()

@@ -30,6 +30,10 @@ NEVER = (0, 0)  # the stamp in the index when the next look at the mailbox must 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def quiet(done: int, goal: int) -> None:
+    """A beat for those who need no signs of life."""
+
+
 class Arrival(NamedTuple):
     """A draft that is to be a message. ``name`` is unique; ``date`` in seconds since 1970."""
 
@@ -121,10 +125,15 @@ class Store(Protocol):
     def placing(
         self, arrivals: Sequence[Arrival], mark: str, leaving: Leaving | None = None
     ) -> AbstractContextManager[list[Placed]]:
-        """Give drafts their places, all or none, durably; what fails inside takes them back.
+        """Give drafts their places, all or none; what fails inside takes them back.
 
         ``mark`` is what their names begin with. With ``leaving``, those go inside, and what is
-        done of it decides.
+        done of it decides. They are sure to be on disk behind :meth:`secure`.
+        """
+
+    def secure(self, placed: Sequence[Placed] | None = None) -> None:
+        """Have on disk what was placed, or all that is there. The lock need not be held: those
+        who wait at the same time share the disk's work.
         """
 
     def receiving(

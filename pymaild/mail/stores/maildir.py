@@ -120,15 +120,35 @@ class MaildirStore:
     def placing(
         self, arrivals: Sequence[Arrival], mark: str, leaving: Leaving | None = None
     ) -> Iterator[list[Placed]]:
-        """Rename drafts into new/ or cur/. A file that comes alone needs no note."""
+        """Rename drafts into new/ or cur/. A file that comes alone needs no note.
+
+        Others are on disk before their note goes, or what they come in exchange for.
+        """
         if leaving is not None:
             with noted(self.maildir, mark, _exchanged(leaving)):
-                yield self._place(arrivals, [])
+                placed = self._place(arrivals, [])
+                self._sync(placed)
+                yield placed
             return
         with self._withdrawing() as files:
             with noted(self.maildir, mark) if len(arrivals) > 1 else nullcontext():
                 placed = self._place(arrivals, files)
+                if len(arrivals) > 1:
+                    self._sync(placed)
             yield placed
+
+    def secure(self, placed: Sequence[Placed] | None = None) -> None:
+        """Sync the directory of a file that came alone, and that which it was moved to since."""
+        if placed is None:
+            self.maildir.sync(self.maildir.new, self.maildir.cur)
+        elif len(placed) == 1:
+            self._sync(placed)
+            if placed[0].new and not self.maildir.in_new(placed[0].name):
+                self.maildir.sync(self.maildir.cur)
+
+    def _sync(self, placed: Sequence[Placed]) -> None:
+        maildir = self.maildir
+        maildir.sync(*{maildir.new if entry.new else maildir.cur for entry in placed})
 
     def _place(self, arrivals: Sequence[Arrival], files: list[_File]) -> list[Placed]:
         now, maildir = time.time(), self.maildir
@@ -139,7 +159,6 @@ class MaildirStore:
             base = maildir.publish(draft, name, uid, flags, keywords, new)
             files.append((base, new, flags, keywords))
             placed.append(Placed(base, new, save_date(base, now)))
-        maildir.sync(*{maildir.new if entry.new else maildir.cur for entry in placed})
         return placed
 
     @contextmanager
@@ -225,6 +244,7 @@ class MaildirStore:
             return maildir.publish(draft, name, uid, *flags, False)
         with noted(maildir, name, Exchanged(source.maildir, base)):
             named = maildir.publish(draft, name, uid, *flags, False)
+            maildir.sync(maildir.cur)  # another file system: its changes have an order of their own
             atomic.unlink(path)
         return named
 
