@@ -10,9 +10,10 @@ from email.utils import parsedate_tz
 from typing import Literal
 
 from pymaild.imap._found import either
-from pymaild.imap._texts import holding
+from pymaild.imap._texts import holding, reading
 from pymaild.imap.search import BODY, CACHE, HEADER, Scope
 from pymaild.mail.cache import KEYS
+from pymaild.mime._matcher import Words
 from pymaild.mime.collation import Comparator
 from pymaild.mime.text import header_texts
 
@@ -105,6 +106,13 @@ class Text(_NotOfRows):
     comparator: Comparator
     cost: int = BODY
 
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        if not (self.text and self.comparator.folds) or _SEPARATE & set(self.text):
+            return scope.each(self, seqs)
+        words, octets = Words(self.text, self.header), scope.selection.mailbox.mail.octets()
+        found, left = reading(scope.view, seqs, octets, words, scope.beat)
+        return either(found, scope.each(self, left)) if left else found
+
     def test(self, scope: Scope, seq: int) -> bool:
         if not self.text:
             return True
@@ -115,6 +123,9 @@ class Text(_NotOfRows):
             scope.beat()
         return False
 
+
+#: What stands between lines and between texts.
+_SEPARATE = frozenset("\r\n\0")
 
 _ENVELOPE_DATE = re.compile(rb'\((?:"((?:[^"\\]|\\.){0,200})"|\{[0-9]+\}\r\n(.{0,200}))', re.DOTALL)
 

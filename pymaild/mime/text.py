@@ -44,12 +44,18 @@ def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
     Extended parameters (RFC 2231) are yielded decoded as well.
     """
     if name is None:
-        fields = [(guess(key) + ": ", value) for key, value in split(header)]
+        for key, value in split(header):
+            yield from field_texts(key, value)
     else:
-        fields = [("", value) for value in collect(header, {name.upper(): 0})[0] or ()]
-    for start, value in fields:
-        yield start + decode(value)
-        yield from _extended_values(value)
+        for value in collect(header, {name.upper(): 0})[0] or ():
+            yield decode(value)
+            yield from _extended_values(value)
+
+
+def field_texts(name: bytes, value: bytes) -> Iterator[str]:
+    """Yield the texts of one field, its name in front of the first."""
+    yield f"{guess(name)}: {decode(value)}"
+    yield from _extended_values(value)
 
 
 def _extended_values(value: bytes) -> Iterator[str]:
@@ -84,7 +90,8 @@ ALIEN = 16  # octets of ASCII need not be characters of ASCII
 WIDE = 32  # of the root: a header of the message or in it has octets beyond ASCII
 
 _ENCODED = {b"base64": BASE64, b"quoted-printable": QUOTED}
-_PLAIN = bytes(range(128))
+#: All of ASCII, and what shifts to other sets of characters in charsets that have a state.
+_PLAIN = bytes(range(128)) + b"\x1b$B!!\x1b(B\x1b$)C\x0e!!\x0f~{!!~}+AOk-"
 
 
 def classify(data: Octets, root: Part) -> None:
