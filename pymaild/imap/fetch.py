@@ -164,14 +164,15 @@ class Fetch:
 
     def run(self, seqs: array[int]) -> Refused | None:
         """Send the responses; returns why some are missing, None when none is."""
-        if self._plan.row_items:
-            self._rows(seqs)
-        elif self._plan.marks and self._may_mark():
+        if self._plan.marks and self._may_mark():
             for start in range(0, len(seqs), _BATCH):
                 self._marked(seqs[start : start + _BATCH])
+        elif self._plan.row_items:
+            self._rows(seqs)
         else:
-            for seq in seqs:
+            for done, seq in enumerate(seqs):
                 self._one(seq, self._plan.items)
+                self._session.progress.beat(done, len(seqs))
         return self._failure
 
     def _may_mark(self) -> bool:
@@ -179,8 +180,9 @@ class Fetch:
         return not self._selection.read_only and "s" in self._selection.mailbox.rights()
 
     def _rows(self, seqs: array[int]) -> None:
-        """Copy what rows and cache hold; what they do not hold is answered the long way."""
-        selection = self._selection
+        """Copy what rows, cache and messages hold; what is left is answered the long way."""
+        selection, sections = self._selection, self._plan.row_sections
+        octets = selection.mailbox.mail.octets() if sections else None
         view, keywords = selection.selected.view, selection.keyword_octets
         uidonly = self._session.modes.uidonly
         recent, items, fields = (
@@ -190,26 +192,40 @@ class Fetch:
         )
         place = 0
         while place < len(seqs):
-            octets, place = _rows.write(
-                view, seqs, place, items, fields, keywords, recent, _CHUNK, uidonly
+            written, place = _rows.write(
+                view,
+                seqs,
+                place,
+                items,
+                fields,
+                keywords,
+                recent,
+                _CHUNK,
+                uidonly,
+                sections,
+                octets,
             )
-            self._session.write(octets)
-            if place < len(seqs) and len(octets) < _CHUNK:
+            self._session.write(written)
+            if place < len(seqs) and len(written) < _CHUNK:
                 self._one(seqs[place], self._plan.items)
                 place += 1
             if place < len(seqs):
                 self._session.progress.beat(place, len(seqs))
 
-    def _marked(self, seqs: Sequence[int]) -> None:
+    def _marked(self, seqs: array[int]) -> None:
         """Send bodies, and mark their messages as seen, which their responses tell."""
         flags = self._selection.selected.view.flags
         unseen = {seq for seq in seqs if not flags(seq) & SEEN}
+        if not unseen and self._plan.row_items:
+            self._rows(seqs)
+            return
         if unseen:
             self._mark(sorted(unseen))
         items = self._plan.items
         telling = tuple(dict.fromkeys((*items, *self._told_of_flags())))
         for seq in seqs:
             self._one(seq, telling if seq in unseen else items)
+            self._session.progress.beat()
 
     def _told_of_flags(self) -> tuple[Item, ...]:
         """What is told of a message whose flags have changed (RFC 7162 §3.2.4)."""
@@ -234,7 +250,6 @@ class Fetch:
             self._failure = self._failure or failure
             return
         self._send(seq, values)
-        self._session.progress.beat()
 
     def _send(self, seq: int, values: list[tuple[bytes, Value]]) -> None:
         """Write a response. Nothing but the connection can fail from here on."""

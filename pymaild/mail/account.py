@@ -15,6 +15,7 @@ from pymaild.mail.acl import Access, Controlled, Guard
 from pymaild.mail.annotations import Shelf
 from pymaild.mail.grants import Grants
 from pymaild.mail.guard import refusing
+from pymaild.mail.helpers import Ask, Helpers, Task
 from pymaild.mail.intents import Intent, Intents
 from pymaild.mail.journal import Journal
 from pymaild.mail.listing import Listing, listing
@@ -51,6 +52,7 @@ class Account:
         self.settings = settings
         self.beat: Beat = lambda done, goal: None  # at each step of what can take long
         self.intents: Intents | None = None  # where somebody keeps a journal
+        self.ask: Ask | None = None  # who does what can be done in the background
         self.quota = Quota(self)
         self.separator: str = settings.separator
         self.prefix = settings.prefix
@@ -89,7 +91,11 @@ class Account:
         Raises NoSuchMailbox, also where the user may not know of it, and Refused (NOPERM).
         """
         canonical, directory, access = self._admitted(name, rights)
-        return self._opened(self.shown(canonical), directory, access)
+        box = self._opened(self.shown(canonical), directory, access)
+        if self.ask is not None:
+            box.helpers = Helpers(self.ask, Task(self.user, canonical, self.prefix))
+            box.helpers.look(box.index)
+        return box
 
     def _admitted(self, name: str, rights: str) -> tuple[str, str, Access | None]:
         """Return canonical name, directory and rights of a mailbox that may be opened."""

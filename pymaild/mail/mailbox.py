@@ -21,6 +21,7 @@ from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
 from pymaild.mail.guard import guarded
+from pymaild.mail.helpers import Helpers
 from pymaild.mail.intents import Intents, Messages
 from pymaild.mail.message import Message
 from pymaild.mail.placing import Incoming
@@ -28,7 +29,7 @@ from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
-from pymaild.mail.stores import NEVER, Beat, Store
+from pymaild.mail.stores import NEVER, Beat, Store, quiet
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.maildir import Draft
@@ -39,10 +40,6 @@ DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind
 DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 _UNCOUNTED = nullcontext()
-
-
-def _quiet(done: int, goal: int) -> None:
-    """For those who need no signs of life."""
 
 
 class Mailbox:
@@ -56,7 +53,7 @@ class Mailbox:
         settings: MailSettings,
         access: Access | None = None,
         quota: Quota | None = None,
-        beat: Beat = _quiet,
+        beat: Beat = quiet,
         intents: Intents | None = None,
     ) -> None:
         """``access``: what the user may do here; None is the administrator.
@@ -79,6 +76,7 @@ class Mailbox:
         self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
         if not store.exists():
             raise NoSuchMailbox
+        self.helpers = Helpers()  # whom to ask for what can be made in the background
         self.index = self._load()
         self.uidvalidity = self.index.uidvalidity
 
@@ -145,6 +143,7 @@ class Mailbox:
                     self._settle()
             finally:
                 self.lock.release()
+            self.helpers.look(self.index)
 
     def _counted(self) -> AbstractContextManager[None]:
         """Keep what the account knows of this mailbox's size level with the index."""
@@ -366,8 +365,8 @@ class Mailbox:
         """Copy (RFC 9051 §6.4.7) or move (RFC 6851) messages; returns (old UID, new UID) pairs.
 
         A copy is all or nothing. Of a move, each message is at no moment in both mailboxes or in
-        none. Messages that have gone are left out. What a
-        process that died had begun is seen as not begun, or goes on from there.
+        none. Messages that have gone are left out. What a process that died had begun is seen as
+        not begun, or goes on from there.
         """
         if target.directory == self.directory:
             target = self

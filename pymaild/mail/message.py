@@ -10,7 +10,7 @@ from pymaild.core.errors import Code, Refused, from_oserror
 from pymaild.index import Index
 from pymaild.mail import cache, objectid
 from pymaild.mail.binary import Decoded, encoding
-from pymaild.mime import headers, parts, text
+from pymaild.mime import bodystructure, envelope, headers, parts, text
 from pymaild.mime._crlf import crlf_size, to_crlf
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Message:
         self._fd = -1
         self._entry: cache.Entry | None = None
         self._tree: parts.Part | None = None
+        self._left: bool | None = None
 
     def __del__(self) -> None:
         if self._fd >= 0:
@@ -153,8 +154,25 @@ class Message:
     def structure(self) -> parts.Part:
         """Return the tree of parts; offsets are those of the file as stored."""
         if self._tree is None:
-            self._tree = parts.unpack(self.entry().parts)
+            left = self._is_left()
+            self._tree = self._scanned() if left else parts.unpack(self.entry().parts)
         return self._tree
+
+    def _is_left(self) -> bool:
+        """Say whether there is no cache entry, and making one is left to others."""
+        if self._left is None:
+            known = self._entry is not None or self._is_cached()
+            self._left = not known and self._mailbox.helpers.leave()
+        return self._left
+
+    def _scanned(self) -> parts.Part:
+        tree = parts.scan(self.data())
+        self._index.set_wire_size(self._row, tree.header_crlf + tree.body_crlf)
+        return tree
+
+    def _head(self) -> bytes:
+        tree = self.structure()
+        return bytes(self.data()[tree.header_start : tree.header_end])
 
     def entry(self) -> cache.Entry:
         """Return the cache entry, made from the file when there is none."""
@@ -164,30 +182,30 @@ class Message:
         return self._entry
 
     def _build(self) -> cache.Entry:
-        data = self.data()
-        self._tree = parts.scan(data)
-        entry = cache.build(data, self._tree)
+        self._tree = tree = self._scanned()
+        entry = cache.build(self.data(), tree)
         octets = cache.encode(entry)
-        size = self._tree.header_crlf + self._tree.body_crlf
         if len(octets) <= cache.LARGEST:
-            self._index.set_cached(self._row, octets, size)
-        else:
-            self._index.set_wire_size(self._row, size)
+            self._index.set_cached(self._row, octets, tree.header_crlf + tree.body_crlf)
         return entry
 
     @property
     def envelope(self) -> bytes:
         """ENVELOPE in wire form (RFC 9051 §7.5.2)."""
-        return self.entry().envelope
+        return envelope.envelope(self._head()) if self._is_left() else self.entry().envelope
 
     @property
     def bodystructure(self) -> bytes:
         """BODYSTRUCTURE in wire form."""
+        if self._is_left():
+            return bodystructure.bodystructure(self.data(), self.structure(), True)
         return self.entry().structure
 
     @property
     def body(self) -> bytes:
         """BODY in wire form: BODYSTRUCTURE without extension data."""
+        if self._is_left():
+            return bodystructure.bodystructure(self.data(), self.structure(), False)
         return self.entry().body
 
     def preview(self, lazy: bool) -> bytes | None:
@@ -213,22 +231,18 @@ class Message:
 
     def header(self) -> bytes:
         """Return the header with its empty line, in CRLF form."""
-        tree = self.structure()
-        return to_crlf(bytes(self.data()[tree.header_start : tree.header_end]))
+        return to_crlf(self._head())
 
     def wide(self) -> bool:
         """Say whether a header of the message or in it has octets beyond ASCII (RFC 6532)."""
-        data, waiting = self.data(), [self.structure()]
-        while waiting:
-            part = waiting.pop()
-            if not bytes(data[part.header_start : part.header_end]).isascii():
-                return True
-            waiting += part.children
-        return False
+        tree = self.structure()
+        if self._is_left():
+            text.classify(self.data(), tree)
+        return bool(tree.kind & text.WIDE)
 
     def header_fields(self, names: frozenset[bytes], negate: bool) -> bytes:
         """Return the header lines of these upper-case names, or of all others; CRLF form."""
-        if not negate and names <= cache.FIELDS:
+        if not negate and names <= cache.FIELDS and not self._is_left():
             return headers.select(self.entry().fields, names, False)
         return headers.select(self.header(), names, negate)
 
@@ -286,6 +300,8 @@ class Message:
 
     def key(self, name: bytes) -> str:
         """Return the folded text of one of cache.KEYS."""
+        if self._is_left():
+            return cache.key(self._head(), name).decode("utf-8", "replace")
         return self.entry().keys.split(b"\0")[cache.KEYS.index(name)].decode("utf-8", "replace")
 
     def search_text(self, header: bool) -> Iterator[str]:

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from pymaild.server import handover
 from pymaild.server.certificates import CertificateWatch
@@ -20,7 +21,7 @@ from pymaild.server.family import Child, Family, Wish, kill
 from pymaild.server.loop import Loop
 from pymaild.server.place import Parcel
 from pymaild.server.population import Population
-from pymaild.server.roles import DEFLATE, KEEPER, ROLES, TLS, USER, VAULT, WORKER, Keep, Role
+from pymaild.server.roles import DEFLATE, INDEX, KEEPER, ROLES, TLS, USER, VAULT, WORKER, Keep, Role
 from pymaild.server.scoreboard import State
 from pymaild.server.shared import Shared
 from pymaild.server.supervisor import STOPPING
@@ -62,6 +63,7 @@ class Crew:
             "failed": self._failed,
             "user": self._user,
             "drain-me": self._drain_me,
+            "index": self._index,
             "move": lambda child, message, fds: self._move(),
         }
 
@@ -78,6 +80,8 @@ class Crew:
             return self._missing_by_load(role)
         if role.keep is Keep.ONE:
             return role.count(self._config) - len(self.family.of(role))
+        if role.keep is Keep.TASKS:
+            return self._missing_by_tasks(role)
         return role.count(self._config) - len(self._current(role))
 
     def _missing_by_load(self, role: Role) -> int:
@@ -88,10 +92,14 @@ class Crew:
         change = self.population.change(time.monotonic(), len(workers), idle, total)
         if self.population.full and not self._full:
             log.warning("all %d workers are busy; connections have to wait", total)
-        self._full = self.population.full
+        self._full = self._shared.scoreboard.full = self.population.full
         if change < 0:
             self._retire_idle_worker()
         return change
+
+    def _missing_by_tasks(self, role: Role) -> int:
+        there = sum(child.parcel is None for child in self._current(role))
+        return role.count(self._config) - there if self._shared.has_tasks() else 0
 
     def more_workers(self) -> int:
         """Keep one worker more; returns how many at least."""
@@ -119,8 +127,8 @@ class Crew:
         self._config = config
         self._certificates = certificates
         self.population = Population.of(config.server)
-        for role in (TLS, DEFLATE):
-            if not role.count(config):
+        for role in (TLS, DEFLATE, INDEX):
+            if role is INDEX or not role.count(config):
                 self._retire_older(role)
 
     # -- who is there ----------------------------------------------------------------------
@@ -322,6 +330,16 @@ class Crew:
             log.error("a session of process %d is not taken over: %s", child.pid, error)
             return
         self._spawn([USER], parcel)
+
+    def _index(self, child: Child, message: Message, fds: list[int]) -> None:
+        """A session of a system user has a task, which only a process of that user may do."""
+        if child.role is not USER or child.parcel is None:
+            return
+        busy = {each.parcel.uid: each for each in self._current(INDEX) if each.parcel is not None}
+        if child.parcel.uid in busy:
+            busy[child.parcel.uid].tell(message)
+        elif len(busy) < self._config.server.index_processes:
+            self._spawn([INDEX], replace(child.parcel, fd=-1, task=str(message.get("task"))))
 
     # -- certificates ----------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ class Child:
     ready: bool = False
     retiring: bool = False
     aborted: float = 0.0  # when it got SIGABRT
+    parcel: Parcel | None = None  # what it was made for
 
     def abandon(self) -> None:
         """Close what leads to it."""
@@ -76,7 +77,6 @@ class Birth(NamedTuple):
 
     child: Child
     end: Channel
-    parcel: Parcel | None
 
 
 @dataclass
@@ -179,9 +179,8 @@ class Family:
         except OSError:
             self.scoreboard.release(slot)
             raise
-        return Birth(
-            Child(0, wish.role, slot, ours, crash_fd, wish.generation), theirs, wish.parcel
-        )
+        child = Child(0, wish.role, slot, ours, crash_fd, wish.generation, parcel=wish.parcel)
+        return Birth(child, theirs)
 
     def _has_begun(self, birth: Birth) -> bool:
         """Know a process from now on; false where it could not be forked."""
@@ -208,7 +207,7 @@ class Family:
             child.channel.close()
             self._disown()
             supervisor = Supervisor(birth.end, self.scoreboard, child.slot)
-            it = Place(child.role, config, self.shared, child.slot, supervisor, birth.parcel)
+            it = Place(child.role, config, self.shared, child.slot, supervisor, birth.child.parcel)
             code = place.enter(it, child.crash_fd)
         finally:
             os._exit(code)

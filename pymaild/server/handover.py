@@ -30,4 +30,4 @@ def examined(message: Message, fds: list[int], key: bytes) -> Parcel:
     if not ticket.verify(key, record.passport or record.ticket, user, purpose=purpose):
         raise ValueError(f"no valid ticket for user {user.name!r}")
     passport = "" if lmtp else ticket.issue(key, user, purpose="session")
-    return Parcel(fds[0], data, passport)
+    return Parcel(fds[0], data, passport, user.uid)

@@ -38,12 +38,15 @@ IGNORED = (
 class Parcel:
     """A session that a process is made for: the client's descriptor and the encoded record.
 
-    With the ``passport`` it can be parked, and go on in another such process.
+    With the ``passport`` it can be parked, and go on in another such process. ``uid`` is its
+    user's. An index process gets one that has a ``task``, and no descriptor.
     """
 
     fd: int
     record: bytes
     passport: str = ""
+    uid: int = -1
+    task: str = ""
 
 
 @dataclass

@@ -27,7 +27,7 @@ from pymaild.server.listeners import (
     path_of,
 )
 from pymaild.server.parked import Table
-from pymaild.server.roles import AUTH, DEFLATE, KEEPER, TLS, VAULT, WORKER
+from pymaild.server.roles import AUTH, DEFLATE, INDEX, KEEPER, TLS, VAULT, WORKER
 from pymaild.server.scoreboard import Scoreboard
 from pymaild.server.settings import ListenerSettings
 from pymaild.server.shared import Shared, make_poke, make_work
@@ -52,6 +52,7 @@ def open_shared(config: Config, estate: Estate, beside: str = "") -> Shared:
         scoreboard=Scoreboard(_slots(config)),
         handoff=_queue(),
         deflate=_queue(),
+        index=_queue(),
         auth=_unix(auth, 0o660, mail_user),
         auth_path=_way_to(auth),
         keeper=_keeper(keeper, mail_user),
@@ -100,7 +101,7 @@ def _queue() -> tuple[socket.socket, socket.socket]:
 def _slots(config: Config) -> int:
     """Room for twice what the settings allow: a reload has old and new processes."""
     server = config.server
-    always = sum(role.count(config) for role in (TLS, DEFLATE, AUTH, KEEPER, VAULT))
+    always = sum(role.count(config) for role in (TLS, DEFLATE, AUTH, KEEPER, VAULT, INDEX, INDEX))
     return 2 * (server.workers_max + server.user_processes + always) + 64
 
 

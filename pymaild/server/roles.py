@@ -18,6 +18,7 @@ class Keep(Enum):
 
     COUNT = "count"  # as many as the configuration says
     LOAD = "load"  # as many as there is work for
+    TASKS = "tasks"  # as many as the configuration says while there are tasks; they leave then
     ONE = "one"  # one at a time, whatever is configured: the next starts when the last has ended
     NONE = "none"  # each was made for one session
 
@@ -107,7 +108,7 @@ WORKER = Role(
     identity=_mail_user,
     root=_whole_system,
     sockets=frozenset(
-        {"public", "private", "handoff", "to_deflate", "parking", "journal", "table"}
+        {"public", "private", "handoff", "to_deflate", "parking", "journal", "table"} | {"to_index"}
     ),
     keep=Keep.LOAD,
     obeys=None,
@@ -172,4 +173,14 @@ USER = Role(
     keep=Keep.NONE,
     obeys=None,
 )
-ROLES: tuple[Role, ...] = (KEEPER, VAULT, AUTH, TLS, DEFLATE, WORKER, USER)
+INDEX = Role(
+    name="index",
+    module="pymaild.server.indexer",
+    count=lambda config: config.server.index_processes,
+    identity=_mail_user,  # or that of the system user it is made for
+    root=_whole_system,
+    sockets=frozenset({"to_index", "from_index"}),
+    keep=Keep.TASKS,
+    obeys=None,
+)
+ROLES: tuple[Role, ...] = (KEEPER, VAULT, AUTH, TLS, DEFLATE, WORKER, USER, INDEX)

@@ -17,6 +17,7 @@ from pymaild.core.errors import Code, Disconnected, Leave, Refused, TimedOut
 from pymaild.core.session import Ending, Peer, SessionRecord, Stream, User
 from pymaild.mail.account import Account
 from pymaild.mail.grants import DIRECTORY, Grants
+from pymaild.mail.helpers import Task
 from pymaild.mail.services import Services
 from pymaild.mail.sharing import SharingAccount
 from pymaild.net import proxy
@@ -24,11 +25,13 @@ from pymaild.net.protocols import PROTOCOLS, Protocol
 from pymaild.net.proxy import Header, ProxyError, Tlv
 from pymaild.net.stream import SocketStream
 from pymaild.server.board import SessionBoard
+from pymaild.server.channel import Message
 from pymaild.server.incidents import Incidents
 from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import Listener, peer_of
 from pymaild.server.passing import MARK, pass_on
 from pymaild.server.place import Place
+from pymaild.server.queues import put
 from pymaild.server.settings import ListenerSettings
 from pymaild.storage.retry import be_patient
 
@@ -50,6 +53,9 @@ class Sessions:
         self._titles = {settings.title: settings for settings in place.config.listeners}
         self._hostname = place.shared.hostname
         self._queue = place.shared.deflate[0]
+        own = place.parcel is not None  # only a process of the same system user can help it
+        self._tasks = None if own else place.shared.index[0]
+        self._poke = place.shared.poke
         self._keeping = keeping
         self._journal = place.shared.slice_of(place.slot)
         self._journaling = False
@@ -63,6 +69,7 @@ class Sessions:
             settings.address_unauthenticated,
             Incidents(settings.crash_directory),
         )
+        self._supervisor.at_rest = self.board.title.show
 
     def begin(self, sock: socket.socket, name: object, listener: Listener) -> SessionRecord:
         """Return the record of a new connection, or the one that came back from the tls role.
@@ -169,7 +176,17 @@ class Sessions:
         )
 
     def _open_account(self, user: User) -> Account:
-        return SharingAccount(user, self._config.mail, self._auth.lookup, self._grants)
+        account = SharingAccount(user, self._config.mail, self._auth.lookup, self._grants)
+        account.ask = self._ask if self._config.server.index_processes else None
+        return account
+
+    def _ask(self, task: Task) -> None:
+        """Have the index role do something. Where that is impossible now, others will ask."""
+        if self._tasks is None:
+            task_of_user: Message = {"verb": "index", "task": task.encode().decode()}
+            self._supervisor.channel.send(task_of_user)
+        elif put(self._tasks, task):
+            os.eventfd_write(self._poke, 1)
 
     def _deflate(self, session: str, stream: SocketStream, before: bytes) -> None:
         """Give the client to the deflate role, and go on with what that makes of its octets."""
@@ -202,8 +219,10 @@ class Sessions:
 
 
 def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord:
-    return PROTOCOLS[settings.protocol].record(
+    protocol = PROTOCOLS[settings.protocol]
+    return protocol.record(
         protocol=settings.protocol,
+        state=protocol.state,
         id=secrets.token_hex(6),  # a word on a command line, so no "-" in front
         listener=settings.title,
         hidden=list(settings.hide_capabilities),

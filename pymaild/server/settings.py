@@ -117,6 +117,15 @@ class ServerSettings:
         low=9,
         high=15,
     )
+    index_processes: int = setting(
+        2,
+        "The most processes that do in the background what sessions leave to be done, such as "
+        "reading through a folder that another program has filled. They run at low priority, and "
+        "only while there is something to do; system users have one of their own, too. 0: none, "
+        "and clients wait for it.",
+        low=0,
+        high=64,
+    )
     backlog: int = setting(
         512, "Connections that may wait to be accepted, per listening socket.", low=1
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pymaild.server.scoreboard import Scoreboard
 KEPT = frozenset(
     (
         *("public", "implicit", "private", "auth", "handoff", "to_deflate", "from_deflate"),
-        *("key", "keeper", "parking", "journal", "table"),
+        *("key", "keeper", "parking", "journal", "table", "to_index", "from_index"),
     )
 )
 
@@ -28,8 +29,9 @@ class Shared:
     ``public`` are listeners of plain connections, ``implicit`` those of TLS connections,
     ``private`` the one that the tls role connects to. ``handoff`` is a pair over which
     sessions go from workers (first end) to the tls role (second end), ``deflate`` another over
-    which clients go from their sessions to the deflate role. A worker writes to ``poke`` when
-    too few are idle. ``key`` is for the auth role's tickets, ``hostname`` for greetings.
+    which clients go from their sessions to the deflate role, ``index`` one over which tasks go
+    to the index role. A worker writes to ``poke`` when too few are idle, or there is a task.
+    ``key`` is for the auth role's tickets, ``hostname`` for greetings.
     ``keeper`` is where the keeper listens, ``table`` what it knows of parked sessions. ``work``
     counts those that have something to do; ``watches`` is the inotify instance (-1: none) that
     the keeper reads, and through which sessions watch mailboxes. ``auth_path`` and
@@ -42,6 +44,7 @@ class Shared:
     scoreboard: Scoreboard
     handoff: tuple[socket.socket, socket.socket]
     deflate: tuple[socket.socket, socket.socket]
+    index: tuple[socket.socket, socket.socket]
     auth: socket.socket
     auth_path: str
     keeper: socket.socket
@@ -119,6 +122,18 @@ class Shared:
 
     def _drop_from_deflate(self) -> None:
         self.deflate[1].close()
+
+    def _drop_to_index(self) -> None:
+        self.index[0].close()
+
+    def _drop_from_index(self) -> None:
+        self.index[1].close()
+
+    def has_tasks(self) -> bool:
+        """Whether something waits for the index role."""
+        poller = select.poll()
+        poller.register(self.index[1], select.POLLIN)
+        return bool(poller.poll(0))
 
     def _drop_keeper(self) -> None:
         self.keeper.close()

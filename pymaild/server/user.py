@@ -26,7 +26,7 @@ def run(place: Place) -> int:
     record.passport = parcel.passport
     keeping = Keeping(place, only=record.id)
     keeping.meet()  # only the mail user may, and root
-    _become(record)
+    become(record)
     place.supervisor.ready()
     sock = socket.socket(fileno=parcel.fd)
     if record.passport:
@@ -57,8 +57,11 @@ def _serve(
     keeping.over()
 
 
-def _become(record: SessionRecord) -> None:
-    """Give up root. Raises CannotStart for root itself and for a foreign private instance."""
+def become(record: SessionRecord) -> None:
+    """Turn into the user of a session, for good.
+
+    Raises CannotStart for root itself and for a foreign private instance.
+    """
     user = record.user
     if user is None:
         raise CannotStart("the session has no user")

@@ -19,6 +19,7 @@ from pymaild.storage.maildir import Draft
 from pymaild.storage.takeover import Adopted
 
 if TYPE_CHECKING:
+    from pymaild.mail import _octets as octets
     from pymaild.mail.mailbox import Mailbox
 
 Beat = Callable[[int, int], object]
@@ -27,6 +28,10 @@ SYSTEM = 0x1F  # the flags of an index row that are flags of IMAP
 SETTLED = 50_000_000  # ns after which an mtime tells every change (coarse clocks)
 NEVER = (0, 0)  # the stamp in the index when the next look at the mailbox must be a scan
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def quiet(done: int, goal: int) -> None:
+    """A beat for those who need no signs of life."""
 
 
 class Arrival(NamedTuple):
@@ -107,6 +112,9 @@ class Store(Protocol):
 
     def read(self, index: Index, row: int) -> Octets | None:
         """Return a message's octets, None where it has gone."""
+
+    def octets(self) -> octets.Octets:
+        """Return what reads many messages, one after the other."""
 
     def known_as(self, index: Index, row: int) -> str:
         """Return the name by which other servers know a message."""
