@@ -45,11 +45,11 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 def test_python(tmp_path: Path) -> None:
     box = filled(tmp_path)
+    before = [entry for entry in served(box) if entry[0] not in (2, 5)]
     other = mailbox.mbox(box.path, create=False)
     other.lock()
     found = [(message["Subject"], message.get_flags()) for message in other]
     assert found == [("1", "RO"), ("2", "ROF"), ("3", "OAT"), ("4", ""), ("5", "")]
-    before = [entry for entry in served(box) if entry[0] not in (2, 5)]
     other.remove(1)
     message = other[4]
     message.set_flags("ROD")
