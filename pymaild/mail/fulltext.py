@@ -192,3 +192,33 @@ def _text(message: Message) -> str | None:
         if size > LONGEST:
             return None
     return "".join(pieces)
+
+
+# -- for administrators ------------------------------------------------------------------------
+
+
+class Report(NamedTuple):
+    """The full text of one mailbox, in messages: ``left`` are always read, ``gone`` no longer
+    there; ``size`` in octets."""
+
+    messages: int
+    indexed: int
+    left: int
+    gone: int
+    segments: int
+    size: int
+
+
+def report(box: Mailbox) -> Report:
+    """Return what there is."""
+    view, held = box.view(), segments_of(box).now()
+    indexed = len(view.resolve(united(segment.held for segment in held), True))
+    left = len(view.resolve(united(segment.left for segment in held), True))
+    gone = sum(segment.messages for segment in held) - indexed
+    size = sum(segment.size for segment in held)
+    return Report(len(view), indexed, left, gone, len(held), size)
+
+
+def wanted(box: Mailbox) -> bool:
+    """Say whether a mailbox is large enough to get one."""
+    return bool(box.settings.fulltext) and len(box.view()) >= box.settings.fulltext
