@@ -14,7 +14,7 @@ mandir      = $(prefix)/share/man
 docdir      = $(prefix)/share/doc/pymaild
 unitdir     = $(prefix)/lib/systemd/system
 
-CYTHON  := $(shell find pymaild -name '*.pyx' -o -name '*.pxd')
+CYTHON  := $(shell find pymaild bench -name '*.pyx' -o -name '*.pxd')
 JOBS    := $(shell nproc 2>/dev/null || echo 1)
 BUILD    = $(BIN)/python setup.py --quiet build_ext --inplace -j $(JOBS)
 
@@ -103,7 +103,7 @@ ASAN_TESTS = $(wildcard tests/mime tests/index tests/storage tests/imap tests/ma
 clean: ## Remove what was built; ./var stays
 	rm -rf build dist $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 	find pymaild tests bench -name __pycache__ -prune -exec rm -rf {} +
-	find pymaild \( -name '*.so' -o -name '*.c' -o -name '*.html' \) -delete
+	find pymaild bench/*.* \( -name '*.so' -o -name '*.c' -o -name '*.html' \) -delete
 
 install: build ## Install below DESTDIR and prefix
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(libdir) $(DESTDIR)$(docdir) $(DESTDIR)$(unitdir)

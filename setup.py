@@ -1,12 +1,14 @@
 """Builds the Cython extensions; metadata stands in pyproject.toml.
 
 Environment: PYMAILD_BUILD=debug (annotated, linetraced) or asan (AddressSanitizer);
-EXT=pymaild.mime._scan builds that one module alone.
+EXT=pymaild.mime._scan builds that one module alone. What only measures (bench) is built in place
+and never installed.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -14,6 +16,7 @@ from setuptools import Extension, setup
 
 KIND = os.environ.get("PYMAILD_BUILD", "release")
 ONLY = os.environ.get("EXT")
+ROOTS = ("pymaild", "bench") if "--inplace" in sys.argv else ("pymaild",)
 FLAGS = {
     "release": (["-O2", "-Wall", "-Werror=incompatible-pointer-types"], []),
     "debug": (["-O0", "-g", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"], []),
@@ -25,7 +28,9 @@ def extensions() -> list[Extension]:
     """One extension for each .pyx below the package."""
     compile_args, link_args = FLAGS[KIND]
     modules = {
-        ".".join(path.with_suffix("").parts): str(path) for path in Path("pymaild").rglob("*.pyx")
+        ".".join(path.with_suffix("").parts): str(path)
+        for root in ROOTS
+        for path in Path(root).rglob("*.pyx")
     }
     return [
         Extension(name, [path], extra_compile_args=compile_args, extra_link_args=link_args)

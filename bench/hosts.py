@@ -12,8 +12,8 @@ from tests.support.dovecot import dovecot
 from tests.support.instance import instance
 from tests.support.place import free_port, place
 
+from .mail import PASSWORD
 from .raw import Address
-from .rows import PASSWORD
 
 USERS = 200  # whose mailboxes the crowd idles on
 WATCHERS = 100  # who are told of new mail

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.support import maildir
 
+from .mail import PASSWORD, message
 from .raw import ImapRaw, LmtpRaw
-from .rows import PASSWORD, message
 
 AIM = 50.0  # milliseconds
 

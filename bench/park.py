@@ -38,8 +38,8 @@ from . import plot
 from .active import Active
 from .crowd import Crowd, Guest
 from .hosts import KINDS, USERS, users, watchers
+from .mail import PASSWORD, message
 from .raw import Address, ImapRaw, LmtpRaw
-from .rows import PASSWORD, message
 from .sync import fill as fill_with
 
 WARM = 100  # clients that come and go before memory is measured

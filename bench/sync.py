@@ -18,8 +18,8 @@ from tests.support.imap import Imap
 from tests.support.instance import instance
 from tests.support.place import give
 
+from .mail import PASSWORD, USER, message
 from .raw import ImapRaw
-from .rows import PASSWORD, USER, message
 
 AIM = 2.0  # a hundred times the messages may cost no more than this much
 FLAGGED, GONE = 10, 5
