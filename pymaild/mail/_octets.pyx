@@ -4,10 +4,15 @@ What cannot be had the short way (a file that others have renamed, a message tha
 asked for the long way, one message at a time: :class:`pymaild.mail.message.Message`.
 """
 
-from libc.stdint cimport uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint32_t, uint64_t
 
 from pymaild.index._index cimport Index
 from pymaild.index._layout cimport IN_NEW, SYSTEM_MASK, Record
+from pymaild.index._view cimport View
+from pymaild.mail._entry cimport PART_TREE, checked_entry, part_length, part_start
+from pymaild.mime._crlf cimport copy_stuffed, wire_size
+from pymaild.mime._pack cimport Extent, find_part
 from pymaild.storage._files cimport MOST_READ, MessageFile
 
 
@@ -29,6 +34,31 @@ cdef class Octets:
         self.size = self._held.shape[0]
         self.data = &self._held[0] if self.size else <const unsigned char*>b""
         return True
+
+    def retrieved(self, View view not None, uint32_t seq):
+        """Return a message as POP3 sends it, the dot at its end included, its octets on the wire
+        without all that, and the ``kind`` of its tree; None for one to be asked elsewhere.
+
+        So is one without a body: whether its header ends is seen there.
+        """
+        cdef Record* record
+        cdef const unsigned char* entry
+        cdef Extent root
+        cdef bytes made
+        cdef size_t wire
+        if not self.load(view.index, view.record(seq)):
+            return None
+        record = view.record(seq)
+        entry = checked_entry(view.index, record)
+        if entry == NULL or not find_part(entry + part_start(entry, PART_TREE),
+                                          part_length(entry, PART_TREE), NULL, 0, False, &root):
+            return None
+        wire = wire_size(self.data, self.size)
+        if root.body_size == 0 or wire != record.wire_size:
+            return None
+        made = PyBytes_FromStringAndSize(NULL, 2 * self.size + 5)
+        size = copy_stuffed(self.data, self.size, <unsigned char*>PyBytes_AS_STRING(made))
+        return made[:size], wire, root.kind
 
 
 cdef class MaildirOctets(Octets):

@@ -12,6 +12,7 @@ from libc.string cimport memchr, memcpy
 cdef enum:
     CR = 0x0D
     LF = 0x0A
+    DOT = 0x2E
 
 
 cdef Py_ssize_t count_bare(
@@ -111,6 +112,34 @@ cdef void replace_nul(unsigned char *data, size_t size) noexcept nogil:
     for place in range(size):
         if data[place] == 0:
             data[place] = 0x80
+
+
+cdef size_t copy_stuffed(const unsigned char *data, size_t size, unsigned char *out) noexcept nogil:
+    """Copy the CRLF form as POP3 sends it (RFC 1939 §3): dots doubled at the beginnings of lines,
+    behind it the line that is a dot. Writes ``2 * size + 5`` octets at most; returns how many.
+    """
+    cdef const unsigned char *at = data
+    cdef const unsigned char *end = data + size
+    cdef const unsigned char *found
+    cdef unsigned char *start = out
+    while at < end:
+        if at[0] == DOT:
+            out[0] = DOT
+            out += 1
+        found = <const unsigned char *> memchr(at, LF, end - at)
+        if found is NULL:
+            found = end
+        elif found > data and (found - 1)[0] == CR:
+            found -= 1  # both come below
+        memcpy(out, at, found - at)
+        out += found - at
+        memcpy(out, CRLF, 2)
+        out += 2
+        at = found + (1 if found == end or found[0] == LF else 2)
+    if memchr(data, 0, size) is not NULL:
+        replace_nul(start, out - start)
+    memcpy(out, b".\r\n", 3)
+    return out + 3 - start
 
 
 def crlf_size(data, unsigned char previous=0):
