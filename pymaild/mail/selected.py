@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import NoSuchMailbox, Refused
-from pymaild.index import Gap, Unusable, View
+from pymaild.index import IN_NEW, Gap, Unusable, View
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.rights import WRITING
 from pymaild.storage._watch import Watch
@@ -50,6 +51,7 @@ class Selected:
         self.view = view
         self.read_only = read_only
         self._recent: list[list[int]] = []
+        self.told = False  # there can be no changes yet: it has just been looked at
         self.keywords = mailbox.index.keyword_count  # how many of them the client knows
 
     @classmethod
@@ -61,9 +63,9 @@ class Selected:
         mailbox = account.open(name, "r")
         try:
             mailbox.refresh()
-            read_only = read_only or not mailbox.rights() & WRITING
+            read_only = read_only or not mailbox.held & WRITING
             selected = cls(mailbox, mailbox.view(), read_only)
-            selected._claim()
+            selected.told = not selected._claim()
         except BaseException:
             mailbox.close()
             raise
@@ -114,10 +116,15 @@ class Selected:
     @property
     def recent(self) -> int:
         """How many messages of the view are \\Recent to this session."""
-        if self.read_only:
-            return len(self.view.rows_in_new()) if self.mailbox.index.counts()[2] else 0
-        spans = [(low, high) for low, high in self._recent]
-        return len(self.view.resolve(spans, True)) if spans else 0
+        return len(self.recent_seqs())
+
+    def recent_seqs(self) -> array[int]:
+        """Return the messages that are \\Recent to this session, ascending."""
+        if not self.read_only:
+            return self.view.resolve([(low, high) for low, high in self._recent], True)
+        if not self.mailbox.index.counts()[2]:
+            return array("I")
+        return self.view.match_flags(IN_NEW, 0, 0, 0)
 
     def is_recent(self, seq: int) -> bool:
         """Say whether a message is \\Recent to this session (RFC 3501 §2.3.2)."""
@@ -128,14 +135,15 @@ class Selected:
         uid = self.view.uid(seq)
         return any(low <= uid <= high for low, high in self._recent)
 
-    def _claim(self) -> None:
-        if self.read_only:
-            return
-        for uid in sorted(self.mailbox.claim_recent(self.view)):
+    def _claim(self) -> bool:
+        """Take recent messages; says whether there were any."""
+        claimed = [] if self.read_only else sorted(self.mailbox.claim_recent(self.view))
+        for uid in claimed:
             if self._recent and self._recent[-1][1] == uid - 1:
                 self._recent[-1][1] = uid
             else:
                 self._recent.append([uid, uid])
+        return bool(claimed)
 
     # -- changes -------------------------------------------------------------------------------
 

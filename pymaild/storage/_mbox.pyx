@@ -394,7 +394,7 @@ cdef class Stored(Lines):
     """
 
     cdef readonly int64_t header_size, size, wire_size
-    cdef bint in_header, ended, unended
+    cdef bint in_header, ended, unended, returned
 
     def __init__(self, pieces):
         self.in_header = True
@@ -418,7 +418,7 @@ cdef class Stored(Lines):
                 return self._keep(lines)
             self.ended = True
             return self._end_line(lines)
-        if self.field():
+        if self.field() and not self._lone_return():
             return self._keep(lines) if self.kind == PLAIN else 0
         self.in_header = False
         self._end_line(lines)
@@ -428,6 +428,10 @@ cdef class Stored(Lines):
         self.unended = True
         return self._end_line(lines)
 
+    cdef bint _lone_return(self) noexcept:
+        """Say whether the line will be empty once it is ended."""
+        return self.begins and not self.ends and self.length == 1 and self.text[0] == c"\r"
+
     cdef int _keep(self, list lines) except -1:
         """Store a line, or a piece of one."""
         if self.begins and self.length >= 5 and memcmp(self.text, b"From ", 5) == 0:
@@ -435,13 +439,14 @@ cdef class Stored(Lines):
         self._add(lines, self.text[:self.length])
         self.wire_size += self.bare
         self.unended = not self.ends
+        self.returned = self.text[self.length - 1] == c"\r"
         return 0
 
     cdef int _end_line(self, list lines) except -1:
         if self.unended:
             self._add(lines, b"\n")
-            self.wire_size += 1
-            self.unended = False
+            self.wire_size += not self.returned
+            self.unended = self.returned = False
         return 0
 
     cdef int _add(self, list lines, bytes piece) except -1:

@@ -113,21 +113,25 @@ class MboxLock:
 
 
 class Dotlock:
-    """``path``.lock, made by link(2) so that it is there whole or not at all."""
+    """``path``.lock, made by link(2) so that it is there whole or not at all.
+
+    Files are told apart while they are open: the inode of one that is closed may be used again.
+    """
 
     def __init__(self, path: str, stale: float) -> None:
         self.path = f"{path}.lock"
         self._mailbox = path
         self._stale = stale
-        self._held: tuple[int, int] | None = None
+        self._fd = -1
         self._touched = 0.0
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def take(self) -> bool:
         """Make it; false when it is there and somebody's. Raises OSError."""
-        if self._link():
-            return True
-        stale = self._stale_one()
-        return stale is not None and self._break(stale) and self._link()
+        return self._link() or (self._break_stale() and self._link())
 
     def take_where_possible(self) -> bool:
         """Make it, or go without where the directory is not ours to write to."""
@@ -137,73 +141,80 @@ class Dotlock:
             return True
 
     def _link(self) -> bool:
-        temporary = f"{self.path}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
+        temporary = self._aside()
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             os.write(fd, b"%d\n" % os.getpid())
             with suppress(FileExistsError):
                 os.link(temporary, self.path)
-            found = os.fstat(fd)
+            if os.fstat(fd).st_nlink == 2:
+                self._fd, fd = fd, -1
+                self._touched = time.monotonic()
+        finally:
+            os.unlink(temporary)
+            if fd >= 0:
+                os.close(fd)
+        return self._fd >= 0
+
+    def _aside(self) -> str:
+        return f"{self.path}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
+
+    def _break_stale(self) -> bool:
+        """Remove one whose owner is dead; false where it is not so, or another was quicker."""
+        try:
+            fd = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            return self._is_stale(fd) and self._break(fd)
         finally:
             os.close(fd)
-            os.unlink(temporary)
-        if found.st_nlink != 2:
-            return False
-        self._held, self._touched = (found.st_dev, found.st_ino), time.monotonic()
-        return True
 
-    def _stale_one(self) -> tuple[int, int] | None:
-        """Return which file is there, if its owner is dead: (device, inode).
+    def _is_stale(self, fd: int) -> bool:
+        """Say whether its owner is dead.
 
         He is where his process is not on this host, or the host has started since; where the file
         tells no process of this host, when neither it nor the mailbox has changed for long.
         """
-        try:
-            found = os.stat(self.path)
-            with open(self.path, "rb") as file:
-                note = file.read(_LONGEST_NOTE)
-        except FileNotFoundError:
-            return None
-        except PermissionError:
-            note = b""
-        return (found.st_dev, found.st_ino) if self._is_stale(found.st_mtime, note) else None
-
-    def _is_stale(self, made: float, note: bytes) -> bool:
+        made = os.fstat(fd).st_mtime
         if made < time.time() - time.clock_gettime(time.CLOCK_BOOTTIME):
             return True
-        pid, _, host = note.strip().partition(b":")
+        pid, _, host = _note(fd).partition(b":")
         ours = not host or host.decode("utf-8", "replace") == socket.gethostname()
         if ours and pid.isdigit() and 1 < int(pid) < 1 << 31:
             return not _alive(int(pid))
         return time.time() - max(made, os.stat(self._mailbox).st_mtime) > self._stale
 
-    def _break(self, stale: tuple[int, int]) -> bool:
-        """Remove a stale one; false where another has made a new one meanwhile."""
-        aside = f"{self.path}.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}.stale"
+    def _break(self, fd: int) -> bool:
+        """Remove the one that is open; another that has taken its place is put back."""
+        aside = self._aside()
         try:
             os.rename(self.path, aside)
         except FileNotFoundError:
             return True
-        mistaken = _identity(aside) != stale
-        if mistaken:
+        right = _is_at(aside, fd)
+        if not right:
             with suppress(FileExistsError):
                 os.link(aside, self.path)
         os.unlink(aside)
-        return not mistaken
+        return right
 
     def touch(self) -> None:
         """Touch it where that is due."""
-        now = time.monotonic()
-        if self._held is not None and now - self._touched > TOUCHED:
-            self._touched = now
-            if _identity(self.path) == self._held:
-                os.utime(self.path)
+        if self._fd >= 0 and time.monotonic() - self._touched > TOUCHED:
+            self._touched = time.monotonic()
+            os.utime(self._fd)
 
     def release(self) -> None:
         """Remove it, unless another has taken it for stale and made his own."""
-        if self._held is not None and _identity(self.path) == self._held:
-            os.unlink(self.path)
-        self._held = None
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        try:
+            if _is_at(self.path, fd):
+                os.unlink(self.path)
+        finally:
+            os.close(fd)
 
 
 def _alive(pid: int) -> bool:
@@ -216,9 +227,16 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _note(fd: int) -> bytes:
+    """Return what a dotlock says of its owner, where we may read it."""
+    with suppress(OSError), open(f"/proc/self/fd/{fd}", "rb") as file:
+        return file.read(_LONGEST_NOTE).strip()
+    return b""
+
+
+def _is_at(path: str, fd: int) -> bool:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+        return False
+    return os.path.samestat(found, os.fstat(fd))

@@ -93,7 +93,7 @@ class Plan:
         self._data, self._end, self._total = data, end, total
         self.nonce = bytes(data[:_NONCE])
 
-    def text(self, place: int, count: int) -> bytes:
+    def octets(self, place: int, count: int) -> bytes:
         """Return new octets."""
         return bytes(self._data[place : place + count])
 
@@ -246,7 +246,7 @@ class Rewrite:
 
     def _octets(self, plan: Plan, piece: _Piece) -> bytes:
         if piece.text >= 0:
-            return plan.text(piece.text, piece.length)
+            return plan.octets(piece.text, piece.length)
         if piece.source < 0:
             return bytes(piece.length)
         data = os.pread(self._fd, piece.length, piece.source)

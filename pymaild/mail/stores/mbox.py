@@ -17,6 +17,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from pymaild.index import Index
+from pymaild.mail import _octets as octets
 from pymaild.mail.stores import (
     KINDS,
     SETTLED,
@@ -155,6 +156,10 @@ class MboxStore:
                 file.flush()
                 fd = os.dup(file.fileno())
         return memoryview(mmap.mmap(fd, 0, prot=mmap.PROT_READ)), fd
+
+    def octets(self) -> octets.Octets:
+        """Return what reads messages one after the other."""
+        return octets.Octets(self)
 
     def find(self, index: Index, row: int) -> Message | None:
         """Return where a message is now, None where it has gone; the file is locked."""
