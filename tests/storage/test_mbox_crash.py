@@ -240,3 +240,24 @@ def test_no_power_failure_loses_or_doubles(
             recover(tmp_path / "box")
             assert result(tmp_path / "box") in allowed, f"behind step {count}, {seed}"
     assert result(tmp_path / "box") == result(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("work", [number_all, expunge, mixed], ids=lambda work: work.__name__)
+def test_what_others_made_of_a_half_changed_file_stays(
+    tmp_path: Path, work: Callable[[Mbox], None], chunk: int
+) -> None:
+    """A journal that fits the file no more is kept, and the file is left as it is."""
+    before = FOREIGN if work is number_all else NUMBERED
+    step = kept = 0
+    while True:
+        step += 1
+        box = made(tmp_path / "box", before)
+        if not dies_at(step, lambda box=box: work(box)):  # type: ignore[misc]
+            break
+        data = octets(tmp_path / "box").replace(b"\n\n", b"\nStatus: RO\n\n", 1)
+        Path(box.path).write_bytes(data)
+        recover(tmp_path / "box")
+        assert octets(tmp_path / "box") == data
+        kept += any(name.endswith(".unfit") for name in os.listdir(box.directory))
+        shutil.rmtree(tmp_path / "box")
+    assert kept
