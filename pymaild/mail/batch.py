@@ -39,7 +39,7 @@ def noted(
         yield
         _forget(maildir, leaving is not None)
     except BaseException:
-        _take_back(maildir, note)
+        _take_back(maildir, note, [leaving.store] if leaving else [])
         raise
 
 
@@ -52,17 +52,17 @@ def exchange(mark: str, leaving: Leaving | None, numbers: Iterable[int]) -> dict
     return note
 
 
-def settled(note: Mapping[str, Any], durable: bool, own: Store | None = None) -> set[int]:
+def settled(note: Mapping[str, Any], durable: bool, known: Iterable[Store] = ()) -> set[int]:
     """Return the numbers of those that stay, since what they came for has gone.
 
-    ``own`` is the store whose note it is, where that is held.
+    ``known`` are stores that this process may hold: it would wait for itself by another one.
     """
     leaving = note.get("leaving", {})
     if not leaving:
         return set()
     kind, *address = note["from"]
-    is_own = own is not None and own.address == note["from"]
-    source = own if own is not None and is_own else KINDS[kind](address, durable)
+    held = next((store for store in known if store.address == note["from"]), None)
+    source = held or KINDS[kind](address, durable)
     departed = source.departed(list(leaving.values()))
     return {int(number) for number, gone in zip(leaving, departed, strict=True) if gone}
 
@@ -95,9 +95,9 @@ def settle(maildir: Maildir) -> None:
     _take_back(maildir, note)
 
 
-def _take_back(maildir: Maildir, note: Mapping[str, Any]) -> None:
+def _take_back(maildir: Maildir, note: Mapping[str, Any], known: Iterable[Store] = ()) -> None:
     if note.get("mark"):
-        _remove(maildir, note["mark"], settled(note, maildir.durable))
+        _remove(maildir, note["mark"], settled(note, maildir.durable, known))
     atomic.unlink(os.path.join(maildir.path, NAME))
     maildir.sync(maildir.path)
 

@@ -17,6 +17,8 @@ def run(source: Mailbox, uid: int, target: Mailbox, draft: Incoming) -> int:
     """Exchange a message for a draft; returns the new UID. Raises Refused and OSError."""
     messages, octets = frees(source, uid, target)
     target.admit(1 - messages, draft[0].size - octets)
+    for box in (source, target):
+        box.refresh()  # what a move left half done is settled while none of both is held
     first, second = sorted((source, target), key=lambda box: box.directory)
     with first.changing(), second.changing():
         return Exchange(source, target).run(uid, draft)

@@ -25,6 +25,8 @@ def run(source: Mailbox, uids: Sequence[int], target: Mailbox, move: bool) -> li
         return list(done.items())
     if not move or target.root != source.root:
         target.admit(len(uids), source.octets(uids) if target.quota else 0)
+    for box in (source, target):
+        box.refresh()  # what a move left half done is settled while none of both is held
     first, second = sorted((source, target), key=lambda box: box.directory)
     with first.changing(), second.changing():
         return [*done.items(), *Transfer(source, target, move).run(uids)]

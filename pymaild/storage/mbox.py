@@ -225,6 +225,10 @@ class Mbox:
         with suppress(PermissionError):
             os.utime(writer.fd, ns=(writer.before.st_atime_ns if unread else now, now))
 
+    def settle(self) -> None:
+        """End what has failed half way since the file was locked, too. Raises OSError."""
+        self._recover()
+
     def _recover(self) -> None:
         """End what a dead process left."""
         writer = self._writer()

@@ -259,6 +259,7 @@ class MboxStore:
         if not self.mbox.exists():
             return [True] * len(traces)
         with self.mbox.writing():
+            self.mbox.settle()
             there = {f"{message.uid}:{message.identity.hex()}" for message in self.mbox.scan()}
         return [trace not in there for trace in traces]
 
@@ -277,7 +278,7 @@ class MboxStore:
                 messages = self.mbox.append(additions, numbering)
                 yield [_placed(*both) for both in zip(arrivals, messages, strict=True)]
             except BaseException:
-                mbox_note.take_back(self, arrivals)
+                mbox_note.take_back(self, leaving)
                 raise
             mbox_note.forget(self)
 

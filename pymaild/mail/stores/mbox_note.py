@@ -62,13 +62,14 @@ def settle(store: MboxStore) -> None:
     """Take back of a move half done those whose originals are still there; the file is locked."""
     note = load(store)
     if note.get("leaving"):
-        _remove(store, note, settled(note, durable=True, own=store))
+        _remove(store, note, settled(note, durable=True, known=[store]))
 
 
-def take_back(store: MboxStore, arrivals: Sequence[Arrival]) -> None:
+def take_back(store: MboxStore, leaving: Leaving | None) -> None:
     """Remove what has come and may not stay, since what it was for has failed."""
     note = load(store)
-    staying = settled(note, durable=True, own=store)
+    known = [store, *([leaving.store] if leaving is not None else [])]
+    staying = settled(note, durable=True, known=known)
     _remove(store, note, staying)
     if not staying:
         forget(store)
