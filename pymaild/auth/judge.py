@@ -100,7 +100,8 @@ class Judge:
         if target is None:
             return Reason.AUTHORIZATION
         master = entry.user.name if target is not entry else ""
-        return Accepted(target.user, ticket.issue(self._key, target.user), master)
+        needed = target.user.system  # only then has the master to be shown one
+        return Accepted(target.user, ticket.issue(self._key, target.user) if needed else "", master)
 
     def _target(self, wanted: str, entry: Entry) -> Entry | None:
         """Return as whom the user goes on: as oneself, or for masters as anybody there is.

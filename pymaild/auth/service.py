@@ -221,15 +221,15 @@ class Service:
         attempt = Attempt(claim.authentication, claim.authorization, entry, mechanism, facts)
         if self._remembered(entry, claim.password):
             return self._judge.answer(attempt, Verdict.MATCH)
+        slow = schemes.is_slow(stored)
 
         def conclude(verdict: Verdict) -> Answer:
-            if verdict is Verdict.MATCH and entry is not None and schemes.is_slow(entry.stored):
+            if verdict is Verdict.MATCH and entry is not None and slow:
                 user = entry.user.name
                 self._cache.add(user, entry.stored, claim.password, time.monotonic())
             return self._judge.answer(attempt, verdict)
 
         check = Check(HASHES, lambda: self._compare(entry, stored, claim.password), conclude)
-        slow = not schemes.problem(stored) and schemes.is_slow(stored)
         return check if slow else _at_once(check)
 
     def _remembered(self, entry: Entry | None, password: bytes) -> bool:

@@ -16,6 +16,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, Self
 
+from pymaild.core._json import members
+
 RECORD_VERSION = 1
 
 OPEN = -2  # of what is lost: the data ends by itself, nobody knows where
@@ -169,9 +171,9 @@ class SessionRecord:
         What is as in a new record is left out.
         """
         kind: Any = type(self)
-        body = _rest(kind).unusual(self)
-        body["version"] = self.VERSION
-        return (_first_part(self) + _JSON(body)[1:]).encode()
+        body = _rest(kind).written(self)
+        comma = "," if body else ""
+        return f'{_first_part(self)}{body}{comma}"version":{self.VERSION}}}'.encode("ascii")
 
     def settle(self) -> None:
         """Forget what a crash had left: the command that was under way is answered."""
@@ -211,14 +213,19 @@ class _Shape:
     """Some fields of a dataclass, their defaults, and what reads them all at once."""
 
     def __init__(self, some: list[Field[Any]]) -> None:
-        self.names = [f.name for f in some]
-        self._defaults = [_default(f) for f in some]
+        self.names = tuple(f.name for f in some)
+        self._heads = tuple(f'"{name}":' for name in self.names)
+        self._defaults = tuple(_default(f) for f in some)
         self.values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
 
     def unusual(self, value: Any) -> dict[str, Any]:
         """Return the fields that are not as in a new one."""
         rows = zip(self.names, self.values(value), self._defaults, strict=True)
         return {name: found for name, found, default in rows if found != default}
+
+    def written(self, value: Any) -> str:
+        """Return the same as members of a JSON object."""
+        return members(value, self.names, self._heads, self._defaults, _JSON)
 
 
 def _default(item: Field[Any]) -> Any:
@@ -257,8 +264,8 @@ def _first_part(record: SessionRecord) -> str:
     global _first
     values = _FIXED.values(record)
     if _first[0] != values:
-        text = _JSON(_FIXED.unusual(record))[:-1]
-        _first = values, text + "," if len(text) > 1 else text
+        text = _FIXED.written(record)
+        _first = values, f"{{{text}," if text else "{"
     return _first[1]
 
 

@@ -9,7 +9,6 @@ from pymaild.mail._entry cimport SEAL, part_length, part_start, reach_entry
 
 cdef enum:
     ROOM = 8192            # octets of the longest keys with their seal
-    WORDS = 1024           # of eight octets in ROOM
     STRINGS = 6            # keys that are texts
     REPLY = 1              # flag: a reply or a forward
 
@@ -19,10 +18,10 @@ cdef packed struct SortHead:
     int64_t sent
 
 
-cdef inline uint32_t copy_keys(View view, Record* record, int part, unsigned char* room) except? 0:
-    """Copy a sealed part to ``room``, its keys to the start; returns their length, 0 for none.
+cdef inline uint64_t sealed_keys(View view, Record* record, int part) except? 0:
+    """Where in the cache the keys of a sealed part begin, checked; 0 for none.
 
-    ``room`` has ROOM octets and is aligned to eight.
+    Their length stands in the four octets before them.
     """
     cdef uint32_t whole = 0
     cdef const unsigned char* entry = reach_entry(view.index, record, &whole)
@@ -36,10 +35,10 @@ cdef inline uint32_t copy_keys(View view, Record* record, int part, unsigned cha
         return 0
     memcpy(seal, entry + start, SEAL)
     length -= SEAL
-    memcpy(room, entry + start + SEAL, length)
-    if seal[1] != length or length % 8 or seal[0] != pm_check(room, length // 8):
+    start += SEAL
+    if seal[1] != length or length % 8 or seal[0] != pm_check(entry + start, length // 8):
         return 0
-    return length
+    return entry + start - view.index.cache_octets
 
 
 cdef inline uint32_t given_keys(bytes keys, unsigned char* room) except? 0:

@@ -2,6 +2,7 @@ from array import array
 from collections.abc import Sequence
 
 from pymaild.index import View
+from pymaild.mail._octets import Octets
 
 UID: int
 FLAGS: int
@@ -16,6 +17,14 @@ PREVIEW: int
 EMAILID: int
 THREADID: int
 SAVEDATE: int
+SECTION: int
+HEADER: int
+INNER: int
+
+class Section:
+    def __init__(
+        self, label: bytes, path: bytes, what: int, offset: int = -1, count: int = 0
+    ) -> None: ...
 
 def write(
     view: View,
@@ -27,4 +36,6 @@ def write(
     recent: Sequence[Sequence[int]],
     limit: int,
     uidonly: bool = False,
+    sections: tuple[Section, ...] = (),
+    octets: Octets | None = None,
 ) -> tuple[bytes, int]: ...

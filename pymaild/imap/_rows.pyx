@@ -1,4 +1,4 @@
-"""FETCH of what rows and cache hold: a walk over records that copies octets.
+"""FETCH of what rows, cache and messages hold: a walk over records that copies octets.
 
 RFC 9051 §7.5.2. A row whose answer is not complete here (nothing cached, no size counted, a
 message that has gone) ends the walk; the caller answers it the long way and comes back.
@@ -13,9 +13,12 @@ from libc.string cimport memchr, memcpy, strlen
 from pymaild.index._layout cimport Record
 from pymaild.index._view cimport View
 from pymaild.mail._entry cimport (
-    PART_BODY, PART_DIGEST, PART_ENVELOPE, PART_FIELDS, PART_PREVIEW, PART_STRUCTURE,
+    PART_BODY, PART_DIGEST, PART_ENVELOPE, PART_FIELDS, PART_PREVIEW, PART_STRUCTURE, PART_TREE,
     checked_entry, part_length, part_start,
 )
+from pymaild.mail._octets cimport Octets
+from pymaild.mime._crlf cimport copy_wire, wire_size
+from pymaild.mime._pack cimport Extent, find_part
 
 cdef enum:
     OP_UID = 1
@@ -31,13 +34,16 @@ cdef enum:
     OP_EMAILID = 11
     OP_THREADID = 12
     OP_SAVEDATE = 13
+    OP_SECTION = 14        # octets of a message, of a part of it, of a header
+    IS_HEADER = 1          # what of a part: else its body
+    IN_MESSAGE = 2         # of the message that the part holds
     FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
     OBJECTID = 44          # octets of an EMAILID, and of a THREADID
 
 UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
 ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ
 FIELDS, PREVIEW, EMAILID, THREADID = OP_FIELDS, OP_PREVIEW, OP_EMAILID, OP_THREADID
-SAVEDATE = OP_SAVEDATE
+SAVEDATE, SECTION, HEADER, INNER = OP_SAVEDATE, OP_SECTION, IS_HEADER, IN_MESSAGE
 
 cdef const char** _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun",
                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -261,6 +267,77 @@ cdef int _fields(_Writer writer, const unsigned char* entry, tuple field) except
     return 0
 
 
+cdef class Section:
+    """BODY[path.what]<offset.count>; an offset of -1 is the whole.
+
+    ``what`` is made of HEADER, where that and not the body is asked for, and INNER, where it is
+    that of the message in the part. With no path and 0 it is the message itself.
+    """
+
+    cdef readonly bytes label
+    cdef bytes path
+    cdef int what
+    cdef int64_t offset
+    cdef size_t count
+
+    def __cinit__(self, bytes label, bytes path, int what, int64_t offset=-1, size_t count=0):
+        self.label, self.path, self.what, self.offset, self.count = (
+            label, path, what, offset, count)
+
+    cdef bint needs_tree(self) noexcept:
+        return len(self.path) or self.what
+
+    cdef bint find(self, Record* record, const unsigned char* entry, Octets octets,
+                   Piece* piece) noexcept:
+        """Find the octets in the message that is loaded; false where there are none."""
+        cdef Extent found
+        if not self.needs_tree():
+            piece.data, piece.size, piece.wire = octets.data, octets.size, record.wire_size
+            if piece.wire == 0:
+                piece.wire = wire_size(octets.data, octets.size)
+            return True
+        if not find_part(entry + part_start(entry, PART_TREE), part_length(entry, PART_TREE),
+                         self.path, <int>len(self.path), self.what & IN_MESSAGE, &found):
+            return False
+        if self.what & IS_HEADER:
+            piece.data = octets.data + found.header_start
+            piece.size, piece.wire = found.header_size, found.header_crlf
+        else:
+            piece.data = octets.data + found.body_start
+            piece.size, piece.wire = found.body_size, found.body_crlf
+        return piece.data - octets.data + piece.size <= octets.size
+
+
+cdef struct Piece:
+    const unsigned char* data
+    size_t size            # as stored
+    size_t wire            # in CRLF form
+
+
+cdef bint _section(_Writer writer, Section section, Record* record, const unsigned char* entry,
+                   Octets octets) except -1:
+    """Append label, size and octets; false where they are not what is known of them."""
+    cdef Piece piece
+    cdef size_t skip = 0, count
+    cdef Out* out = &writer.out
+    if not section.find(record, entry, octets, &piece):
+        return False
+    count = piece.wire
+    if section.offset >= 0:
+        skip = min(<size_t>section.offset, piece.wire)
+        count = min(section.count, piece.wire - skip)
+    writer.reserve(count + len(section.label) + FIXED_ROOM)
+    _put(out, PyBytes_AS_STRING(section.label), len(section.label))
+    _put(out, " {", 2)
+    _number(out, count)
+    _put(out, "}\r\n", 3)
+    if copy_wire(piece.data, piece.size, skip, count + (section.offset < 0),
+                 <unsigned char*>out.data + out.used) != count:
+        return False
+    out.used += count
+    return True
+
+
 cdef inline int _item(_Writer writer, int op, Record* record, const unsigned char* entry,
                       bint recent) except -1:
     """Append one item; 0 when this row cannot be answered here."""
@@ -308,13 +385,14 @@ cdef int _other(_Writer writer, int op, Record* record, const unsigned char* ent
 
 
 def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, keywords, recent,
-          size_t limit, bint uidonly=False):
+          size_t limit, bint uidonly=False, tuple sections=(), Octets octets=None):
     """Write FETCH responses for ``seqs[start:]``; returns (octets, place of the first undone).
 
     ``items``: one octet for each item, in the order asked; ``fields``: (label, names in upper
     case) for each FIELDS among them. ``keywords``: names in bit order.
     ``recent``: ranges of UIDs that are \\Recent to this session. Stops behind ``limit`` octets.
     ``uidonly``: UIDFETCH, with the UID in place of the sequence number (RFC 9586 §3.3).
+    ``sections``: a :class:`Section` for each among the items; ``octets`` reads their messages.
     """
     cdef _Writer writer = _Writer(keywords)
     cdef list spans = list(recent)
@@ -324,20 +402,28 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
     cdef uint32_t* numbers = <uint32_t*>seqs.data.as_uints
     cdef size_t before
     cdef int64_t row
-    cdef Py_ssize_t field
+    cdef Py_ssize_t field, section
     cdef Record* record
     cdef bint from_cache = any(
         OP_ENVELOPE <= op <= OP_BODY or OP_FIELDS <= op <= OP_THREADID for op in items)
+    for one in sections:
+        from_cache = from_cache or (<Section>one).needs_tree()
     cdef bint complete, is_recent
     while place < end and writer.out.used < limit:
         row = view.row_of(numbers[place])
         if row < 0:
             break
         record = view.index.row(row)
+        if record.expunged:
+            break
+        if sections:
+            if not octets.load(view.index, record):
+                break
+            record = view.index.row(row)  # whoever read it may have mapped the rows anew
         if from_cache:
             entry = checked_entry(view.index, record)
-        if record.expunged or (from_cache and entry == NULL):
-            break
+            if entry == NULL:
+                break
         is_recent = bool(spans) and _is_recent(spans, record.uid)
         before = writer.out.used
         writer.reserve(FIXED_ROOM)
@@ -348,13 +434,18 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
         else:
             _number(&writer.out, numbers[place])
             _put(&writer.out, " FETCH (", 8)
-        complete, field = True, 0
+        complete, field, section = True, 0, 0
         for number in range(count):
             if number:
                 _put(&writer.out, " ", 1)
             if ops[number] == OP_FIELDS:
                 _fields(writer, entry, fields[field])
                 field += 1
+            elif ops[number] == OP_SECTION:
+                complete = _section(writer, <Section>sections[section], record, entry, octets)
+                section += 1
+                if not complete:
+                    break
             elif not _item(writer, ops[number], record, entry, is_recent):
                 complete = False
                 break

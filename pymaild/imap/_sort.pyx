@@ -1,7 +1,8 @@
-"""SORT: keys are copied out of the cache in one pass, then rows of keys are sorted.
+"""SORT: a row of two numbers for each message is sorted; all else is compared where it lies.
 
-RFC 5256 §3. A key is an unsigned number, the first eight octets of a text among them; the rest
-of texts lies in one run of octets.
+RFC 5256 §3. The first number is what the first criterion compares, of a text its first eight
+octets; the second says where the message's keys are, in the mailbox's cache or, of what that does
+not have, in a run of octets made here. So memory does not depend on how long texts are.
 """
 
 from cpython.array cimport array, clone
@@ -10,11 +11,11 @@ from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcmp, memcpy
 
 from pymaild.imap._keys cimport (
-    ROOM, STRINGS, WORDS, SortHead, copy_keys, given_keys, string_of,
+    ROOM, STRINGS, SortHead, given_keys, sealed_keys, string_of,
 )
 from pymaild.index._layout cimport Record
 from pymaild.index._view cimport View
-from pymaild.mail._entry cimport PART_SORT
+from pymaild.mail._entry cimport PART_SORT, SEAL
 
 cdef enum:
     BY_ARRIVAL = 0
@@ -24,22 +25,15 @@ cdef enum:
     MOST = BY_STRING + STRINGS
     OFTEN = 1024           # messages between two beats
 
-cdef uint64_t MOST_OCTETS = 128 << 20  # of texts behind their first eight octets
+cdef uint64_t MOST_OCTETS = 128 << 20  # of keys that the cache does not have
 
 ARRIVAL, DATE, SIZE, STRING = BY_ARRIVAL, BY_DATE, BY_SIZE, BY_STRING
 
-cdef uint64_t TOP = 1ULL << 63
+cdef uint64_t TOP = 1ULL << 63  # added to signed numbers; in ``keys``: they are not in the cache
 
-cdef struct Key:
+cdef struct Row:
     uint64_t first
-    uint64_t rest          # where the octets behind the first eight begin
-    uint32_t length        # of the whole text
-
-cdef struct Rows:
-    Key* keys
-    char* octets
-    int count              # of keys in a row
-    bint[MOST] reverse
+    uint64_t keys          # where they begin; their length stands in the four octets before
 
 
 class TooMuch(Exception):
@@ -47,113 +41,138 @@ class TooMuch(Exception):
 
 
 cdef class _Table:
-    """A row of keys for each message, by each criterion one."""
+    """The rows of messages, by their places in ``seqs``, and how to compare them."""
 
-    cdef Rows rows
-    cdef uint64_t used
-    cdef uint64_t room
+    cdef View view
+    cdef uint32_t* seqs
+    cdef Row* rows
+    cdef const unsigned char* cache    # while rows are compared
+    cdef uint64_t cache_size
+    cdef unsigned char* own            # keys that the cache does not have, as they stand there
+    cdef uint64_t used, room
     cdef int[MOST] what
-    cdef int count
+    cdef bint[MOST] reverse
+    cdef int count                     # of criteria
 
-    def __cinit__(self, criteria, uint64_t rows):
+    def __cinit__(self, View view, array seqs, criteria):
         for what, reverse in criteria[:MOST]:
-            self.what[self.count], self.rows.reverse[self.count] = what, reverse
+            self.what[self.count], self.reverse[self.count] = what, reverse
             self.count += 1
-        self.rows.count = self.count
-        self.rows.keys = <Key*>malloc((rows + 1) * self.count * sizeof(Key))
-        if self.rows.keys == NULL:
+        self.view, self.seqs = view, <uint32_t*>seqs.data.as_uints
+        self.rows = <Row*>malloc((len(seqs) + 1) * sizeof(Row))
+        if self.rows == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        free(self.rows.keys)
-        free(self.rows.octets)
+        free(self.rows)
+        free(self.own)
 
-    cdef bint from_cache(self) noexcept:
+    cdef bint asks(self, int low, int high) noexcept:
+        """Whether one of the criteria lies in low..high."""
         cdef int number
         for number in range(self.count):
-            if self.what[number] == BY_DATE or self.what[number] >= BY_STRING:
+            if low <= self.what[number] <= high:
                 return True
         return False
 
-    cdef bint sizes(self) noexcept:
-        cdef int number
-        for number in range(self.count):
-            if self.what[number] == BY_SIZE:
-                return True
-        return False
-
-    cdef int text(self, Key* key, const unsigned char* octets, uint32_t length) except -1:
-        cdef uint32_t place
-        key.first, key.rest, key.length = 0, self.used, length
-        for place in range(8):
-            key.first = key.first << 8 | (octets[place] if place < length else 0)
-        return self.keep(octets + 8, length - 8) if length > 8 else 0
-
-    cdef int keep(self, const unsigned char* octets, uint32_t length) except -1:
-        cdef char* grown
-        if self.used + length > MOST_OCTETS:
+    cdef uint64_t keep(self, bytes keys) except? 0:
+        """Take keys that were made just now; returns where they are."""
+        cdef unsigned char* grown
+        if self.used + ROOM + SEAL > MOST_OCTETS:
             raise TooMuch
-        if self.used + length > self.room:
-            self.room = 2 * (self.used + length) + ROOM
-            grown = <char*>realloc(self.rows.octets, self.room)
+        if self.used + ROOM + SEAL > self.room:
+            self.room = 2 * self.used + ROOM + SEAL
+            grown = <unsigned char*>realloc(self.own, self.room)
             if grown == NULL:
                 raise MemoryError
-            self.rows.octets = grown
-        memcpy(self.rows.octets + self.used, octets, length)
-        self.used += length
-        return 0
+            self.own = grown
+        cdef uint64_t place = self.used + SEAL
+        (<uint32_t*>(self.own + place))[-1] = given_keys(keys, self.own + place)
+        self.used = place + (<uint32_t*>(self.own + place))[-1]
+        return place | TOP
 
-    cdef int fill(self, uint64_t row, Record* record, uint64_t size,
-                  const unsigned char* keys, uint32_t length) except -1:
-        """Take the keys of one message. ``keys`` has ROOM octets, ``length`` of them are used."""
-        cdef const SortHead* head = <const SortHead*>keys
-        cdef const unsigned char* text
-        cdef Key* key = self.rows.keys + row * self.count
-        cdef uint32_t text_length
-        cdef int number, what
-        for number in range(self.count):
-            what = self.what[number]
-            if what >= BY_STRING:
-                text = string_of(keys, length, what - BY_STRING, &text_length)
-                self.text(key, text, text_length)
-            elif what == BY_SIZE:
-                key.first, key.length = size, 0
-            elif what == BY_DATE and <uint64_t>head.sent != TOP:
-                key.first, key.length = <uint64_t>head.sent ^ TOP, 0
-            else:
-                key.first, key.length = <uint64_t>record.date ^ TOP, 0
-            key += 1
-        return 0
+    cdef const unsigned char* keys(self, Row* row, uint32_t* length) noexcept nogil:
+        """A row's keys. What was checked when the row was made may be damaged now."""
+        cdef const unsigned char* found
+        if row.keys & TOP:
+            found = self.own + (row.keys & ~TOP)
+            length[0] = (<const uint32_t*>found)[-1]
+            return found
+        found = self.cache + row.keys
+        memcpy(length, found - 4, 4)
+        if length[0] > self.cache_size - row.keys or length[0] < sizeof(SortHead):
+            length[0] = 0
+        return found
+
+    cdef uint64_t number(self, uint32_t place, Row* row, int what) noexcept nogil:
+        """What a criterion compares of a message, of a text its first eight octets."""
+        cdef Record* record = &self.view.index.rows[self.view.row_of(self.seqs[place])]
+        cdef uint32_t length = 0, size = 0
+        cdef const unsigned char* keys
+        cdef uint64_t first = 0
+        cdef int octet
+        if what == BY_SIZE:
+            return record.wire_size
+        if what == BY_ARRIVAL:
+            return <uint64_t>record.date ^ TOP
+        keys = self.keys(row, &length)
+        if what == BY_DATE:
+            if length and <uint64_t>(<const SortHead*>keys).sent != TOP:
+                return <uint64_t>(<const SortHead*>keys).sent ^ TOP
+            return <uint64_t>record.date ^ TOP
+        if length:
+            keys = string_of(keys, length, what - BY_STRING, &size)
+            for octet in range(8):
+                first = first << 8 | (keys[octet] if <uint32_t>octet < size else 0)
+        return first
+
+    cdef int texts(self, Row* one, Row* other, int which) noexcept nogil:
+        """Compare texts octet by octet; of two that begin the same the shorter one is less."""
+        cdef uint32_t length = 0, size = 0, other_size = 0
+        cdef const unsigned char* text = self.keys(one, &length)
+        cdef const unsigned char* other_text
+        cdef int order
+        if length:
+            text = string_of(text, length, which, &size)
+        other_text = self.keys(other, &length)
+        if length:
+            other_text = string_of(other_text, length, which, &other_size)
+        order = memcmp(text, other_text, min(size, other_size))
+        return order if order else (size > other_size) - (size < other_size)
+
+    cdef int compare(self, uint32_t one, uint32_t other) noexcept nogil:
+        """Compare two rows; where all keys are equal the mailbox's order decides."""
+        cdef Row* a = &self.rows[one]
+        cdef Row* b = &self.rows[other]
+        cdef uint64_t x = a.first, y = b.first
+        cdef int place, what, order
+        for place in range(self.count):
+            what = self.what[place]
+            if place:
+                x, y = self.number(one, a, what), self.number(other, b, what)
+            order = (x > y) - (x < y)
+            if order == 0 and what >= BY_STRING:
+                order = self.texts(a, b, what - BY_STRING)
+            if order:
+                return -order if self.reverse[place] else order
+        return (one > other) - (one < other)
+
+    cdef void sort(self, uint32_t* places, Py_ssize_t count) noexcept:
+        """Put places in order; nobody maps the cache anew meanwhile, for the GIL is held."""
+        global _sorted
+        cdef _Table before = _sorted
+        _sorted = self
+        self.cache, self.cache_size = self.view.index.cache_octets, self.view.index.cache_size
+        with nogil:
+            qsort(places, count, sizeof(uint32_t), _compare)
+        _sorted = before
 
 
-cdef Rows* _sorted  # the rows of the sort under way; the GIL is held throughout
+cdef _Table _sorted = None  # the sort under way
 
 
 cdef int _compare(const void* one, const void* other) noexcept nogil:
-    """Compare two rows; where all keys are equal the mailbox's order decides."""
-    cdef uint32_t row = (<const uint32_t*>one)[0]
-    cdef uint32_t other_row = (<const uint32_t*>other)[0]
-    cdef Key* a = _sorted.keys + <uint64_t>row * _sorted.count
-    cdef Key* b = _sorted.keys + <uint64_t>other_row * _sorted.count
-    cdef int number, order
-    for number in range(_sorted.count):
-        order = (a.first > b.first) - (a.first < b.first)
-        if order == 0 and (a.length or b.length):
-            order = _compare_texts(a, b)
-        if order:
-            return -order if _sorted.reverse[number] else order
-        a += 1
-        b += 1
-    return (row > other_row) - (row < other_row)
-
-
-cdef int _compare_texts(Key* a, Key* b) noexcept nogil:
-    """Compare texts whose first eight octets are the same, zeros behind shorter ones included."""
-    cdef int order = 0
-    if a.length > 8 and b.length > 8:
-        order = memcmp(_sorted.octets + a.rest, _sorted.octets + b.rest,
-                       min(a.length, b.length) - 8)
-    return order if order else (a.length > b.length) - (a.length < b.length)
+    return (<_Table>_sorted).compare((<const uint32_t*>one)[0], (<const uint32_t*>other)[0])
 
 
 def order(View view, array seqs, criteria, keys, size, beat, bint cached=True):
@@ -164,47 +183,44 @@ def order(View view, array seqs, criteria, keys, size, beat, bint cached=True):
     the row does not have; without ``cached``, ``keys`` is asked always. ``beat`` is told how many
     messages of how many were read. Raises TooMuch.
     """
-    global _sorted
     cdef Py_ssize_t count = len(seqs), place
-    cdef _Table table = _Table(criteria, count)
-    cdef array places = array("I", range(count)), result = clone(seqs, count, False)
-    cdef uint32_t* numbers = <uint32_t*>seqs.data.as_uints
-    cdef uint32_t* sorted_places = <uint32_t*>places.data.as_uints
-    cdef uint32_t* out = <uint32_t*>result.data.as_uints
-    cdef Rows* before = _sorted
-    _read(table, view, numbers, count, keys, size, beat, cached)
-    _sorted = &table.rows
-    qsort(sorted_places, count, sizeof(uint32_t), _compare)
-    _sorted = before
+    cdef _Table table = _Table(view, seqs, criteria)
+    cdef array places = clone(seqs, count, False)
+    cdef uint32_t* out = <uint32_t*>places.data.as_uints
+    _read(table, count, keys, size, beat, cached)
     for place in range(count):
-        out[place] = numbers[sorted_places[place]]
-    return result
+        out[place] = <uint32_t>place
+    table.sort(out, count)
+    for place in range(count):
+        out[place] = table.seqs[out[place]]
+    return places
 
 
-cdef int _read(_Table table, View view, uint32_t* numbers, Py_ssize_t count, keys, size, beat,
-               bint cached) except -1:
-    cdef uint64_t[WORDS] room
-    cdef unsigned char* octets = <unsigned char*>room
+cdef int _read(_Table table, Py_ssize_t count, keys, size, beat, bint cached) except -1:
+    cdef View view = table.view
     cdef Py_ssize_t place
-    cdef uint64_t octets_of_message = 0
-    cdef uint32_t length = sizeof(SortHead)
-    cdef bint needs_keys = table.from_cache(), needs_size = table.sizes(), asked
+    cdef Record* record
+    cdef bint by_keys = table.asks(BY_DATE, BY_DATE) or table.asks(BY_STRING, MOST)
+    cdef bint by_size = table.asks(BY_SIZE, BY_SIZE), asked
+    cdef Row* row
     for place in range(count):
-        asked = False
-        if needs_keys:
-            length = _keys(view, numbers[place], octets, keys, cached, &asked)
-        if needs_size:
-            octets_of_message = view.record(numbers[place]).wire_size
-            if octets_of_message == 0:
-                octets_of_message, asked = size(numbers[place]), True
-        table.fill(place, view.record(numbers[place]), octets_of_message, octets, length)
+        row = &table.rows[place]
+        record = view.record(table.seqs[place])
+        row.keys = sealed_keys(view, record, PART_SORT) if by_keys and cached else 0
+        asked = (by_keys and row.keys == 0) or (by_size and record.wire_size == 0)
+        if asked:
+            _ask(table, place, by_keys, by_size, keys, size)
+        table.cache, table.cache_size = view.index.cache_octets, view.index.cache_size
+        row.first = table.number(place, row, table.what[0])
         if asked or place % OFTEN == 0:
             beat(place, count)
     return 0
 
 
-cdef uint32_t _keys(View view, uint32_t seq, unsigned char* room, keys, bint cached,
-                    bint* asked) except? 0:
-    cdef uint32_t length = copy_keys(view, view.record(seq), PART_SORT, room) if cached else 0
-    asked[0] = length < sizeof(SortHead)
-    return given_keys(keys(seq), room) if asked[0] else length
+cdef int _ask(_Table table, Py_ssize_t place, bint by_keys, bint by_size, keys, size) except -1:
+    cdef uint32_t seq = table.seqs[place]
+    if by_keys and table.rows[place].keys == 0:
+        table.rows[place].keys = table.keep(keys(seq))
+    if by_size:
+        size(seq)  # the row has it from now on
+    return 0

@@ -11,8 +11,9 @@ from hashlib import blake2b
 from cpython.array cimport array, clone
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 
-from pymaild.imap._keys cimport REPLY, WORDS, SortHead, copy_keys, given_keys, string_of
+from pymaild.imap._keys cimport REPLY, SortHead, sealed_keys, string_of
 from pymaild.index._layout cimport Record
 from pymaild.index._view cimport View
 from pymaild.mail._entry cimport PART_SORT, PART_THREAD
@@ -149,12 +150,17 @@ cdef class _Forest:
         if parent != NONE and not self.descends(parent, node):
             self.put(node, parent)
 
-    cdef void take(self, int32_t message, const uint64_t* keys, uint32_t length) noexcept:
+    cdef void take(self, int32_t message, const unsigned char* keys, uint32_t length) noexcept:
         """Step 1 for one message. ``keys``: as pymaild/mime/order.py packs them."""
-        cdef int32_t node = self.own(keys + 1, message), last = NONE, found
-        cdef uint64_t place, count = min(keys[0], <uint64_t>(length - 24) // 16)
-        for place in range(count):
-            found = self.reference(keys + 3 + 2 * place)
+        cdef uint64_t[2] identity
+        cdef int32_t node, last = NONE, found
+        cdef uint64_t place, count
+        memcpy(&count, keys, 8)
+        memcpy(identity, keys + 8, 16)
+        node = self.own(identity, message)
+        for place in range(min(count, <uint64_t>(length - 24) // 16)):
+            memcpy(identity, keys + 24 + 16 * place, 16)
+            found = self.reference(identity)
             if found == NONE:
                 continue
             if last != NONE:
@@ -228,6 +234,7 @@ cdef class Threaded:
         """
         cdef int32_t place
         cdef uint32_t seq
+        cdef Record* record
         self.count = len(seqs)
         self.sent = clone(array("q"), self.count, True)
         self.arrived = clone(array("q"), self.count, True)
@@ -237,25 +244,33 @@ cdef class Threaded:
         self.forest = _Forest(self.count if linked else 0)
         for place in range(self.count):
             seq = seqs.data.as_uints[place]
-            self.arrived.data.as_longlongs[place] = view.record(seq).date
-            self._read(place, view, seq, sort, cached)
+            record = view.record(seq)
+            self.arrived.data.as_longlongs[place] = record.date
             if linked:
-                self._link(place, view, seq, thread)
+                self._link(place, view, record, seq, thread)
+            self._read(place, view, seq, sort, cached)
             if place % OFTEN == 0:
                 beat(place, self.count)
         self._subjects = None
 
     cdef int _read(self, int32_t place, View view, uint32_t seq, sort, bint cached) except -1:
-        cdef uint64_t[WORDS] room
-        cdef unsigned char* octets = <unsigned char*>room
-        cdef SortHead* head = <SortHead*>octets
-        cdef uint32_t length = 0, size
-        cdef const unsigned char* subject
-        if cached:
-            length = copy_keys(view, view.record(seq), PART_SORT, octets)
+        cdef uint64_t start = sealed_keys(view, view.record(seq), PART_SORT) if cached else 0
+        cdef const unsigned char* keys
+        cdef bytes made
+        cdef uint32_t length = 0
+        if start:
+            keys = view.index.cache_octets + start
+            memcpy(&length, keys - 4, 4)
         if length < sizeof(SortHead):
-            length = given_keys(sort(seq), octets)
-        subject = string_of(octets, length, SUBJECT, &size)
+            made = sort(seq)
+            keys, length = made, <uint32_t>len(made)
+        self._take(place, keys, length)
+        return 0
+
+    cdef int _take(self, int32_t place, const unsigned char* keys, uint32_t length) except -1:
+        cdef const SortHead* head = <const SortHead*>keys
+        cdef uint32_t size
+        cdef const unsigned char* subject = string_of(keys, length, SUBJECT, &size)
         self.replies[place] = head.flags & REPLY
         self.subjects.data.as_uints[place] = self._subject(subject[:size])
         self.sent.data.as_longlongs[place] = head.sent
@@ -268,15 +283,31 @@ cdef class Threaded:
             subject = b"\xfe" + blake2b(subject, digest_size=16).digest()  # like no text
         return self._subjects.setdefault(subject, len(self._subjects))
 
-    cdef int _link(self, int32_t place, View view, uint32_t seq, thread) except -1:
-        cdef uint64_t[WORDS] room
-        cdef uint32_t length = copy_keys(
-            view, view.record(seq), PART_THREAD, <unsigned char*>room
-        )
-        if length < 24:
-            length = given_keys(thread(seq), <unsigned char*>room)
-        self.forest.take(place, room, length)
+    cdef int _link(self, int32_t place, View view, Record* record, uint32_t seq,
+                   thread) except -1:
+        cdef uint64_t start = sealed_keys(view, record, PART_THREAD)
+        cdef bytes made
+        cdef uint32_t length = 0
+        if start:
+            memcpy(&length, view.index.cache_octets + start - 4, 4)
+        if length >= 24:
+            self.forest.take(place, view.index.cache_octets + start, length)
+        else:
+            made = thread(seq)
+            self.forest.take(place, <const unsigned char*>made, <uint32_t>len(made))
         return 0
+
+    def firsts(self, array order not None):
+        """Return of each message the first with its subject, -1 of that itself."""
+        cdef array first = clone(array("i"), self.count + 1, True)
+        cdef array found = clone(array("i"), self.count, False)
+        cdef int32_t node, earliest
+        for node in order:
+            earliest = first.data.as_ints[self.subjects.data.as_uints[node]] - 1
+            found.data.as_ints[node] = earliest
+            if earliest == NONE:
+                first.data.as_ints[self.subjects.data.as_uints[node]] = node + 1
+        return found
 
     def parents(self):
         """Return the messages' parents, -1 for none, and how many dummies are among these.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from pymaild._parser import BadSyntax
 from pymaild.core.errors import Code, Refused
 from pymaild.imap import results
-from pymaild.imap.responses import numbers
+from pymaild.imap._found import spaced
 from pymaild.imap.results import Returns
 from pymaild.imap.sets import uid_ranges
 
@@ -64,7 +65,7 @@ class Answer:
         if returns is None and self.name == b"SEARCH" and session.modes.rev2:
             returns = results.DEFAULT
         if returns is None:
-            found = results.uids(view.uid, seqs) if self.by_uid else seqs
+            found = view.uids(seqs) if self.by_uid else array("I", seqs)
             self._plain(found, highest(view, seqs) if self.modseq else 0)
         else:
             self.keep(returns, seqs)
@@ -89,15 +90,15 @@ class Answer:
         """Write an ESEARCH response about messages of any view."""
         if returns.silent:
             return
-        found = results.uids(view.uid, seqs) if self.by_uid else seqs
+        found = view.uids(seqs) if self.by_uid else seqs
         modseq = highest(view, returns.chosen(seqs)) if self.modseq else 0
         for piece in results.esearch(correlated, self.by_uid, returns, found, modseq):
             self.session.write(piece)
 
-    def _plain(self, found: Sequence[int], modseq: int) -> None:
+    def _plain(self, found: array[int], modseq: int) -> None:
         """RFC 3501 §7.2.5, RFC 7162 §3.1.6: told even when nothing is found."""
         write = self.session.write
         write(b"* " + self.name)
         for start in range(0, len(found), _SLICE):
-            write(numbers(found[start : start + _SLICE]))
+            write(spaced(found, start, start + _SLICE))
         write(b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")

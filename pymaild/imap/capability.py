@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pymaild.imap import limits
@@ -134,31 +133,46 @@ CAPABILITIES: tuple[Capability, ...] = (
 _TO_ENABLE = {row.name.upper(): row.name for row in CAPABILITIES if row.enable}
 
 
-#: What is not the same for all sessions of a state.
-_CHANGING = tuple(row for row in CAPABILITIES if row.given or row.value)
+_MOST_KEPT = 64  # lines
+_told: dict[tuple[object, ...], bytes] = {}
 
 
 def announced(session: ImapSession) -> bytes:
     """Return "CAPABILITY IMAP4rev1 ..." for the state the session is in."""
-    state = session.record.state
-    names = tuple(_names(row, session) if state in row.states else () for row in _CHANGING)
-    return _line(state, names, frozenset(_hidden(session)))
+    around = _surroundings(session)
+    line = _told.get(around)
+    if line is None:
+        if len(_told) >= _MOST_KEPT:
+            _told.clear()
+        line = _told[around] = _line(session)
+    return line
 
 
-def _names(row: Capability, session: ImapSession) -> tuple[str, ...]:
-    if row.given is not None and not row.given(session):
-        return ()
-    return tuple(row.value(session)) if row.value else (row.name,)
+def _surroundings(session: ImapSession) -> tuple[object, ...]:
+    """Return all that rows look at; what is the same in two sessions is announced to both."""
+    record, services = session.record, session.services
+    tls, user = record.tls, record.user
+    return (
+        *(record.state, record.compressed, tuple(record.hidden)),
+        tls and (bool(tls.exporter), bool(tls.client_name)),
+        user and (user.system, tuple(user.hidden)),
+        *(services.starttls, services.deflate is None),
+        *(session.settings, services.mail, services.auth),
+    )
 
 
-@lru_cache(maxsize=64)
-def _line(state: str, changing: tuple[tuple[str, ...], ...], hidden: frozenset[str]) -> bytes:
-    told, names = iter(changing), ["CAPABILITY"]
+def _line(session: ImapSession) -> bytes:
+    state, hidden, names = session.record.state, _hidden(session), ["CAPABILITY"]
     for row in CAPABILITIES:
-        mine = next(told) if row.given or row.value else (row.name,)
         if state in row.states:
-            names += [name for name in mine if name.upper() not in hidden]
+            names += [name for name in _names(row, session) if name.upper() not in hidden]
     return " ".join(names).encode()
+
+
+def _names(row: Capability, session: ImapSession) -> list[str]:
+    if row.given is not None and not row.given(session):
+        return []
+    return row.value(session) if row.value else [row.name]
 
 
 def to_enable(session: ImapSession, asked: list[str]) -> list[str]:

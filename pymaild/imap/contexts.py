@@ -241,7 +241,7 @@ class Contexts:
         scope = self._scope()
         seqs = scope.view.resolve(list(InMailboxOrder(context.known.state())), True)
         found = program.order(scope).sorted(seqs)
-        context.known = InSortOrder(map(scope.view.uid, found))
+        context.known = InSortOrder(scope.view.uids(found))
 
     def _scope(self) -> Scope:
         return Scope(self.session.current, self.session.progress.beat)
@@ -328,7 +328,7 @@ def begin(session: ImapSession, origin: Origin, facts: Facts, found: Sequence[in
     else:
         view = selection.selected.view
         known: Known = (
-            InSortOrder(map(view.uid, found))
+            InSortOrder(view.uids(found))
             if origin.sort
             else InMailboxOrder.of(uid_ranges(view, found))
         )

@@ -164,11 +164,11 @@ class Fetch:
 
     def run(self, seqs: array[int]) -> Refused | None:
         """Send the responses; returns why some are missing, None when none is."""
-        if self._plan.row_items:
-            self._rows(seqs)
-        elif self._plan.marks and self._may_mark():
+        if self._plan.marks and self._may_mark():
             for start in range(0, len(seqs), _BATCH):
                 self._marked(seqs[start : start + _BATCH])
+        elif self._plan.row_items:
+            self._rows(seqs)
         else:
             for done, seq in enumerate(seqs):
                 self._one(seq, self._plan.items)
@@ -180,8 +180,9 @@ class Fetch:
         return not self._selection.read_only and "s" in self._selection.mailbox.rights()
 
     def _rows(self, seqs: array[int]) -> None:
-        """Copy what rows and cache hold; what they do not hold is answered the long way."""
-        selection = self._selection
+        """Copy what rows, cache and messages hold; what is left is answered the long way."""
+        selection, sections = self._selection, self._plan.row_sections
+        octets = selection.mailbox.mail.octets() if sections else None
         view, keywords = selection.selected.view, selection.keyword_octets
         uidonly = self._session.modes.uidonly
         recent, items, fields = (
@@ -191,20 +192,33 @@ class Fetch:
         )
         place = 0
         while place < len(seqs):
-            octets, place = _rows.write(
-                view, seqs, place, items, fields, keywords, recent, _CHUNK, uidonly
+            written, place = _rows.write(
+                view,
+                seqs,
+                place,
+                items,
+                fields,
+                keywords,
+                recent,
+                _CHUNK,
+                uidonly,
+                sections,
+                octets,
             )
-            self._session.write(octets)
-            if place < len(seqs) and len(octets) < _CHUNK:
+            self._session.write(written)
+            if place < len(seqs) and len(written) < _CHUNK:
                 self._one(seqs[place], self._plan.items)
                 place += 1
             if place < len(seqs):
                 self._session.progress.beat(place, len(seqs))
 
-    def _marked(self, seqs: Sequence[int]) -> None:
+    def _marked(self, seqs: array[int]) -> None:
         """Send bodies, and mark their messages as seen, which their responses tell."""
         flags = self._selection.selected.view.flags
         unseen = {seq for seq in seqs if not flags(seq) & SEEN}
+        if not unseen and self._plan.row_items:
+            self._rows(seqs)
+            return
         if unseen:
             self._mark(sorted(unseen))
         items = self._plan.items

@@ -43,13 +43,15 @@ class Item:
 class Plan:
     """The items in the order of the answer.
 
-    ``row_items``: their operations, if rows and cache hold them all; ``row_fields``: label and
-    names of each FIELDS among these; ``modseq``: mod-sequences are asked for.
+    ``row_items``: their operations, if rows, cache and octets of messages answer them all;
+    ``row_fields``: label and names of each FIELDS among these; ``row_sections``: each SECTION;
+    ``modseq``: mod-sequences are asked for.
     """
 
     items: tuple[Item, ...]
     row_items: bytes
     row_fields: tuple[tuple[bytes, tuple[bytes, ...]], ...]
+    row_sections: tuple[_rows.Section, ...]
     marks: bool
     modseq: bool = False
     modifiers: Modifiers = NONE
@@ -154,11 +156,13 @@ def _compile(items: list[Item], by_uid: bool, modifiers: Modifiers = NONE) -> Pl
         items = [*items, modseq]
     ordered = tuple(dict.fromkeys(items))
     operations = [_row_operation(item) for item in ordered]
+    whole = all(operations)
     fields = [item for item in ordered if item.op == FIELDS]
     return Plan(
         ordered,
-        bytes(operations) if all(operations) else b"",
+        bytes(operations) if whole else b"",
         tuple((item.label, tuple(sorted(item.names))) for item in fields),
+        tuple(_row_section(item) for item in ordered if whole and item.op == SECTION),
         any(item.marks for item in ordered),
         modseq in ordered,
         modifiers,
@@ -171,8 +175,17 @@ def _row_operation(item: Item) -> int:
         return item.op
     if item.op == LAZY_PREVIEW:
         return _rows.PREVIEW  # of what is not cached, the long way says that it is not
+    if item.op == SECTION:
+        return _rows.SECTION if all(number < 256 for number in item.path) else 0
     cached = item.op == FIELDS and not item.path and not item.negate and item.names <= CACHED
-    return _rows.FIELDS if cached and item.offset < 0 and not item.marks else 0
+    return _rows.FIELDS if cached and item.offset < 0 else 0
+
+
+def _row_section(item: Item) -> _rows.Section:
+    """RFC 9051 §6.4.5.1: HEADER and TEXT with a path are those of the message in that part."""
+    header = _rows.HEADER * (item.what in ("HEADER", "MIME"))
+    inner = _rows.INNER * (item.what == "TEXT" or (item.what == "HEADER" and bool(item.path)))
+    return _rows.Section(item.label, bytes(item.path), header | inner, item.offset, item.count)
 
 
 def read(args: Arguments) -> list[Item]:

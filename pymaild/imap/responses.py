@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from pymaild.core.errors import Refused
@@ -108,11 +108,6 @@ def vanished(gone: Iterable[tuple[int, int]], earlier: bool = False) -> Iterator
     ranges = map(_range, gone)
     while piece := b",".join(islice(ranges, _PIECE)):
         yield head + piece + b"\r\n"
-
-
-def numbers(values: Sequence[int]) -> bytes:
-    """Numbers, each behind a space."""
-    return b"".join([b" %d" % value for value in values])
 
 
 _MONTHS = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())

@@ -7,7 +7,6 @@ the last is MAX (RFC 5267 §3.1).
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -189,8 +188,3 @@ def esearch(
     for item in returns.items:
         yield from _ITEMS[item](returns, found)
     yield b" MODSEQ %d\r\n" % modseq if modseq and found else b"\r\n"
-
-
-def uids(uid: Callable[[int], int], seqs: Numbers) -> array[int]:
-    """The UIDs of messages, in their order."""
-    return array("I", map(uid, seqs))

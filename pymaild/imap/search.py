@@ -1,7 +1,7 @@
 """SEARCH: keys as a tree, and its evaluation, the cheap keys first (RFC 3501 §6.4.4).
 
 Keys that a row answers are tested over the whole view at once, or for one message. Those that
-need the message are asked only of the messages that all cheaper keys let through.
+need more sift the messages that all cheaper keys let through, many at a time.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import reduce
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pymaild.core.errors import Code, Refused
+from pymaild.imap._found import both, either, everything, without
 from pymaild.imap.spans import Spans
 from pymaild.index import History
 
@@ -44,6 +45,7 @@ class Scope:
         self.beat = beat
         self.view: View = selection.selected.view
         self.now = int(time.time())
+        self.gone: set[int] = set()  # messages that others have expunged, as their files told
         self._last = 0
         self._message: Message | None = None
 
@@ -54,9 +56,28 @@ class Scope:
             self._last = seq
         return self._message
 
-    def all(self) -> range:
+    def all(self) -> array[int]:
         """All sequence numbers."""
-        return range(1, len(self.view) + 1)
+        return everything(len(self.view))
+
+    def test(self, key: Key, seq: int) -> bool:
+        """Say whether a message matches; one that others have just expunged does not."""
+        try:
+            return key.test(self, seq)
+        except Refused as refused:
+            if refused.code != Code.EXPUNGEISSUED:
+                raise
+            self.gone.add(seq)
+            return False
+
+    def each(self, key: Key, seqs: Sequence[int]) -> array[int]:
+        """Return the messages that match a key which looks at one after the other."""
+        found = array("I")
+        for done, seq in enumerate(seqs):
+            if self.test(key, seq):
+                found.append(seq)
+            self.beat(done, len(seqs))
+        return found
 
 
 class Key(Protocol):
@@ -66,8 +87,11 @@ class Key(Protocol):
     def cost(self) -> int:
         """ROW, CACHE, HEADER or BODY."""
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         """Return the matching sequence numbers of the view, ascending."""
+
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        """Return those of ``seqs``, which ascend, that match; never one that has gone."""
 
     def test(self, scope: Scope, seq: int) -> bool:
         """Say whether one message matches."""
@@ -80,34 +104,51 @@ class Ends(NamedTuple):
     last: int
 
 
-def evaluate(key: Key, scope: Scope, ends: Ends | None = None) -> Sequence[int]:
+def evaluate(key: Key, scope: Scope, ends: Ends | None = None) -> array[int]:
     """Return the matching sequence numbers, ascending.
 
     Where only ``ends`` of the results are needed others may be missing in between.
     """
     keys = sorted(conjuncts(key), key=lambda part: part.cost)
-    found: Sequence[int] = scope.all()
     cheap = [part for part in keys if part.cost == ROW]
-    if cheap:
-        found = _intersection(scope, cheap)
+    found = _intersection(scope, cheap) if cheap else scope.all()
     dear = keys[len(cheap) :]
     if not dear:
         return found
     if ends is None:
-        return list(_tested(dear, scope, found))
+        return _sifted(dear, scope, found)
     return _at_the_ends(dear, scope, found, ends)
 
 
-def _at_the_ends(
-    keys: Sequence[Key], scope: Scope, found: Sequence[int], ends: Ends
-) -> Sequence[int]:
-    """Test from both ends, until enough is found or both have met."""
-    first = list(islice(_tested(keys, scope, found), ends.first))
+def _sifted(keys: Iterable[Key], scope: Scope, found: array[int]) -> array[int]:
+    return reduce(lambda seqs, key: key.sift(scope, seqs), keys, found)
+
+
+def _at_the_ends(keys: Sequence[Key], scope: Scope, found: array[int], ends: Ends) -> array[int]:
+    """Look from both ends, at more and more messages, until enough is found or both have met."""
+    first = array("I")
+    for batch in _batches(found, 1):
+        if len(first) >= ends.first:
+            break
+        first += _sifted(keys, scope, batch)
     if len(first) < ends.first:
         return first
-    untested = found[bisect_right(found, first[-1]) :] if first else found
-    last = list(islice(_tested(keys, scope, untested[::-1]), ends.last))
-    return [*first, *reversed(last)]
+    del first[ends.first :]
+    untested, last = found[bisect_right(found, first[-1]) :] if first else found, array("I")
+    for batch in _batches(untested, -1):
+        if len(last) >= ends.last:
+            break
+        last = _sifted(keys, scope, batch) + last
+    return first + last[max(len(last) - ends.last, 0) :]
+
+
+def _batches(seqs: array[int], step: Literal[1, -1]) -> Iterator[array[int]]:
+    """Yield runs of messages, each twice as long as that before it, from the start or the end."""
+    done, size = 0, 1
+    while done < len(seqs):
+        start = done if step > 0 else max(len(seqs) - done - size, 0)
+        yield seqs[start : done + size if step > 0 else len(seqs) - done]
+        done, size = done + size, 2 * size
 
 
 def conjuncts(key: Key) -> Sequence[Key]:
@@ -130,29 +171,16 @@ def leaves(key: Key) -> Iterator[Key]:
         yield from leaves(part)
 
 
-def _tested(keys: Sequence[Key], scope: Scope, found: Sequence[int]) -> Iterator[int]:
-    for done, seq in enumerate(found):
-        if matches(keys, scope, seq):
-            yield seq
-        scope.beat(done, len(found))
-
-
 def matches(keys: Sequence[Key], scope: Scope, seq: int) -> bool:
     """Say whether a message matches all keys; one that others have just expunged does not."""
-    try:
-        return all(key.test(scope, seq) for key in keys)
-    except Refused as refused:
-        if refused.code != Code.EXPUNGEISSUED:
-            raise
-        return False
+    return all(scope.test(key, seq) for key in keys)
 
 
-def _intersection(scope: Scope, keys: Sequence[Key]) -> Sequence[int]:
+def _intersection(scope: Scope, keys: Sequence[Key]) -> array[int]:
     """Arrays keep little memory while keys below are evaluated: clients nest them deeply."""
     result = keys[0].find(scope)
     for key in keys[1:]:
-        kept = set(key.find(scope))
-        result = array("I", [seq for seq in result if seq in kept])
+        result = both(result, key.find(scope))
         scope.beat()
     return result
 
@@ -160,13 +188,23 @@ def _intersection(scope: Scope, keys: Sequence[Key]) -> Sequence[int]:
 # -- keys of rows ------------------------------------------------------------------------------
 
 
+class _OfRows:
+    """Keys that are tested over the whole view at once."""
+
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        return both(seqs, self.find(scope))
+
+    def find(self, scope: Scope) -> array[int]:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
-class All:
+class All(_OfRows):
     """ALL."""
 
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return scope.all()
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -174,7 +212,7 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class HasFlags:
+class HasFlags(_OfRows):
     """System flags and keywords, as bits that must be set and bits that must not."""
 
     must: int = 0
@@ -183,7 +221,7 @@ class HasFlags:
     not_keywords: int = 0
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return scope.view.match_flags(self.must, self.must_not, self.keywords, self.not_keywords)
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -197,21 +235,20 @@ class HasFlags:
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
+class Recent(_OfRows):
     """RECENT."""
 
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
-        is_recent = scope.selection.selected.is_recent
-        return [seq for seq in scope.all() if is_recent(seq)]
+    def find(self, scope: Scope) -> array[int]:
+        return scope.selection.selected.recent_seqs()
 
     def test(self, scope: Scope, seq: int) -> bool:
         return scope.selection.selected.is_recent(seq)
 
 
 @dataclass(frozen=True, slots=True)
-class Between:
+class Between(_OfRows):
     """A column of the row within bounds, both included: BEFORE, SAVEDON, ..."""
 
     column: Column
@@ -219,7 +256,7 @@ class Between:
     high: int = _FOREVER
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return scope.view.match_range(self.column, self.low, self.high)
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -228,13 +265,13 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class ModSeq:
+class ModSeq(_OfRows):
     """MODSEQ: this mod-sequence or a higher one (RFC 7162 §3.1.5)."""
 
     low: int
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return History(scope.view).changed(self.low - 1) if self.low else scope.all()
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -242,13 +279,13 @@ class ModSeq:
 
 
 @dataclass(frozen=True, slots=True)
-class Older:
+class Older(_OfRows):
     """OLDER: INTERNALDATE was so many seconds ago or more (RFC 5032 §2). Time goes on."""
 
     seconds: int
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return scope.view.match_range("date", -_FOREVER, scope.now - self.seconds)
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -256,13 +293,13 @@ class Older:
 
 
 @dataclass(frozen=True, slots=True)
-class Younger:
+class Younger(_OfRows):
     """YOUNGER: INTERNALDATE was so many seconds ago or less (RFC 5032 §2)."""
 
     seconds: int
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return scope.view.match_range("date", scope.now - self.seconds, _FOREVER)
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -270,17 +307,17 @@ class Younger:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class Size(_OfRows):
     """LARGER and SMALLER. Sizes that nobody has counted yet are counted now."""
 
     low: int = 0
     high: int = _FOREVER
     cost: int = ROW
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         unknown = scope.view.match_range("size", 0, 0)
         if unknown:
-            return [seq for seq in scope.all() if self.test(scope, seq)]
+            return scope.each(self, scope.all())
         return scope.view.match_range("size", self.low, self.high)
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -288,7 +325,7 @@ class Size:
 
 
 @dataclass(slots=True)
-class Numbers:
+class Numbers(_OfRows):
     """A set of sequence numbers or UIDs."""
 
     ranges: list[tuple[int, int]]
@@ -296,7 +333,7 @@ class Numbers:
     cost: int = ROW
     _spans: Spans | None = None
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return scope.view.resolve(self.ranges, self.by_uid)
 
     def test(self, scope: Scope, seq: int) -> bool:
@@ -322,9 +359,12 @@ class Not:
     def cost(self) -> int:
         return self.key.cost
 
-    def find(self, scope: Scope) -> Sequence[int]:
-        out = set(self.key.find(scope))
-        return array("I", [seq for seq in scope.all() if seq not in out])
+    def find(self, scope: Scope) -> array[int]:
+        return without(scope.all(), self.key.find(scope))
+
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        left = without(seqs, self.key.sift(scope, seqs))
+        return without(left, array("I", sorted(scope.gone))) if scope.gone else left
 
     def test(self, scope: Scope, seq: int) -> bool:
         return not self.key.test(scope, seq)
@@ -341,8 +381,11 @@ class And:
         self.keys.sort(key=lambda key: key.cost)
         self.cost = self.keys[-1].cost
 
-    def find(self, scope: Scope) -> Sequence[int]:
+    def find(self, scope: Scope) -> array[int]:
         return _intersection(scope, self.keys)
+
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        return _sifted(self.keys, scope, seqs)
 
     def test(self, scope: Scope, seq: int) -> bool:
         return all(key.test(scope, seq) for key in self.keys)
@@ -361,11 +404,14 @@ class Or:
             self.left, self.right = self.right, self.left
         self.cost = self.right.cost
 
-    def find(self, scope: Scope) -> Sequence[int]:
-        left = array("I", self.left.find(scope))
-        both = {*self.right.find(scope), *left}
+    def find(self, scope: Scope) -> array[int]:
+        found = either(self.left.find(scope), self.right.find(scope))
         scope.beat()
-        return array("I", sorted(both))
+        return found
+
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        left = self.left.sift(scope, seqs)
+        return either(left, self.right.sift(scope, without(seqs, left)))
 
     def test(self, scope: Scope, seq: int) -> bool:
         return self.left.test(scope, seq) or self.right.test(scope, seq)

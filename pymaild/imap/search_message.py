@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
 from dataclasses import dataclass
 from datetime import date
 from email.utils import parsedate_tz
 from typing import Literal
 
+from pymaild.imap._found import either
+from pymaild.imap._texts import holding, reading
 from pymaild.imap.search import BODY, CACHE, HEADER, Scope
 from pymaild.mail.cache import KEYS
+from pymaild.mime._matcher import Words
 from pymaild.mime.collation import Comparator
 from pymaild.mime.text import header_texts
 
@@ -18,10 +21,17 @@ _FOREVER = (1 << 62) - 1
 
 
 class _NotOfRows:
-    """Keys that can be asked of single messages only."""
+    """Keys that are asked of one message after the other, where they know no better way."""
 
-    def find(self, scope: Scope) -> Sequence[int]:
-        return [seq for seq in scope.all() if self.test(scope, seq)]
+    @property
+    def cost(self) -> int:
+        raise NotImplementedError
+
+    def find(self, scope: Scope) -> array[int]:
+        return self.sift(scope, scope.all())
+
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        return scope.each(self, seqs)
 
     def test(self, scope: Scope, seq: int) -> bool:
         raise NotImplementedError
@@ -71,6 +81,13 @@ class Header(_NotOfRows):
     def cost(self) -> int:
         return CACHE if self.text and self.name in KEYS else HEADER
 
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        if self.cost != CACHE or not self.comparator.folds:
+            return scope.each(self, seqs)
+        wanted = self.text.encode("utf-8", "surrogatepass")
+        found, left = holding(scope.view, seqs, KEYS.index(self.name), wanted, scope.beat)
+        return either(found, scope.each(self, left)) if left else found
+
     def test(self, scope: Scope, seq: int) -> bool:
         message, prepare = scope.message(seq), self.comparator.prepare
         cached = self.cost == CACHE
@@ -89,6 +106,13 @@ class Text(_NotOfRows):
     comparator: Comparator
     cost: int = BODY
 
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        if not (self.text and self.comparator.folds) or _SEPARATE & set(self.text):
+            return scope.each(self, seqs)
+        words, octets = Words(self.text, self.header), scope.selection.mailbox.mail.octets()
+        found, left = reading(scope.view, seqs, octets, words, scope.beat)
+        return either(found, scope.each(self, left)) if left else found
+
     def test(self, scope: Scope, seq: int) -> bool:
         if not self.text:
             return True
@@ -99,6 +123,9 @@ class Text(_NotOfRows):
             scope.beat()
         return False
 
+
+#: What stands between lines and between texts.
+_SEPARATE = frozenset("\r\n\0")
 
 _ENVELOPE_DATE = re.compile(rb'\((?:"((?:[^"\\]|\\.){0,200})"|\{[0-9]+\}\r\n(.{0,200}))', re.DOTALL)
 

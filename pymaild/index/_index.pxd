@@ -10,7 +10,9 @@ cdef class Index:
     cdef object _map
     cdef unsigned char[::1] _octets
     cdef object _cache_map
-    cdef const unsigned char[::1] _cache_octets
+    cdef const unsigned char[::1] _cache_view
+    cdef const unsigned char* cache_octets  # as much of the cache as is mapped
+    cdef uint64_t cache_size
     cdef Header* head
     cdef Record* rows
     cdef readonly uint64_t capacity

@@ -461,23 +461,24 @@ cdef class Index:
         if not self._reach_cache(offset, record.name_length):
             self.condemn()
             raise Unusable("the cache is cut short")
-        name = (<const char*>&self._cache_octets[0])[offset:offset + record.name_length]
+        name = (<const char*>self.cache_octets)[offset:offset + record.name_length]
         if _name_check(name) != record.name_check:
             self.condemn()
             raise Unusable("a name in the cache is damaged")
         return name
 
     cdef bint _reach_cache(self, uint64_t offset, uint64_t length) except -1:
-        cdef uint64_t mapped = 0 if self._cache_map is None else len(self._cache_map)
         cdef uint64_t size
-        if length <= mapped and offset <= mapped - length:
+        if length <= self.cache_size and offset <= self.cache_size - length:
             return True
         size = os.fstat(self._cache).st_size
         if length > size or offset > size - length:
             return False
-        self._cache_octets = None
+        self.cache_size = 0
+        self._cache_view = None
         self._cache_map = mmap.mmap(self._cache, size, prot=mmap.PROT_READ)
-        self._cache_octets = self._cache_map
+        self._cache_view = self._cache_map
+        self.cache_octets, self.cache_size = &self._cache_view[0], size
         return True
 
     def cached(self, uint64_t number):
@@ -487,7 +488,7 @@ cdef class Index:
         cdef uint32_t length = record.cache_length
         if offset == 0 or not self._reach_cache(offset, length):
             return None
-        return (<const char*>&self._cache_octets[0])[offset:offset + length]
+        return (<const char*>self.cache_octets)[offset:offset + length]
 
     def set_cached(self, uint64_t number, bytes entry, uint64_t wire_size):
         """Append a cache entry and point the row at it. Needs no lock: entries never change.
@@ -919,7 +920,7 @@ cdef class Index:
             try:
                 name = self._name(record)
                 if offset and self._reach_cache(offset, record.cache_length):
-                    return name, (<const char*>&self._cache_octets[0])[
+                    return name, (<const char*>self.cache_octets)[
                         offset:offset + record.cache_length]
                 return name, b""
             except Unusable:

@@ -26,6 +26,6 @@ cdef class View:
     cdef _settle(self, uint64_t rows, list gone, dict changed)
     cdef bint _stands_for(self, uint32_t damaged, uint32_t uid) noexcept
     cdef int _add_dead(self, list gone) except -1
-    cdef int64_t row_of(self, uint32_t sequence) noexcept
+    cdef int64_t row_of(self, uint32_t sequence) noexcept nogil
     cdef uint32_t sequence_of(self, uint64_t row) noexcept
-    cdef Record* record(self, object sequence) except NULL
+    cdef Record* record(self, uint32_t sequence) except NULL

@@ -129,7 +129,7 @@ cdef class View:
     def __len__(self):
         return self.rows - self._dead_count
 
-    cdef int64_t row_of(self, uint32_t sequence) noexcept:
+    cdef int64_t row_of(self, uint32_t sequence) noexcept nogil:
         """The row of a sequence number, or -1."""
         cdef uint32_t low = 0, high = self._dead_count, middle
         if sequence == 0 or sequence > self.rows - self._dead_count:
@@ -162,7 +162,7 @@ cdef class View:
             return 0
         return <uint32_t>(row + 1 - below)
 
-    cdef Record* record(self, object sequence) except NULL:
+    cdef Record* record(self, uint32_t sequence) except NULL:
         cdef int64_t row = self.row_of(sequence)
         if row < 0:
             raise IndexError("no such message in this view")
@@ -177,6 +177,15 @@ cdef class View:
 
     def uid(self, uint32_t sequence):
         return self.record(sequence).uid
+
+    def uids(self, seqs):
+        """Return the UIDs of messages, in their order, as array('I')."""
+        cdef array numbers = seqs if isinstance(seqs, array) else array("I", seqs)
+        cdef array result = clone(_U32, len(numbers), False)
+        cdef Py_ssize_t place
+        for place in range(len(numbers)):
+            result.data.as_uints[place] = self.record(numbers.data.as_uints[place]).uid
+        return result
 
     def seq(self, uint32_t uid):
         """Return the sequence number of a UID, 0 when the view does not have it."""

@@ -6,14 +6,16 @@ from pymaild.index._index cimport Index
 from pymaild.index._layout cimport Record, pm_check
 
 cdef enum:
-    PART_ENVELOPE = 0      # places in pymaild.mail.cache.Entry
-    PART_STRUCTURE = 1
-    PART_BODY = 2
-    PART_FIELDS = 4
-    PART_PREVIEW = 6
-    PART_DIGEST = 7
-    PART_SORT = 8
-    PART_THREAD = 9
+    PART_SORT = 0          # places in pymaild.mail.cache.Entry
+    PART_THREAD = 1
+    PART_KEYS = 2
+    PART_TREE = 3
+    PART_DIGEST = 4
+    PART_PREVIEW = 5
+    PART_ENVELOPE = 6
+    PART_STRUCTURE = 7
+    PART_BODY = 8
+    PART_FIELDS = 9
     ENTRY_PARTS = 10       # fields of Entry
     ENTRY_HEAD = 8 + 4 * ENTRY_PARTS  # check, length, the parts' lengths
     SEAL = 8               # octets of check and length in front of a sealed part
@@ -32,7 +34,7 @@ cdef inline const unsigned char* reach_entry(
         return NULL
     if not index._reach_cache(offset, length[0]):
         return NULL
-    return &index._cache_octets[offset]
+    return index.cache_octets + offset
 
 
 cdef inline const unsigned char* checked_entry(Index index, Record* record) except? NULL:

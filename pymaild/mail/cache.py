@@ -3,7 +3,8 @@
 Layout, numbers of 32 bits, little-endian: a check over all behind the second number, the length
 of the whole, the length of each part, then the parts, and zeros up to a multiple of eight
 octets. Cython reads the same form (_entry.pxd). An entry never changes; one that does not check
-is made anew. ``sort`` and ``thread`` are read without the rest: each has its own seal.
+is made anew. ``sort`` and ``thread`` are read without the rest: each has its own seal, and they
+stand in front, where one look into memory brings them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from typing import NamedTuple
 
 from pymaild.index import checksum
 from pymaild.mail.objectid import object_ids
-from pymaild.mime import bodystructure, envelope, headers, order, parts, preview
+from pymaild.mime import bodystructure, envelope, headers, order, parts, preview, text
 from pymaild.mime._wire import string
 from pymaild.mime.octets import Octets
-from pymaild.mime.text import fold, header_texts
 
 #: The header fields kept in wire form: what clients ask for to show a list of messages.
 FIELDS = frozenset(
@@ -44,16 +44,16 @@ class Entry(NamedTuple):
     bits and the length in front.
     """
 
+    sort: bytes
+    thread: bytes
+    keys: bytes
+    parts: bytes
+    digest: bytes
+    preview: bytes
     envelope: bytes
     structure: bytes
     body: bytes
-    parts: bytes
     fields: bytes
-    keys: bytes
-    preview: bytes
-    digest: bytes
-    sort: bytes
-    thread: bytes
 
 
 _LENGTHS = struct.Struct(f"<{len(Entry._fields)}I")
@@ -63,17 +63,18 @@ _HEAD = struct.Struct(f"<{2 + len(Entry._fields)}I")
 def build(data: Octets, tree: parts.Part) -> Entry:
     """Compute the entry of a message. ``data``: the file as stored."""
     header = bytes(data[tree.header_start : tree.header_end])
+    text.classify(data, tree)
     return Entry(
+        sealed(order.sort_keys(header)),
+        sealed(order.thread_keys(header)),
+        b"\0".join(key(header, name) for name in KEYS),
+        parts.pack(tree),
+        object_ids(data, header),
+        string(preview.preview(data, tree).encode("utf-8", "replace")),
         envelope.envelope(header),
         bodystructure.bodystructure(data, tree, True),
         bodystructure.bodystructure(data, tree, False),
-        parts.pack(tree),
         headers.select(header, FIELDS, False),
-        b"\0".join(key(header, name) for name in KEYS),
-        string(preview.preview(data, tree).encode("utf-8", "replace")),
-        object_ids(data, header),
-        sealed(order.sort_keys(header)),
-        sealed(order.thread_keys(header)),
     )
 
 
@@ -84,8 +85,8 @@ def sealed(keys: bytes) -> bytes:
 
 def key(header: bytes, name: bytes) -> bytes:
     """Return the folded text of one of KEYS, as ``keys`` has it."""
-    text = "\n".join(header_texts(header, name))
-    return fold(text).replace("\0", " ").encode("utf-8", "replace")
+    joined = "\n".join(text.header_texts(header, name))
+    return text.fold(joined).replace("\0", " ").encode("utf-8", "replace")
 
 
 def encode(entry: Entry) -> bytes:

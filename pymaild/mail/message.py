@@ -235,13 +235,10 @@ class Message:
 
     def wide(self) -> bool:
         """Say whether a header of the message or in it has octets beyond ASCII (RFC 6532)."""
-        data, waiting = self.data(), [self.structure()]
-        while waiting:
-            part = waiting.pop()
-            if not bytes(data[part.header_start : part.header_end]).isascii():
-                return True
-            waiting += part.children
-        return False
+        tree = self.structure()
+        if self._is_left():
+            text.classify(self.data(), tree)
+        return bool(tree.kind & text.WIDE)
 
     def header_fields(self, names: frozenset[bytes], negate: bool) -> bytes:
         """Return the header lines of these upper-case names, or of all others; CRLF form."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import NoSuchMailbox, Refused
-from pymaild.index import Gap, Unusable, View
+from pymaild.index import IN_NEW, Gap, Unusable, View
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.rights import WRITING
 from pymaild.storage._watch import Watch
@@ -114,10 +115,15 @@ class Selected:
     @property
     def recent(self) -> int:
         """How many messages of the view are \\Recent to this session."""
-        if self.read_only:
-            return len(self.view.rows_in_new()) if self.mailbox.index.counts()[2] else 0
-        spans = [(low, high) for low, high in self._recent]
-        return len(self.view.resolve(spans, True)) if spans else 0
+        return len(self.recent_seqs())
+
+    def recent_seqs(self) -> array[int]:
+        """Return the messages that are \\Recent to this session, ascending."""
+        if not self.read_only:
+            return self.view.resolve([(low, high) for low, high in self._recent], True)
+        if not self.mailbox.index.counts()[2]:
+            return array("I")
+        return self.view.match_flags(IN_NEW, 0, 0, 0)
 
     def is_recent(self, seq: int) -> bool:
         """Say whether a message is \\Recent to this session (RFC 3501 §2.3.2)."""

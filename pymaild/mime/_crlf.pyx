@@ -12,6 +12,7 @@ from libc.string cimport memchr, memcpy
 cdef enum:
     CR = 0x0D
     LF = 0x0A
+    DOT = 0x2E
 
 
 cdef Py_ssize_t count_bare(
@@ -49,6 +50,96 @@ cdef void copy_crlf(
         out[0] = LF
         out += 1
         at = found + 1
+
+
+cdef size_t wire_size(const unsigned char *data, size_t size) noexcept nogil:
+    """The octets of the CRLF form."""
+    return size + count_bare(data, size, 0)
+
+
+cdef size_t copy_wire(
+    const unsigned char *data, size_t size, size_t skip, size_t count, unsigned char *out
+) noexcept nogil:
+    """Copy from the CRLF form, behind ``skip`` octets, ``count`` of them or what is left.
+
+    NUL becomes 0x80: no literal may hold it (RFC 9051 §9, CHAR8). Returns the octets written.
+    """
+    cdef const unsigned char *at = data
+    cdef const unsigned char *end = data + size
+    cdef const unsigned char *found
+    cdef Run run
+    run.out, run.skip, run.left = out, skip, count
+    while at < end and run.left:
+        found = <const unsigned char *> memchr(at, LF, end - at)
+        if found is NULL:
+            put_run(&run, at, end - at)
+            break
+        if found > data and (found - 1)[0] == CR:
+            put_run(&run, at, found + 1 - at)
+        else:
+            put_run(&run, at, found - at)
+            put_run(&run, CRLF, 2)
+        at = found + 1
+    if memchr(data, 0, size) is not NULL:
+        replace_nul(out, run.out - out)
+    return run.out - out
+
+
+cdef const unsigned char *CRLF = <const unsigned char *> b"\r\n"
+
+cdef struct Run:
+    unsigned char *out
+    size_t skip
+    size_t left
+
+
+cdef inline void put_run(Run *run, const unsigned char *text, size_t size) noexcept nogil:
+    """Copy what of these octets is neither skipped nor too much."""
+    if run.skip:
+        if run.skip >= size:
+            run.skip -= size
+            return
+        text, size, run.skip = text + run.skip, size - run.skip, 0
+    if size > run.left:
+        size = run.left
+    memcpy(run.out, text, size)
+    run.out += size
+    run.left -= size
+
+
+cdef void replace_nul(unsigned char *data, size_t size) noexcept nogil:
+    cdef size_t place
+    for place in range(size):
+        if data[place] == 0:
+            data[place] = 0x80
+
+
+cdef size_t copy_stuffed(const unsigned char *data, size_t size, unsigned char *out) noexcept nogil:
+    """Copy the CRLF form as POP3 sends it (RFC 1939 §3): dots doubled at the beginnings of lines,
+    behind it the line that is a dot. Writes ``2 * size + 5`` octets at most; returns how many.
+    """
+    cdef const unsigned char *at = data
+    cdef const unsigned char *end = data + size
+    cdef const unsigned char *found
+    cdef unsigned char *start = out
+    while at < end:
+        if at[0] == DOT:
+            out[0] = DOT
+            out += 1
+        found = <const unsigned char *> memchr(at, LF, end - at)
+        if found is NULL:
+            found = end
+        elif found > data and (found - 1)[0] == CR:
+            found -= 1  # both come below
+        memcpy(out, at, found - at)
+        out += found - at
+        memcpy(out, CRLF, 2)
+        out += 2
+        at = found + (1 if found == end or found[0] == LF else 2)
+    if memchr(data, 0, size) is not NULL:
+        replace_nul(start, out - start)
+    memcpy(out, b".\r\n", 3)
+    return out + 3 - start
 
 
 def crlf_size(data, unsigned char previous=0):

@@ -15,6 +15,7 @@ cdef class Part:
     cdef readonly Py_ssize_t lines  # LFs in the body
     cdef readonly tuple children
     cdef readonly bint is_message  # one child: the message/rfc822 that is the body
+    cdef public int kind  # how its body is searched (pymaild/mime/text.py); 0 for none
 
     # While scanning only: children so far, line ends before the header or body.
     cdef list kids

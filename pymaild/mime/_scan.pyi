@@ -4,6 +4,7 @@ from pymaild.mime.octets import Octets
 
 @final
 class Part:
+    kind: int
     @property
     def header_start(self) -> int: ...
     @property

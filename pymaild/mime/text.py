@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from pymaild.mime._fields import collect, split
 from pymaild.mime._parameters import parameters
@@ -25,7 +26,16 @@ from pymaild.mime.parts import Part
 PIECE = 65536  # octets of a body that are decoded at a time
 OVERLAP = 1024  # characters of a piece that the next one repeats
 
-__all__ = ["OVERLAP", "PIECE", "body_texts", "fold", "header_texts", "leaf_texts"]
+__all__ = [
+    "OVERLAP",
+    "PIECE",
+    "WIDE",
+    "body_texts",
+    "classify",
+    "fold",
+    "header_texts",
+    "leaf_texts",
+]
 
 
 def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
@@ -34,12 +44,18 @@ def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
     Extended parameters (RFC 2231) are yielded decoded as well.
     """
     if name is None:
-        fields = [(guess(key) + ": ", value) for key, value in split(header)]
+        for key, value in split(header):
+            yield from field_texts(key, value)
     else:
-        fields = [("", value) for value in collect(header, {name.upper(): 0})[0] or ()]
-    for start, value in fields:
-        yield start + decode(value)
-        yield from _extended_values(value)
+        for value in collect(header, {name.upper(): 0})[0] or ():
+            yield decode(value)
+            yield from _extended_values(value)
+
+
+def field_texts(name: bytes, value: bytes) -> Iterator[str]:
+    """Yield the texts of one field, its name in front of the first."""
+    yield f"{guess(name)}: {decode(value)}"
+    yield from _extended_values(value)
 
 
 def _extended_values(value: bytes) -> Iterator[str]:
@@ -67,16 +83,54 @@ def body_texts(data: Octets, part: Part, overlap: int = OVERLAP) -> Iterator[str
             yield from leaf_texts(data, current, overlap)
 
 
+# What a part's ``kind`` says of its body, in bits. Without TEXT it is not searched.
+TEXT, BASE64, QUOTED = 1, 2, 4
+OTHER = 8  # octets beyond ASCII are of another charset than UTF-8 or windows-1252
+ALIEN = 16  # octets of ASCII need not be characters of ASCII
+WIDE = 32  # of the root: a header of the message or in it has octets beyond ASCII
+
+_ENCODED = {b"base64": BASE64, b"quoted-printable": QUOTED}
+#: All of ASCII, and what shifts to other sets of characters in charsets that have a state.
+_PLAIN = bytes(range(128)) + b"\x1b$B!!\x1b(B\x1b$)C\x0e!!\x0f~{!!~}+AOk-"
+
+
+def classify(data: Octets, root: Part) -> None:
+    """Set ``kind`` of all parts of a message, for searches that look at its octets."""
+    waiting, wide = [root], 0
+    while waiting:
+        part = waiting.pop()
+        waiting += part.children
+        part.kind = 0 if part.children else _kind(data, part)
+        if not bytes(data[part.header_start : part.header_end]).isascii():
+            wide = WIDE
+    root.kind |= wide
+
+
+def _kind(data: Octets, part: Part) -> int:
+    content, encoding = _leaf(data, part)
+    if content.main.lower() not in _TEXT_TYPES:
+        return 0
+    return TEXT | _ENCODED.get(encoding, 0) | _charset_kind(_charset(content))
+
+
+@cache
+def _charset_kind(name: str) -> int:
+    if name in _GUESSED:
+        return 0
+    try:
+        return OTHER if _PLAIN.decode(name) == _PLAIN.decode("ascii") else ALIEN
+    except UnicodeDecodeError:
+        return ALIEN
+
+
 def leaf_texts(data: Octets, part: Part, overlap: int = 0, most: int = 0) -> Iterator[str]:
     """Yield the text of a part without children, as :func:`body_texts` does.
 
     ``most``: octets of its body to look at, 0 for all. A part that is no text yields nothing.
     """
-    types, encodings = collect(data, _LEAF_FIELDS, part.header_start, part.header_end)
-    content = content_type(types)
+    content, encoding = _leaf(data, part)
     if content.main.lower() not in _TEXT_TYPES:
         return
-    encoding = parameters(encodings[0])[0].lower() if encodings else b""
     undo = decoder(encoding) or Identity()
     to_text = _charset_decoder(content)
     tail = ""
@@ -88,6 +142,13 @@ def leaf_texts(data: Octets, part: Part, overlap: int = 0, most: int = 0) -> Ite
         if len(text) > len(tail):
             yield text
         tail = text[-overlap:] if overlap else ""
+
+
+def _leaf(data: Octets, part: Part) -> tuple[ContentType, bytes]:
+    """What a part's header says of its body: the type, and the encoding in lower case."""
+    types, encodings = collect(data, _LEAF_FIELDS, part.header_start, part.header_end)
+    encoding = parameters(encodings[0])[0].lower() if encodings else b""
+    return content_type(types), encoding
 
 
 _LEAF_FIELDS = {b"CONTENT-TYPE": 0, b"CONTENT-TRANSFER-ENCODING": 1}
@@ -147,7 +208,15 @@ _DECODERS: dict[str, Callable[[str], Callable[[bytes, bool], str]]] = {
 }
 
 
-def _charset_decoder(content: ContentType) -> Callable[[bytes, bool], str]:
+_GUESSED = ("ascii", "utf_8")
+
+
+def _charset(content: ContentType) -> str:
+    """The codec of a text, "ascii" where none is named that is known."""
     names = [value for key, value in content.parameters if key.lower() == b"charset"]
-    name = codec(guess(names[0])) if names else None
-    return _DECODERS.get(name or "ascii", _plain_decoder)(name or "ascii")
+    return (codec(guess(names[0])) if names else None) or "ascii"
+
+
+def _charset_decoder(content: ContentType) -> Callable[[bytes, bool], str]:
+    name = _charset(content)
+    return _DECODERS.get(name, _plain_decoder)(name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 _TCP_OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -13,17 +15,17 @@ _TCP_OPTIONS = (
 )
 
 
+def bequeath(listener: socket.socket) -> None:
+    """Set up what accepted connections inherit (tcp(7)): no delay, dead peers are found."""
+    if listener.family in _INTERNET:
+        for level, option, value in _TCP_OPTIONS:
+            listener.setsockopt(level, option, value)
+
+
 def prepare(sock: socket.socket, write_timeout: float) -> None:
-    """Set a client's socket up: non-blocking, no delay, dead peers found by the kernel."""
+    """Set a client's socket up: non-blocking, and who takes nothing for so long is gone."""
     sock.setblocking(False)
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+    if sock.family not in _INTERNET:
         return
-    milliseconds = int(write_timeout * 1000)
-    for level, option, value in (
-        *_TCP_OPTIONS,
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds),
-    ):
-        try:
-            sock.setsockopt(level, option, value)
-        except OSError:  # the client has already gone; the next read will say so
-            return
+    with suppress(OSError):  # the client has already gone; the next read will say so
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))

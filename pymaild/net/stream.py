@@ -79,6 +79,8 @@ class SocketStream(Sender):
             if self._fd in ready and (data := self._receive()) is not None:
                 return data
             self._supervisor.beat()
+            if not ready:
+                self._supervisor.rest()
             timeout = deadline - time.monotonic()
             if timeout <= 0:
                 raise TimedOut
@@ -115,6 +117,7 @@ class SocketStream(Sender):
                 ready.discard(self._supervisor.fileno())
             if ready:
                 return Event.CLIENT if self._fd in ready else Event.WATCH
+            self._supervisor.rest()
             if time.monotonic() >= deadline:
                 return Event.TIMEOUT
             silence.go_on()

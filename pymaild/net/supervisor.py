@@ -19,3 +19,6 @@ class Supervisor(Protocol):
 
     def beat(self) -> None:
         """Show a sign of life."""
+
+    def rest(self) -> None:
+        """Do what can wait until nobody says anything."""

@@ -119,8 +119,26 @@ def _unique_id(session: Pop3Session, names: UidlFormat, wanted: int) -> str:
 
 def retr(session: Pop3Session, arguments: Arguments) -> None:
     wanted = message_number(session, arguments[0])
+    whole = session.drop.whole(wanted)
+    if whole is not None:
+        octets, size, wide = whole
+        languages.check(session, lambda: wide)
+        session.ok(f"{size} octets")
+        session.body([octets])
+    else:
+        size = _pieces(session, wanted)
+    session.record.retrieved += 1
+    session.record.octets += size
+    if session.services.settings.mark_seen:
+        session.drop.retrieved(wanted)
+    if session.services.settings.taken_away:
+        session.drop.take(wanted)
+
+
+def _pieces(session: Pop3Session, wanted: int) -> int:
+    """Send a message piece by piece; returns its octets."""
     message = session.drop.message(wanted)
-    languages.check(session, message)
+    languages.check(session, message.wide)
     source = message.section((), "")
     if source is None:
         raise Refused(None, "No such message")
@@ -129,19 +147,14 @@ def retr(session: Pop3Session, arguments: Arguments) -> None:
     if session.services.quirks.pop3_end_of_header:
         pieces = with_end_of_header(pieces)
     session.body(framed(pieces))
-    session.record.retrieved += 1
-    session.record.octets += source.size
-    if session.services.settings.mark_seen:
-        session.drop.retrieved(wanted)
-    if session.services.settings.taken_away:
-        session.drop.take(wanted)
+    return source.size
 
 
 def top(session: Pop3Session, arguments: Arguments) -> None:
     """Headers, the empty line, and ``n`` lines counted from there on (RFC 1939 §7)."""
     wanted, lines = message_number(session, arguments[0]), number(arguments[1])
     message = session.drop.message(wanted)
-    languages.check(session, message)
+    languages.check(session, message.wide)
     header = with_empty_line(message.header())
     session.ok("Top of message follows")
     session.body(framed(_top_pieces(header, message.section((), "TEXT"), lines)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Refused
 from pymaild.core.texts import LANGUAGES, choose, is_range
 
 if TYPE_CHECKING:
-    from pymaild.mail.message import Message
     from pymaild.pop3.session import Pop3Session
 
 
@@ -18,10 +18,10 @@ def utf8(session: Pop3Session, arguments: list[bytes]) -> None:
     session.ok("UTF-8 it is")
 
 
-def check(session: Pop3Session, message: Message) -> None:
+def check(session: Pop3Session, wide: Callable[[], bool]) -> None:
     """Refuse a message that only UTF-8 mode can show, before that mode (RFC 6856 §2.1, §5)."""
     free = session.record.utf8 or session.services.quirks.pop3_raw_headers
-    if not free and message.wide():
+    if not free and wide():
         raise Refused(Code.UTF8, "This message can be read after the command UTF8 only")
 
 

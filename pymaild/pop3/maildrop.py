@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from pymaild.core.errors import Code, Refused
+from pymaild.core.errors import Code, Refused, from_oserror
 from pymaild.mail.account import Account
 from pymaild.mail.flags import SEEN
 from pymaild.mail.message import Message
 from pymaild.mail.selected import Selected
+from pymaild.mime.text import WIDE
 from pymaild.pop3.record import Pop3Record, mark, marked
 
 INBOX = "INBOX"
+
+_MOST_RUNS = 100  # of messages that were retrieved and have no \\Seen yet
 
 
 class Lock(Protocol):
@@ -39,6 +42,7 @@ class Maildrop:
         self._seen = marked(record.seen)
         self._taken = marked(record.taken)
         self._sizes: dict[int, int] = {}
+        self._octets = selected.mailbox.mail.octets()
 
     @classmethod
     def open(
@@ -107,6 +111,17 @@ class Maildrop:
         """The message itself. Raises Refused when another program has removed it."""
         return self._selected.mailbox.message(self._selected.view, number)
 
+    def whole(self, number: int) -> tuple[bytes, int, bool] | None:
+        """Return a message as it is sent, its octets, and whether a header in it is not ASCII.
+
+        None for one that is to be read piece by piece. Raises Refused.
+        """
+        try:
+            found = self._octets.retrieved(self._selected.view, number)
+        except OSError as error:
+            raise from_oserror(error) from error
+        return (*found[:2], bool(found[2] & WIDE)) if found is not None else None
+
     def size(self, number: int) -> int:
         """Octets of the message in CRLF form; 0 when it is gone.
 
@@ -149,10 +164,21 @@ class Maildrop:
         self._record.deleted.clear()
 
     def retrieved(self, number: int) -> None:
-        """Note that a message has been sent in full."""
-        if number not in self._seen and not self._selected.view.flags(number) & SEEN:
+        """Note that a message has been sent in full.
+
+        One that has \\Seen is noted where it makes a run longer: runs are what the record holds.
+        """
+        runs = self._record.seen
+        if number in self._seen:
+            return
+        if (runs and runs[-1][1] + 1 == number) or not self._is_seen(number):
             self._seen.add(number)
-            mark(self._record.seen, number)
+            mark(runs, number)
+        if len(runs) > _MOST_RUNS:
+            self.keep_seen()
+
+    def _is_seen(self, number: int) -> bool:
+        return bool(self._selected.view.flags(number) & SEEN)
 
     def take(self, number: int) -> None:
         """Note that a message does not stay behind UPDATE (RFC 2449 §6.7, EXPIRE 0)."""
@@ -169,7 +195,8 @@ class Maildrop:
 
     def keep_seen(self) -> None:
         """Give the messages that were retrieved and stay their \\Seen flag."""
-        numbers = sorted(self._seen - self._deleted)
+        left = sorted(self._seen - self._deleted)
+        numbers = [number for number in left if not self._is_seen(number)]
         self._seen.clear()
         self._record.seen.clear()
         if numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from setproctitle import setproctitle
 
@@ -18,6 +19,29 @@ FACTS = ("id", "protocol", "user", "mailbox", "state", "peer", "tls", "client", 
 def set_title(text: str) -> None:
     """Show ``text`` in the list of processes."""
     setproctitle(f"pymaild: {text}")
+
+
+class Title:
+    """The title of this process. Writing it takes longer than a small command, so that it is
+    written when there is time: when a client is silent, and while a command takes long."""
+
+    def __init__(self) -> None:
+        self._text = self._shown = ""
+
+    def be(self, text: str) -> None:
+        """Say what it is to show."""
+        self._text = text
+
+    @property
+    def due(self) -> bool:
+        """Whether it shows something else."""
+        return self._text != self._shown
+
+    def show(self) -> None:
+        """Have it shown."""
+        if self._text != self._shown:
+            self._shown = self._text
+            set_title(self._text)
 
 
 class SessionBoard:
@@ -38,6 +62,7 @@ class SessionBoard:
         self._per_user = per_user
         self._per_address = per_address
         self._incidents = incidents
+        self.title = Title()
         self._shown: tuple[object, ...] = ()
 
     def begin(self, record: SessionRecord, limited: bool) -> bool:
@@ -64,8 +89,10 @@ class SessionBoard:
 
     def end(self) -> None:
         """Forget the session."""
+        if self._shown:
+            self._scoreboard.set_text(self._slot, None)
         self._shown = ()
-        self._scoreboard.clear(self._slot)
+        self._scoreboard.users[self._slot] = self._scoreboard.addresses[self._slot] = 0
 
     def note(self, record: SessionRecord, doing: str = "", mailbox: str = "") -> None:
         """See :meth:`Board.note`."""
@@ -76,7 +103,7 @@ class SessionBoard:
         self._shown = shown
         state = doing or record.state
         words = (record.protocol, user or record.peer.address, mailbox, state)
-        set_title(" ".join(word for word in words if word))
+        self.title.be(" ".join(word for word in words if word))
         address, version = record.peer.address, record.tls.version if record.tls else ""
         values = record.id, record.protocol, user, mailbox, state, address, version
         facts = dict(zip(FACTS, (*values, record.client, record.started), strict=True))
@@ -102,6 +129,7 @@ class SessionBoard:
     def beat(self) -> None:
         """See :meth:`Board.beat`."""
         self._scoreboard.beat(self._slot)
+        self.title.show()
 
     def incident(self, record: SessionRecord, data: bytes) -> None:
         """See :meth:`Board.incident`."""
@@ -112,6 +140,7 @@ class SessionBoard:
         self._scoreboard.count(self._slot, counter, amount)
 
 
+@lru_cache(maxsize=1024)
 def address_key(address: str) -> str:
     """Return what counts as one client: an IPv4 address, an IPv6 /64, "" on Unix sockets."""
     try:

@@ -9,14 +9,13 @@ from typing import Any
 
 from pymaild.server import errands
 from pymaild.server.board import FACTS
-from pymaild.server.channel import Message
-from pymaild.server.family import Child, Family
+from pymaild.server.family import Family
 from pymaild.server.parked import ANSWERED, CLOSED, PARKED, UNSAFE, WOKEN, Flag, RowState, Table
 from pymaild.server.roles import KEEPER
 
 Facts = dict[str, Any]
 
-AT_ONCE = 2000  # sessions that one order to the keeper names
+AT_ONCE = 64  # rows that are looked at before others get their turn: one or two milliseconds
 
 
 class Census:
@@ -26,21 +25,35 @@ class Census:
         self._family = family
         self._table = table
 
-    def active(self) -> Iterator[tuple[Child, Facts]]:
-        """Return each session that a process runs, with it."""
+    def active(self) -> Iterator[Facts]:
+        """Return each session that a process runs, with the number of that."""
         for child in self._family.children.values():
             facts = self._family.scoreboard.text(child.slot)
             if facts is not None:
-                yield child, {**facts, "pid": child.pid}
+                yield {**facts, "pid": child.pid}
 
-    def parked(self) -> Iterator[Facts]:
-        """Return each session that waits, with the keeper's process number."""
+    def groups(self) -> Iterator[list[Facts]]:
+        """Return all sessions, some at a time. What moves meanwhile may come twice."""
+        yield list(self.active())
+        for start in range(0, self._table.top, AT_ONCE):
+            yield list(self._parked(start, start + AT_ONCE))
+        yield list(self.active())
+
+    def _parked(self, start: int, end: int) -> Iterator[Facts]:
+        """Return the sessions that wait in some rows, with the keeper's process number."""
         pid = next((child.pid for child in self._family.of(KEEPER)), 0)
-        for row in self._table.used():
+        for row in self._table.used(start, end):
             facts = self._facts(row)
             if facts is not None:
                 sends = self._table.head(row).flags & Flag.BACKLOG
                 yield {**facts, **({"state": "sending"} if sends else {}), "pid": pid}
+
+    def who(self) -> Iterator[list[Facts]]:
+        """Return all sessions, some at a time, each once."""
+        told: set[str] = set()
+        for group in self.groups():
+            yield [facts for facts in group if facts["id"] not in told]
+            told.update(facts["id"] for facts in group)
 
     def _facts(self, row: int) -> Facts | None:
         """Read what is shown off an encoded record, for decoding it takes three times as long."""
@@ -58,7 +71,7 @@ class Census:
 
     def counts(self) -> dict[str, int]:
         """Return how many sessions each protocol has."""
-        counted = Counter(facts["protocol"] for _, facts in self.active())
+        counted = Counter(facts["protocol"] for facts in self.active())
         counted.update(errands.NAMES[self._table.protocols[row]] for row in self._table.used())
         return {name: counted[name] for name in errands.NAMES}
 
@@ -78,16 +91,26 @@ class Census:
         names = {"parked": PARKED, "woken": WOKEN, "left_while_parked": CLOSED}
         return totals | {name: numbers[place] for name, place in names.items()}
 
-    def kick(self, wanted: Facts, text: str) -> int:
-        """End the sessions of which all of ``wanted`` is true; returns how many."""
-        kicked = 0
-        for child, facts in self.active():
-            if facts.items() >= wanted.items():
-                child.tell({"verb": "kick", "session": facts["id"], "text": text})
-                kicked += 1
-        ids = [facts["id"] for facts in self.parked() if facts.items() >= wanted.items()]
-        for start in range(0, len(ids), AT_ONCE):
-            order: Message = {"verb": "end", "sessions": ids[start : start + AT_ONCE], "text": text}
-            for child in self._family.of(KEEPER):
-                child.tell(order)
-        return kicked + len(ids)
+    def kick(self, wanted: Facts, text: str) -> Iterator[int]:
+        """End the sessions of which all of ``wanted`` is true; yields how many at each step."""
+        kicked: set[str] = set()
+        for group in self.groups():
+            found = [facts for facts in group if facts.items() >= wanted.items()]
+            for pid in {facts["pid"] for facts in found}:
+                ids = [facts["id"] for facts in found if facts["pid"] == pid]
+                while not self._end(pid, ids, text):
+                    yield 0
+            before = len(kicked)
+            kicked.update(facts["id"] for facts in found)
+            yield len(kicked) - before
+
+    def _end(self, pid: int, ids: list[str], text: str) -> bool:
+        """Have a process end its sessions; false where it takes no more orders now."""
+        child = self._family.children.get(pid)
+        if child is None:
+            return True
+        if child.role is KEEPER:
+            return child.channel.send({"verb": "end", "sessions": ids, "text": text})
+        for session in ids:
+            child.tell({"verb": "kick", "session": session, "text": text})
+        return True

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pymaild import __version__
 from pymaild.core.errors import ConfigError
 from pymaild.server.census import Census
-from pymaild.server.control import Answer, Later, Mistake
+from pymaild.server.control import Answer, Gradual, Later, Mistake
 from pymaild.server.failures import CannotStart
 from pymaild.server.family import Child
 from pymaild.server.roles import WORKER
@@ -94,18 +96,17 @@ class Commands:
             for listener in self._master.shared.listening()
         ]
 
-    def who(self, arguments: Arguments) -> list[Arguments]:
+    def who(self, arguments: Arguments) -> Gradual:
         """Every session."""
-        census = self._census
-        return [facts for _, facts in census.active()] + list(census.parked())
+        return Gradual(_listed(self._census.who()))
 
-    def kick(self, arguments: Arguments) -> dict[str, int]:
+    def kick(self, arguments: Arguments) -> Gradual:
         """End sessions by ``id``, ``user`` or ``address``."""
         keys = {"id": "id", "user": "user", "address": "peer"}
         wanted = {keys[name]: value for name, value in arguments.items() if name in keys and value}
         if not wanted:
             raise Mistake("kick whom? Give id, user or address")
-        return {"kicked": self._census.kick(wanted, BYE)}
+        return Gradual(_counted(self._census.kick(wanted, BYE)))
 
     def reload(self, arguments: Arguments) -> Arguments:
         """Read the configuration again."""
@@ -151,3 +152,24 @@ class Commands:
         except ValueError as error:
             raise Mistake(str(error)) from error
         return {"level": level}
+
+
+def _listed(groups: Iterator[list[Arguments]]) -> Iterator[str]:
+    """Write a list, some of it at a time."""
+    start = "["
+    for group in groups:
+        if group:
+            yield start + json.dumps(group)[1:-1]
+            start = ", "
+        else:
+            yield ""
+    yield "[]" if start == "[" else "]"
+
+
+def _counted(numbers: Iterator[int]) -> Iterator[str]:
+    """Write the sum of some numbers."""
+    total = 0
+    for number in numbers:
+        total += number
+        yield ""
+    yield json.dumps({"kicked": total})

@@ -7,8 +7,9 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 log = logging.getLogger("pymaild.server")
@@ -18,6 +19,14 @@ MOST = 32  # administrators at a time
 PATIENCE = 30.0  # seconds without a request or without taking the reply
 
 Answer = Callable[[dict[str, Any]], Any]
+
+
+class Gradual:
+    """An answer that is long in the making: ``pieces`` of JSON text, also empty ones, each of
+    which is made when the client has taken what came before, and others have had their turn."""
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self.pieces = pieces
 
 
 class Later:
@@ -93,10 +102,13 @@ class Control:
 
     def _serve(self, client: Client) -> None:
         try:
-            alive = client.send() if client.output else client.receive()
+            alive = client.send() if client.tells else client.receive()
             while alive and client.listens and (line := client.line()) is not None:
                 self._obey(client, line)
         except OSError:
+            alive = False
+        except Exception:
+            log.exception("the answer to a control command breaks off")
             alive = False
         if not alive:
             self._end(client)
@@ -108,6 +120,8 @@ class Control:
         if isinstance(answer, Later):
             client.waits = True
             answer.tell = lambda reply: self._tell(client, reply)
+        elif isinstance(answer, Gradual):
+            client.pieces = chain(['{"ok": true, "result": '], answer.pieces, ["}\n"])
         else:
             client.say(answer)
 
@@ -119,7 +133,7 @@ class Control:
                 client.say(reply)
             self._watch(client.sock.fileno(), client.events, lambda: self._serve(client))
 
-    def _answer(self, line: bytes) -> dict[str, Any] | Later:
+    def _answer(self, line: bytes) -> dict[str, Any] | Later | Gradual:
         try:
             request = json.loads(line)
             name = request.pop("command")
@@ -128,7 +142,8 @@ class Control:
             return {"ok": False, "error": f"unknown command; known: {', '.join(self._commands)}"}
         try:
             result = command(request)
-            return result if isinstance(result, Later) else {"ok": True, "result": result}
+            made = isinstance(result, Later | Gradual)
+            return result if made else {"ok": True, "result": result}
         except Mistake as mistake:
             return {"ok": False, "error": str(mistake)}
         except Exception:
@@ -147,6 +162,7 @@ class Client:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.output = b""
+        self.pieces: Iterator[str] | None = None  # of the answer that is being given
         self.touched = time.monotonic()
         self.waits = False  # for an answer that is not known yet
         self._input = b""
@@ -154,14 +170,19 @@ class Client:
     @property
     def listens(self) -> bool:
         """Whether the next request can be answered."""
-        return not self.output and not self.waits
+        return not self.tells and not self.waits
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is more of an answer."""
+        return bool(self.output) or self.pieces is not None
 
     @property
     def events(self) -> int:
         """What is to be waited for."""
         if self.waits:
             return 0
-        return select.EPOLLOUT if self.output else select.EPOLLIN
+        return select.EPOLLOUT if self.tells else select.EPOLLIN
 
     def say(self, reply: dict[str, Any]) -> None:
         """Give an answer. Raises OSError."""
@@ -187,7 +208,9 @@ class Client:
         return line
 
     def send(self) -> bool:
-        """Send what the socket takes."""
+        """Send what the socket takes: of an answer in pieces, some of one."""
+        if not self.output and self.pieces is not None:
+            self._make()
         try:
             sent = self.sock.send(self.output, socket.MSG_NOSIGNAL)
         except BlockingIOError:
@@ -195,6 +218,15 @@ class Client:
         self.output = self.output[sent:]
         self.touched = time.monotonic()
         return True
+
+    def _make(self) -> None:
+        """Make the next piece."""
+        assert self.pieces is not None
+        piece = next(self.pieces, None)
+        if piece is None:
+            self.pieces = None
+        else:
+            self.output = piece.encode()
 
     def nothing(self) -> None:
         """Do nothing."""

@@ -92,7 +92,7 @@ class Crew:
         change = self.population.change(time.monotonic(), len(workers), idle, total)
         if self.population.full and not self._full:
             log.warning("all %d workers are busy; connections have to wait", total)
-        self._full = self.population.full
+        self._full = self._shared.scoreboard.full = self.population.full
         if change < 0:
             self._retire_idle_worker()
         return change

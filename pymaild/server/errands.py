@@ -22,7 +22,7 @@ from pymaild.net.protocols import PROTOCOLS
 HELLO: Final = (
     b"H"  # JSON: slot, meeting, session (the id of the one under way, or ""), fresh, only
 )
-HOLD: Final = b"+"  # a key, a client's descriptor: a session has begun
+HOLD: Final = b"+"  # a key, a client's descriptor: it has begun; perhaps that of OVER besides
 OVER: Final = b"-"  # a key: it has ended, or gone to the tls role
 PARK: Final = b"P"  # a Parcel; all descriptors, where it is sent once more
 NEXT: Final = b"?"  # asks for a session

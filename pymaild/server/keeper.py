@@ -96,9 +96,10 @@ class Keeper:
         """
         tick = 0.0
         while not self._supervisor.retiring or (self._moves and not self._supervisor.leaving):
-            for fd, _ in self._epoll.poll(SLICE, AT_ONCE):
+            for fd, _ in self._epoll.poll(min(SLICE, self.safe.left), AT_ONCE):
                 self._event(fd)
-            self.safe.flush()
+            if self.safe.left <= 0:
+                self.safe.flush()
             self._table.numbers[UNSAFE] = self.safe.lacks if self.safe.sock else len(self.kept)
             now = time.monotonic()
             if now - tick >= SLICE:
@@ -165,7 +166,7 @@ class Keeper:
         """Forget a session and close what there is of it."""
         self.room.forget(kept)
         self._close(kept)
-        if kept.holder is not None:
+        if kept.holder is not None and kept.holder.kept is kept:
             kept.holder.kept = None
         del self.kept[kept.key]
         self.links.stored(kept.key)  # as far as there was anything to be stored

@@ -83,6 +83,7 @@ class Keeping:
         self._watches = place.shared.watches
         self._under_way: tuple[str, socket.socket] | None = None  # what the keeper has, too
         self._row = -1  # where it was parked
+        self._ended = b""  # the key of a session that has ended, which is still to be told
         self._unheld: dict[bytes, Unheld] = {}
         self._returned: deque[Session] = deque()
         self._found: Session | None = None
@@ -97,7 +98,8 @@ class Keeping:
         if self._off or (self._under_way is None and self._table.numbers[FULL]):
             return
         self._under_way = session, sock
-        self._send(errands.HOLD + errands.key_of(session), [sock.fileno()])
+        ended, self._ended = self._ended, b""
+        self._send(errands.HOLD + errands.key_of(session) + ended, [sock.fileno()])
 
     def begun(self) -> None:
         """The session goes on: what was parked is of the past, whoever dies from now on."""
@@ -106,11 +108,25 @@ class Keeping:
         self._row = -1
 
     def over(self) -> None:
-        """The session has ended, or gone elsewhere."""
+        """The session has ended, or gone elsewhere.
+
+        The keeper is told with the next one, or by :meth:`tell`: nothing hangs on the time.
+        """
         self.begun()
         if self._under_way is not None:
-            session, self._under_way = self._under_way[0], None
-            self._send(errands.OVER + errands.key_of(session))
+            self.tell()
+            self._ended, self._under_way = errands.key_of(self._under_way[0]), None
+
+    @property
+    def owes(self) -> bool:
+        """Whether the keeper is still to be told of an end."""
+        return bool(self._ended)
+
+    def tell(self) -> None:
+        """Tell the keeper of the session that has ended, if that is still to be done."""
+        ended, self._ended = self._ended, b""
+        if ended:
+            self._send(errands.OVER + ended)
 
     def patience(self, record: SessionRecord, silence: float) -> float:
         """Return for how many more seconds a silent session stays; see SocketStream.
@@ -157,6 +173,7 @@ class Keeping:
 
     def park(self, sock: socket.socket, record: SessionRecord) -> None:
         """Give the session under way to the keeper; ``sock`` stays open until that has it."""
+        self.tell()
         parcel, files = parcels.wrap(record)
         self._under_way = None
         self._unheld[parcel.key] = Unheld(sock, parcel, files)
@@ -169,6 +186,7 @@ class Keeping:
         """Ask for a session that has something to do."""
         if self._returned:
             return self._returned.popleft()
+        self.tell()
         if not self._send(errands.NEXT):
             return None
         self._asking, self._found = True, None
@@ -203,6 +221,7 @@ class Keeping:
 
     def settle(self) -> None:
         """Wait until the keeper has all it was given, before this process ends."""
+        self.tell()
         deadline = time.monotonic() + TIMEOUT
         while self._unheld and (left := deadline - time.monotonic()) > 0:
             self._await(left)

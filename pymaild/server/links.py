@@ -143,6 +143,9 @@ class Links:
         return not (self._home.room.has(kept) and self._table.is_safe(kept.row))
 
     def _hold(self, link: Link, data: bytes, fds: list[int]) -> None:
+        ended = data[1 + errands.KEY :]
+        if ended:
+            self._over(link, errands.OVER + ended, [])
         self._take_hold(link, data, fds, bool(link.only))
 
     def _take_hold(self, link: Link, data: bytes, fds: list[int], of_user: bool) -> None:
@@ -171,7 +174,7 @@ class Links:
             self._say(link, errands.HELD + parcel.key)
             return
         if parcel.flags & Flag.CLIENT and fds:
-            self._hold(link, data, fds)
+            self._take_hold(link, data, fds, bool(link.only))
             kept = self._home.kept[parcel.key]
             parcel = parcel._replace(flags=parcel.flags & ~Flag.CLIENT)
         if kept is None or not self._home.take_in(kept, parcel, fds, link.slot):
@@ -233,5 +236,5 @@ class Links:
 
 def _is_about(key: bytes, data: bytes) -> bool:
     """Whether a message is about this session alone."""
-    kinds = (errands.HOLD, errands.OVER, errands.PARK)
-    return data[:1] in kinds and data[1 : 1 + errands.KEY] == key
+    body = data[1:] if data[:1] in (errands.HOLD, errands.OVER) else data[1 : 1 + errands.KEY]
+    return data[:1] in (errands.HOLD, errands.OVER, errands.PARK) and body == key

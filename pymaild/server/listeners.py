@@ -10,10 +10,12 @@ import socket
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from pymaild.core.session import Peer
 from pymaild.net.proxy import address_text
+from pymaild.net.sockets import bequeath
 from pymaild.server.failures import CannotStart
 from pymaild.server.settings import IpNetwork, ListenerSettings
 
@@ -77,8 +79,12 @@ def peer_of(sock: socket.socket, name: object) -> Peer:
     """Turn a socket's address into a Peer; IPv4 clients of IPv6 sockets get their own form."""
     if sock.family == socket.AF_UNIX or not isinstance(name, tuple):
         return Peer()
-    packed = socket.inet_pton(sock.family, str(name[0]).partition("%")[0])
-    return Peer(address_text(packed), int(name[1]))
+    return Peer(_address(sock.family, str(name[0])), int(name[1]))
+
+
+@lru_cache(maxsize=1024)
+def _address(family: int, name: str) -> str:
+    return address_text(socket.inet_pton(family, name.partition("%")[0]))
 
 
 def open_listener(
@@ -103,6 +109,7 @@ def open_listener(
 def adopt(settings: ListenerSettings, sock: socket.socket, backlog: int) -> Listener:
     """Take a socket that another process bound, and has to remove."""
     sock.setblocking(False)
+    bequeath(sock)
     sock.listen(backlog)
     return Listener(settings, sock, settings.networks(), given=True)
 
@@ -138,6 +145,7 @@ def _bound(family: socket.AddressFamily, address: tuple[str, int]) -> socket.soc
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
         sock.bind(address)
         sock.setblocking(False)
+        bequeath(sock)
     except OSError:
         sock.close()
         raise

@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import time
+from functools import lru_cache
 from typing import Final
 
 from pymaild.core.errors import ConfigError
@@ -44,6 +45,10 @@ LONGEST = 8000  # characters of a line; what clients say is cut shorter before
 
 ROOT = logging.getLogger("pymaild")
 
+# What no line shows is not looked for (the logging HOWTO, "Optimization").
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 
 class LineFormatter(logging.Formatter):
     """One line a record; control characters are escaped, so that nobody can forge a line.
@@ -73,9 +78,15 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _stamp(seconds: float) -> str:
     """Local time with milliseconds and offset (RFC 3339)."""
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
-    zone = time.strftime("%z", time.localtime(seconds))
-    return f"{whole}.{int(seconds % 1 * 1000):03d}{zone[:3]}:{zone[3:]}"
+    whole, zone = _second(int(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03d}{zone}"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> tuple[str, str]:
+    moment = time.localtime(seconds)
+    zone = time.strftime("%z", moment)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", moment), f"{zone[:3]}:{zone[3:]}"
 
 
 class FdHandler(logging.Handler):

@@ -200,11 +200,11 @@ class Table:
         """Return how many parked sessions that have not logged in come from an address."""
         return count(self.addresses, digest, self.top)
 
-    def used(self) -> list[int]:
-        """Return the rows of sessions that no process runs."""
-        states = self.states[: self.top].tolist()
+    def used(self, start: int = 0, end: int | None = None) -> list[int]:
+        """Return the rows of sessions that no process runs, all or from ``start`` to ``end``."""
+        states = self.states[start : self.top if end is None else min(end, self.top)].tolist()
         waiting = (RowState.PARKED, RowState.QUEUED)
-        return [row for row, state in enumerate(states) if state in waiting]
+        return [row for row, state in enumerate(states, start) if state in waiting]
 
     def begin(self, row: int, slot: int) -> None:
         """Say, as the process in ``slot``, that the session goes on that it was given."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from pymaild.server import errands
 from pymaild.server.channel import close_all
+
+LAG = 0.005  # seconds that what is to be stored may wait for more: short sessions never come there
 
 Entries = dict[bytes, int]  # with their descriptors
 
@@ -27,6 +31,7 @@ class Safe:
         self._incomplete = False  # it has not been sent all that it lacked then
         self._add: Entries = {}
         self._drop: list[bytes] = []
+        self._due = math.inf  # when there is something to be sent
         self._sent: deque[list[bytes]] = deque()
         self._unsafe: set[bytes] = set()
         self._awaited: set[bytes] = set()  # keys
@@ -58,6 +63,7 @@ class Safe:
         if self.sock is not None:
             self._add[entry] = fd
             self._unsafe.add(entry)
+            self._hurry()
 
     def drop(self, entry: bytes) -> None:
         """Forget one; it is closed behind this call."""
@@ -66,6 +72,11 @@ class Safe:
         self._add.pop(entry, None)
         self._unsafe.discard(entry)
         self._drop.append(entry)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._due == math.inf:
+            self._due = time.monotonic() + LAG
 
     def has(self, key: bytes) -> bool:
         """Whether the vault has all of a session; where not, ``stored`` is called once it has."""
@@ -75,20 +86,29 @@ class Safe:
         return True
 
     @property
+    def left(self) -> float:
+        """The seconds until :meth:`flush` is due."""
+        return math.inf if self._due == math.inf else max(self._due - time.monotonic(), 0.0)
+
+    @property
     def lacks(self) -> int:
         """How many descriptors the vault is not known to have."""
         return len(self._unsafe)
 
     def flush(self) -> None:
         """Send what there is to be sent, as far as the vault takes it."""
+        self._due = math.inf
         if self.sock is None or self._found is not None:
             return
         try:
             while self._drop or self._add:
                 if not self._send_next(self.sock):
+                    self._hurry()
                     return
             if self._incomplete:
                 self._incomplete = not errands.send(self.sock, errands.END)
+                if self._incomplete:
+                    self._hurry()
         except OSError:
             self.close()
 
@@ -123,6 +143,7 @@ class Safe:
             found, self._found = self._found, None
             self._incomplete = True
             self._learned(found)
+            self._hurry()
         else:
             close_all(fds)
             self.close()

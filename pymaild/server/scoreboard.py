@@ -13,6 +13,7 @@ import mmap
 import struct
 import time
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
@@ -40,6 +41,7 @@ class State(IntEnum):
     SERVING = 5  # auth, tls
 
 
+@lru_cache(maxsize=1024)
 def digest(text: str) -> int:
     """Return 64 bits that stand for a user's name or an address; never 0, which is "none"."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") | 1
@@ -53,7 +55,8 @@ class Scoreboard:
         numbers = 5 + len(COUNTERS)  # 8-octet columns: those below, counters
         offsets = [slots * 8 * column for column in range(numbers + 1)]
         self._texts = offsets[-1] + -(-slots // 8) * 8
-        self._map = mmap.mmap(-1, self._texts + slots * TEXT)
+        self._full = self._texts + slots * TEXT
+        self._map = mmap.mmap(-1, self._full + 1)
         view = memoryview(self._map)
         columns = [view[a:b] for a, b in pairwise(offsets)]
         self.beats = columns[0].cast("d")  # time.monotonic() of the last sign of life
@@ -64,6 +67,15 @@ class Scoreboard:
         self._counters = dict(zip(COUNTERS, (c.cast("Q") for c in columns[5:]), strict=True))
         self._state_offset = offsets[-1]
         self.states = view[offsets[-1] : offsets[-1] + slots]
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many workers as there may be, and all of them are needed."""
+        return self._map[self._full] != 0
+
+    @full.setter
+    def full(self, value: bool) -> None:
+        self._map[self._full] = value
 
     def allot(self) -> int | None:
         """Give the lowest free slot to a new child, or None when all are taken."""

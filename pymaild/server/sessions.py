@@ -69,6 +69,7 @@ class Sessions:
             settings.address_unauthenticated,
             Incidents(settings.crash_directory),
         )
+        self._supervisor.at_rest = self.board.title.show
 
     def begin(self, sock: socket.socket, name: object, listener: Listener) -> SessionRecord:
         """Return the record of a new connection, or the one that came back from the tls role.
@@ -218,8 +219,10 @@ class Sessions:
 
 
 def _fresh(settings: ListenerSettings, peer: Peer, local: Peer) -> SessionRecord:
-    return PROTOCOLS[settings.protocol].record(
+    protocol = PROTOCOLS[settings.protocol]
+    return protocol.record(
         protocol=settings.protocol,
+        state=protocol.state,
         id=secrets.token_hex(6),  # a word on a command line, so no "-" in front
         listener=settings.title,
         hidden=list(settings.hide_capabilities),

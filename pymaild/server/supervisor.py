@@ -36,6 +36,7 @@ class Supervisor:
         self.retiring = False
         self.alone = False
         self.on_retire: Callable[[], None] = lambda: None  # stop taking work, at once
+        self.at_rest: Callable[[], None] = lambda: None
         self._scoreboard = scoreboard
         self._kicked = False
         self.orders: dict[str, Order] = {
@@ -54,6 +55,10 @@ class Supervisor:
     def beat(self) -> None:
         """Show a sign of life."""
         self._scoreboard.beat(self.slot)
+
+    def rest(self) -> None:
+        """Do what can wait until nobody says anything."""
+        self.at_rest()
 
     def attend(self) -> None:
         """Carry out all orders that have arrived. An order this role does not know is none."""

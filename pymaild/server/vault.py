@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from contextlib import suppress
 
 from pymaild.server import errands
@@ -17,7 +18,7 @@ from pymaild.server.channel import Message, close_all
 from pymaild.server.place import Place
 from pymaild.server.scoreboard import State
 
-SLICE = 1.0  # seconds between two signs of life
+SLICE = 1.0  # seconds between two signs of life, and at least between two titles
 TIMEOUT = 5.0  # seconds in which the keeper must take what it has asked for
 
 
@@ -36,26 +37,28 @@ class Vault:
         self._supervisor = place.supervisor
         self._supervisor.orders["vault"] = self._connect
         self._keeper: socket.socket | None = None
+        self._poller = select.poll()
+        self._poller.register(self._supervisor.fileno(), select.POLLIN)
         self._kept: dict[bytes, int] = {}
         self._shown = -1
+        self._looked = -SLICE
 
     def loop(self) -> None:
         """Hold until told to leave."""
         self._supervisor.ready()
         while not self._supervisor.retiring:
-            self._supervisor.beat()
-            self._show()
-            poller = select.poll()
-            poller.register(self._supervisor.fileno(), select.POLLIN)
-            if self._keeper is not None:
-                poller.register(self._keeper, select.POLLIN)
-            ready = {fd for fd, _ in poller.poll(SLICE * 1000)}
+            self._show(time.monotonic())
+            ready = {fd for fd, _ in self._poller.poll(SLICE * 1000)}
             if self._supervisor.fileno() in ready:
                 self._supervisor.attend()
             elif ready:
                 self._hear()
 
-    def _show(self) -> None:
+    def _show(self, now: float) -> None:
+        if now - self._looked < SLICE:
+            return
+        self._looked = now
+        self._supervisor.beat()
         if self._shown != len(self._kept):
             self._shown = len(self._kept)
             set_title(f"vault {self._shown} sessions")
@@ -67,6 +70,7 @@ class Vault:
             self._hear()
         self._keeper = socket.socket(fileno=fds.pop(0))
         self._keeper.settimeout(TIMEOUT)
+        self._poller.register(self._keeper, select.POLLIN)
         close_all(fds)
 
     def _hear(self) -> None:
@@ -88,6 +92,7 @@ class Vault:
             else:
                 raise OSError("the keeper is gone")
         except OSError:
+            self._poller.unregister(self._keeper)
             self._keeper.close()
             self._keeper = None
 

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pymaild.core.session import Cause
 from pymaild.core.texts import fill
 from pymaild.server import clients, errands, idling
-from pymaild.server._exchange import Exchange
 from pymaild.server.errands import CAUSES, Packed, Parcel
+from pymaild.server.idling import Idling
 from pymaild.server.kept import Kept, Line, Watches, Wheel
 from pymaild.server.parked import (
     ANOTHER_KEEPER,
-    ANSWERED,
     CLOSED,
     PARKED,
     READING,
@@ -30,7 +29,6 @@ from pymaild.server.sending import Sending
 _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
 GROWTH = 1.5  # of the time between two keep-alives
-BETWEEN = 60.0  # seconds after the end of an IDLE in which the next may begin without a worker
 
 
 class WaitingRoom:
@@ -59,7 +57,7 @@ class WaitingRoom:
         self._wheel = Wheel(now)
         self._epoll = epoll
         self._drop = drop
-        self._exchange = Exchange(table.exchange)
+        self._idling = Idling(table, self._change)
         self._tidied = now
         self._sent = sent
         arm, sent_all, broken = self._arm, self._has_all, self._is_broken
@@ -115,7 +113,7 @@ class WaitingRoom:
         elif state == RowState.MOVED:
             self.again(kept)
         elif state == RowState.PARKED:
-            self._finish(kept)
+            self._idling.finish(kept, self._packed(kept))
             packed = self._packed(kept)
             self._settle(kept, packed)
             if kept.backlog >= 0:
@@ -365,36 +363,11 @@ class WaitingRoom:
         """End an IDLE in which there was no news, begin the next; false: that is for a worker."""
         if self.table.head(kept.row).flags & Flag.STIRRED or not idling.is_for(packed, lines):
             return False
-        reply = idling.reply_to(packed, lines)
-        sent = self._exchange.answer(kept.row, kept.fd, lines, reply)
-        self._idle_again(kept, packed, lines)
-        self._exchange.end()
-        if sent < len(reply):
-            self._drop(kept)  # it has taken none of what it was sent for so long
-        else:
+        if self._idling.answer(kept, packed, lines):
             self._arm(kept)
+        else:
+            self._drop(kept)  # it has taken none of what it was sent for so long
         return True
-
-    def _idle_again(self, kept: Kept, packed: Packed, lines: bytes) -> None:
-        """Write down that these lines were answered."""
-        tag = idling.tag_of(lines)
-        commands = packed.numbers[errands.COMMANDS] + bool(tag)
-        every = packed.numbers[errands.EVERY] if tag else BETWEEN
-        self.table.numbers[ANSWERED] += bool(tag)
-        changed = packed.having(errands.COMMANDS, commands).with_tag(tag)
-        self._change(kept, changed, time.monotonic() + every if every else 0.0)
-
-    def _finish(self, kept: Kept) -> None:
-        """Do the rest of an answer during which the last keeper died."""
-        left = self._exchange.left()
-        if left is None or left[0] != kept.row:
-            return
-        _, lines, taken, sent = left
-        packed = self._packed(kept)
-        if taken and packed.tag != idling.tag_of(lines):
-            clients.say(kept.fd, idling.reply_to(packed, lines)[sent:])
-            self._idle_again(kept, packed, lines)
-        self._exchange.end()
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from contextlib import suppress
 
 from pymaild.core.session import Ending, SessionRecord, Wait
 from pymaild.net.proxy import ProxyError
-from pymaild.server.board import set_title
 from pymaild.server.channel import Message, close_all
 from pymaild.server.keeping import Keeping
 from pymaild.server.listeners import OUT_OF, Listener
@@ -29,6 +28,8 @@ from pymaild.storage.locks import let_go
 log = logging.getLogger("pymaild.server")
 
 SLICE = 1.0  # seconds between two signs of life of an idle worker
+MOMENT = 0.002  # seconds after which it does what can wait
+FEW = 16  # events of one look: there are not more sockets
 ACCEPT_PAUSE = 0.5  # seconds without accepting when descriptors or memory have run out
 
 
@@ -100,8 +101,11 @@ class Worker:
         self._be_idle()
         while self._epoll is not None and not self._supervisor.retiring:
             self._supervisor.beat()
-            self._hear_keeper(self._epoll)
-            ready = [fd for fd, _ in self._epoll.poll(0 if self._keeping.returned else SLICE)]
+            ready = [fd for fd, _ in self._epoll.poll(self._leisure(), FEW)]
+            if not ready:
+                self._catch_up()
+            if not ready or self._is_heard(ready):
+                self._hear_keeper(self._epoll)
             if self._keeping.returned or self._is_for_us(ready):
                 self._go_on()
             for fd in ready:
@@ -113,6 +117,22 @@ class Worker:
         while self._keeping.returned:  # nobody else has it
             self._go_on()
             self._keeping.settle()
+
+    def _leisure(self) -> float:
+        """Return for how many seconds there may be nothing to do, before something is."""
+        if self._keeping.returned:
+            return 0.0
+        return MOMENT if self._sessions.board.title.due or self._keeping.owes else SLICE
+
+    def _catch_up(self) -> None:
+        """Do what could wait until there is nothing else to do."""
+        self._sessions.board.title.show()
+        self._keeping.tell()
+
+    def _is_heard(self, ready: list[int]) -> bool:
+        """Whether the keeper has said something, or is another."""
+        heard = self._heard
+        return heard is None or heard is not self._keeping.sock or heard.fileno() in ready
 
     def _hear_keeper(self, epoll: select.epoll) -> None:
         """Take note of what the keeper has said; where it has died, say hello to the next."""
@@ -169,7 +189,7 @@ class Worker:
         wait.descriptor = -1
 
     def _be_idle(self) -> None:
-        set_title("worker idle")
+        self._sessions.board.title.be("worker idle")
         self._scoreboard.set_state(self._place.slot, State.IDLE)
 
     def _take(self, listener: Listener) -> None:
@@ -190,8 +210,9 @@ class Worker:
             self._finish()
 
     def _be_busy(self) -> None:
-        self._scoreboard.set_state(self._place.slot, State.BUSY)
-        if self._scoreboard.count_states(State.IDLE) < self._spare:
+        board = self._scoreboard
+        board.set_state(self._place.slot, State.BUSY)
+        if not board.full and board.count_states(State.IDLE) < self._spare:
             os.eventfd_write(self._shared.poke, 1)
 
     def _cannot_accept(self, error: OSError) -> None:

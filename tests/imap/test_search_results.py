@@ -237,6 +237,9 @@ class Asked(All):
 
     __slots__ = ("asked",)
 
+    def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        return scope.each(self, seqs)
+
     def test(self, scope: Scope, seq: int) -> bool:
         self.asked.append(seq)
         return seq % 2 == 0
@@ -257,7 +260,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("options", "asked"), ENDS)
-def test_only_as_many_messages_are_looked_into_as_needed(
+def test_no_more_than_twice_as_many_messages_are_looked_into_as_needed(
     mail: ImapBench, options: str, asked: list[int]
 ) -> None:
     mail.put("alice", *MESSAGES, *MESSAGES)
@@ -269,7 +272,8 @@ def test_only_as_many_messages_are_looked_into_as_needed(
     key = Asked()
     selection = client.running.session.selection
     found = evaluate(key, Scope(selection, lambda *_: None), returns.ends)
-    assert key.asked == asked
+    assert set(asked) <= set(key.asked)
+    assert len(key.asked) <= 2 * len(asked)
     everything = b"".join(esearch(b"", False, returns, [2, 4, 6, 8]))
     assert b"".join(esearch(b"", False, returns, found)) == everything
 

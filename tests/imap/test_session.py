@@ -305,6 +305,7 @@ def test_system_user_goes_on_in_another_process(mail: ImapBench) -> None:
     lookup = client.running.session.services.auth
     accepted = lookup.password("alice", b"secret", _facts())
     object.__setattr__(accepted, "user", user)
+    object.__setattr__(accepted, "ticket", "a ticket")
     lookup.password = lambda *_: accepted
     client.send(b"a LOGIN alice secret\r\nb SELECT INBOX\r\nc NO")
     assert client.finish("a").status == "OK"

@@ -77,20 +77,21 @@ def depth(octets: bytes) -> int:
 
 
 @pytest.mark.parametrize(
-    ("forest", "written"),
+    ("parents", "total", "order", "written"),
     [
-        (threads.Forest([], {}), b""),
-        (
-            threads.Forest([0, 1], {1: [2], 2: [3, 5], 3: [4], 5: [6], 6: [7]}),
-            b"(2)(3 6 (4 23)(44 7 96))",
-        ),
-        (threads.Forest([8], {8: [1, 2]}), b"((3)(6))"),
-        (threads.Forest([8, 0], {8: [1, 2, 3], 2: [4, 5]}), b"((3)(6 (23)(44))(4))(2)"),
+        ([], 0, [], b""),
+        ([-1, -1, 1, 2, 3, 2, 5, 6], 8, range(8), b"(2)(3 6 (4 23)(44 7 96))"),
+        ([-1, 8, 8], 9, [1, 2], b"((3)(6))"),
+        ([-1, 8, 8, 8, 2, 2], 9, [1, 2, 3, 4, 5, 0], b"((3)(6 (23)(44))(4))(2)"),
+        ([-1, 8, 8, 8, 2, 2], 9, [0, 3, 2, 1, 5, 4], b"(2)((4)(6 (44)(23))(3))"),
     ],
 )
-def test_written(forest: threads.Forest, written: bytes) -> None:
+def test_written(parents: list[int], total: int, order: Sequence[int], written: bytes) -> None:
     """RFC 5256 §4, THREAD: what stands beside each other, and what in parentheses."""
-    assert b"".join(threads.pieces(forest, [2, 3, 6, 4, 23, 44, 7, 96])) == written
+    above = array("i", [*parents, *[-1] * (8 - len(parents))])
+    forest = threads.Forest(above, max(total, 8), array("i", order))
+    numbers = array("I", [2, 3, 6, 4, 23, 44, 7, 96])
+    assert b"".join(threads.pieces(forest, numbers)) == written
 
 
 @pytest.mark.parametrize("step", [1, -1, 7919])

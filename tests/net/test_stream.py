@@ -35,6 +35,9 @@ class Wishes:
     def fileno(self) -> int:
         return self._read
 
+    def rest(self) -> None:
+        pass
+
     def attend(self) -> None:
         self.urgent = b"!" in os.read(self._read, 100)
         self.leaving = "go"

@@ -143,6 +143,7 @@ ECHO = Protocol(
     record=EchoRecord,
     session=EchoSession,
     section="imap",
+    state="",
     refusal=b"no %s\r\n",
     logs_in=True,
 )

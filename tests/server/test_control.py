@@ -7,10 +7,15 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from pymaild import __version__
+from pymaild.server.control import Control, Gradual
+from pymaild.server.loop import Loop
 
 from .conftest import Running, eventually
 
@@ -149,6 +154,73 @@ def test_many_pipelined_requests(server: Running) -> None:
         assert server.status()["state"] == "running"
         with link.makefile("rb") as replies:
             assert all(json.loads(replies.readline())["ok"] for _ in range(1000))
+
+
+def test_an_answer_in_pieces_leaves_others_their_turn(tmp_path: Path) -> None:
+    """Between two pieces of one answer another request is answered, and a third that asks in the
+    same breath has its answer behind the first; nothing is made for one who does not read."""
+    made: list[int] = []
+
+    def pieces() -> Iterator[str]:
+        for number in range(1000):
+            made.append(number)
+            yield f"{',' if number else '['}{number}"
+        yield "]"
+
+    loop, listener = Loop(), socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "control"))
+    listener.listen()
+    commands = {"long": lambda arguments: Gradual(pieces()), "made": lambda arguments: len(made)}
+    control = Control(listener, commands, loop.watch)
+    control.open()
+    first, second = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    with first, second:
+        for client in (first, second):
+            client.connect(str(tmp_path / "control"))
+        loop.wait(1)
+        first.sendall(b'{"command": "long"}\n{"command": "made"}\n')
+        loop.wait(1)
+        second.sendall(b'{"command": "made"}\n')
+        second.setblocking(False)
+        answer = b""
+        while not answer:
+            loop.wait(1)
+            with suppress(BlockingIOError):
+                answer = second.recv(1000)
+        assert json.loads(answer)["result"] < 5
+        for _ in range(2000):
+            loop.wait(0)
+        assert len(made) < 1000, "a client that does not read was given more than it has room for"
+        told = b""
+        while told.count(b"\n") < 2:
+            loop.wait(0)
+            with suppress(BlockingIOError):
+                told += first.recv(65536, socket.MSG_DONTWAIT)
+        long, short = (json.loads(line)["result"] for line in told.splitlines())
+        assert (long, short) == (list(range(1000)), 1000)
+    control.close()
+    loop.close()
+
+
+def test_an_answer_that_breaks_off_ends_the_connection(tmp_path: Path) -> None:
+    def pieces() -> Iterator[str]:
+        yield "["
+        raise RuntimeError("in the middle")
+
+    loop, listener = Loop(), socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "control"))
+    listener.listen()
+    control = Control(listener, {"long": lambda arguments: Gradual(pieces())}, loop.watch)
+    control.open()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "control"))
+        client.sendall(b'{"command": "long"}\n')
+        for _ in range(5):
+            loop.wait(0)
+        assert client.recv(1000) == b'{"ok": true, "result": ['
+        assert client.recv(1000) == b""
+    control.close()
+    loop.close()
 
 
 def test_stop(server: Running) -> None:

@@ -56,10 +56,10 @@ def test_umask_and_titles(server: Running) -> None:
     with server.connect() as line:
         pid = line.pid()
         assert "Umask:\t0077" in Path(f"/proc/{pid}/status").read_text()
-        assert title(pid) == "pymaild: imap 127.0.0.1"
+        eventually(lambda: title(pid) == "pymaild: imap 127.0.0.1")
         assert line.ask("LOGIN alice") == "welcome"
         assert line.ask("NOTE INBOX idle") == "noted"
-        assert title(pid) == "pymaild: imap alice INBOX idle"
+        eventually(lambda: title(pid) == "pymaild: imap alice INBOX idle")
     eventually(lambda: title(pid) == "pymaild: worker idle")
     assert title(server.pid).startswith("pymaild: master")
 

@@ -49,6 +49,9 @@ class Supervisor:
     def fileno(self) -> int:
         return self._event
 
+    def rest(self) -> None:
+        pass
+
     def attend(self) -> None:
         os.eventfd_read(self._event)
 

@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from pymaild._parser import BadSyntax
-from pymaild.imap import results, threads
+from pymaild.imap import threads
 from pymaild.imap._arguments import Arguments
 from pymaild.imap._threads import Threaded
 from pymaild.imap.limits import Limit
@@ -32,12 +32,12 @@ def thread(session: ImapSession, args: Arguments, by_uid: bool) -> None:
         session.aware()
     scope = Scope(session.current, session.progress.beat)
     Limit(session).whole(key, scope)
-    seqs = array("I", evaluate(key, scope))
+    seqs = evaluate(key, scope)
     forest = threads.ALGORITHMS[name](_read(Keys(scope, reader.comparator), seqs, name))
     session.write(b"* THREAD")
     if seqs:
         session.write(b" ")
-        numbers = results.uids(scope.view.uid, seqs) if by_uid else seqs
+        numbers = scope.view.uids(seqs) if by_uid else seqs
         for piece in threads.pieces(forest, numbers):
             session.write(piece)
     session.write(b"\r\n")

@@ -19,6 +19,7 @@ from pymaild.storage.maildir import Draft
 from pymaild.storage.takeover import Adopted
 
 if TYPE_CHECKING:
+    from pymaild.mail import _octets as octets
     from pymaild.mail.mailbox import Mailbox
 
 Beat = Callable[[int, int], object]
@@ -111,6 +112,9 @@ class Store(Protocol):
 
     def read(self, index: Index, row: int) -> Octets | None:
         """Return a message's octets, None where it has gone."""
+
+    def octets(self) -> octets.Octets:
+        """Return what reads many messages, one after the other."""
 
     def known_as(self, index: Index, row: int) -> str:
         """Return the name by which other servers know a message."""

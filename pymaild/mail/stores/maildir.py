@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
+from pymaild.mail._octets import MaildirOctets
 from pymaild.mail.batch import Exchanged, noted
 from pymaild.mail.stores import (
     SYSTEM,
@@ -74,6 +75,11 @@ class MaildirStore:
             return memoryview(os.read(fd, size)), -1
         finally:
             os.close(fd)
+
+    def octets(self) -> MaildirOctets:
+        """Return what reads files of messages into one place."""
+        new, cur = map(os.fsencode, (self.maildir.new, self.maildir.cur))
+        return MaildirOctets(self, new, cur)
 
     def known_as(self, index: Index, row: int) -> str:
         """Return the file's base name without our UID."""

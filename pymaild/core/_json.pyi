@@ -1,0 +1,10 @@
+from collections.abc import Callable
+from typing import Any
+
+def members(
+    value: object,
+    names: tuple[str, ...],
+    heads: tuple[str, ...],
+    usual: tuple[object, ...],
+    encode: Callable[[Any], str],
+) -> str: ...

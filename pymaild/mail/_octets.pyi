@@ -1,0 +1,9 @@
+from pymaild.index import View
+from pymaild.mail.stores import Store
+
+class Octets:
+    def __init__(self, store: Store) -> None: ...
+    def retrieved(self, view: View, seq: int) -> tuple[bytes, int, int] | None: ...
+
+class MaildirOctets(Octets):
+    def __init__(self, store: Store, new: bytes, cur: bytes) -> None: ...
