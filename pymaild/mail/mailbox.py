@@ -99,12 +99,12 @@ class Mailbox:
 
     def close(self) -> None:
         """Release descriptors and locks, unless somebody keeps them for the next."""
+        catch_up(self)
         if self.keep is None or not self.keep(self):
             self.release()
 
     def release(self) -> None:
         """Release descriptors and locks."""
-        catch_up(self)
         self.index.close()
         self.lock.close()
 
