@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import grammar, stores
+from tests.support import grammar, stops, stores
 from tests.support.dovecot import dovecot
 from tests.support.instance import Instance, instance
 
@@ -35,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     stores.choose(config.getoption("--store"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The claim that no crash loses mail, with the number of crashes that were tried."""
+    if stops.counts:
+        terminalreporter.write_line(stops.summary())
 
 
 @pytest.fixture(scope="session", autouse=True)

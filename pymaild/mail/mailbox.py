@@ -8,7 +8,6 @@ told then, so a crash between the two is found by the next scan.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
@@ -20,10 +19,12 @@ from pymaild.mail import flags as flag_names
 from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
+from pymaild.mail.following import catch_up, follow, overdue
 from pymaild.mail.guard import guarded
 from pymaild.mail.helpers import Helpers
 from pymaild.mail.intents import Intents, Messages
 from pymaild.mail.message import Message
+from pymaild.mail.objectid import new_mailboxid
 from pymaild.mail.placing import Incoming
 from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
@@ -96,6 +97,7 @@ class Mailbox:
 
     def close(self) -> None:
         """Release descriptors and locks, unless somebody keeps them for the next."""
+        catch_up(self)
         if self.keep is None or not self.keep(self):
             self.release()
 
@@ -154,7 +156,7 @@ class Mailbox:
         Where somebody holds the lock for long, what is published has to do. Raises
         NoSuchMailbox when the mailbox has been deleted.
         """
-        if self._level():
+        if self._level() and not overdue(self.index):
             return
         if self.index.superseded:
             self._reopen()
@@ -215,6 +217,13 @@ class Mailbox:
             sync.scan(self, self.index)
             if not self.index.current():
                 self._reopen()
+        if overdue(self.index):
+            follow(self, self.index)
+
+    def remember(self, index: Index) -> None:
+        """What the mail looks like now is our own doing."""
+        if index.stamp[:2] != NEVER:
+            index.stamp = self.mail.mark(index.stamp[2])
 
     @guarded
     def status(self, size: bool = False) -> Status:
@@ -229,15 +238,9 @@ class Mailbox:
         Raises StorageFailure where it must be made first and cannot be kept.
         """
         if not self._mailboxid:
-            self._mailboxid = control_file.mailboxid(self.directory) or self._new_mailboxid()
+            known = control_file.mailboxid(self.directory)
+            self._mailboxid = known or new_mailboxid(self)
         return self._mailboxid
-
-    def _new_mailboxid(self) -> str:
-        with self.settled():
-            held = self.reserved(self.index)
-            held.mailboxid = held.mailboxid or control_file.new_mailboxid()
-            held.save(self.directory, self.settings.fsync)
-            return held.mailboxid
 
     @guarded
     def view(self, snapshot: int | None = None) -> View:
@@ -287,8 +290,7 @@ class Mailbox:
             except BaseException:
                 index.forget()
                 raise
-            if index.stamp[:2] != NEVER:
-                index.stamp = self.mail.mark(index.stamp[2])
+            self.remember(index)
             sync.compact_if_due(self, index)
 
     def reserved(self, index: Index) -> control_file.Control:
@@ -413,10 +415,4 @@ class Mailbox:
     def rebuild(self) -> None:
         """Throw index, log and cache away and make them from the mail; UIDs and flags stay."""
         with self.lock:
-            old = self.index
-            try:
-                self.mail.sweep(time.time())
-                self.index = sync.rebuild(self)
-            except OSError as error:
-                raise from_oserror(error) from error
-            old.supersede()
+            self.index = sync.renew(self)

@@ -197,7 +197,8 @@ class Store(Protocol):
     ) -> set[int]:
         """Give messages, by row, their system flags and keywords; none is recent any more.
 
-        Stages what was done; returns the rows whose message has gone.
+        Stages what was done; returns the rows whose message has gone. Where there are many, the
+        mail may :meth:`follow`.
         """
 
     def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
@@ -205,6 +206,9 @@ class Store(Protocol):
 
     def departed(self, traces: Sequence[str]) -> list[bool]:
         """Say which of these messages are no longer here; another mailbox may be locked."""
+
+    def follow(self, index: Index, beat: Beat) -> None:
+        """Have the mail say the flags that only the index says yet (Index.behind)."""
 
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
         """Remove messages for good, and stage that; those that have gone are no error."""

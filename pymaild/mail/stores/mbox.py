@@ -237,6 +237,9 @@ class MboxStore:
                 self.rewrite(index, sorted(edits, key=lambda edit: edit.offset))
         return gone
 
+    def follow(self, index: Index, beat: Beat) -> None:
+        """Flags are in the file before the index knows them."""
+
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
         """Take messages out of the file in one pass."""
         edits = []
