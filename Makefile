@@ -76,9 +76,9 @@ check: dev ## Lint, types, layering, generated documents
 	$(BIN)/python -m tools.rfc check
 	$(BIN)/python -m tools.rfc docs --check
 
-bench: dev ## Measure, beside a Debian Dovecot serving the same mail
-	$(BIN)/python -m pytest bench
-	$(BIN)/python -m bench.ratio
+bench: dev ## Measure beside a Debian Dovecot: a page in bench/results; a quarter of an hour
+	$(BIN)/python -m pytest -q bench
+	$(BIN)/python -m bench.ratio --report $(BENCH)
 
 soak: dev ## Kill processes, reload and upgrade under 200 clients; takes six minutes
 	$(BIN)/python -m tests.soak

@@ -103,6 +103,7 @@ cdef class Wire:
         """Read a reply to the line that starts with ``mark``; returns the beginning of that."""
         cdef const char *wanted = PyBytes_AS_STRING(mark)
         cdef size_t size = PyBytes_GET_SIZE(mark), literal = 0, told = 0, taken
+        cdef ssize_t announced
         cdef unsigned char[HEAD] last
         self.untagged = self.octets = self.literal = self.members = self.exists = 0
         self.headed = self.tailed = 0
@@ -119,9 +120,10 @@ cdef class Wire:
                 continue
             if not self._piece():
                 continue
-            literal = self._announced() if literals else 0
+            announced = self._announced() if literals else -1
             self.tailed = 0
-            if literal:
+            if announced >= 0:
+                literal = announced
                 continue
             if self.headed >= size and memcmp(&self.head[0], wanted, size) == 0:
                 self.told = PyBytes_FromStringAndSize(<char *> &last[0], told)
@@ -181,17 +183,18 @@ cdef class Wire:
             self.members += digit and not self.in_number
             self.in_number = digit
 
-    cdef size_t _announced(self) noexcept nogil:
-        """The size of the literal that the line ends with."""
-        cdef size_t place = self.tailed, value = 0, scale = 1
+    cdef ssize_t _announced(self) noexcept nogil:
+        """The size of the literal that the line ends with, which may be 0; -1 without one."""
+        cdef size_t place = self.tailed
+        cdef ssize_t value = 0, scale = 1
         if place < 5 or memcmp(&self.tail[place - 3], b"}\r\n", 3) != 0:
-            return 0
+            return -1
         place -= 4
         while place and 48 <= self.tail[place] <= 57:
             value += scale * (self.tail[place] - 48)
             scale *= 10
             place -= 1
-        return value if self.tail[place] == 123 else 0
+        return value if self.tail[place] == 123 and scale > 1 else -1
 
     cdef void _look(self) noexcept nogil:
         """Keep the number of an EXISTS."""

@@ -16,7 +16,7 @@ from tests.support.place import give, identity
 
 USER, PASSWORD = "alice", "secret"
 SMALL, WATCHED = "bob", "carol"  # ten messages; whose client idles
-TEAM, CROWD = 8, 16  # users for work done at once, and for the mixed load
+TEAM, CROWD = 8, 32  # users for work done at once, and for the mixed load
 MESSAGES, LISTED, CROWDED = 3000, 200, 300
 
 _USUAL = ("Archive", "Drafts", "Junk", "Sent", "Trash")  # which one of the servers would make
@@ -57,16 +57,18 @@ def message(size: int) -> bytes:
 class Mail:
     """The mail of one server."""
 
-    def __init__(self, server: Any, messages: int, sizes: tuple[int, ...]) -> None:
+    def __init__(
+        self, server: Any, messages: int, sizes: tuple[int, ...], crowded: int = CROWDED
+    ) -> None:
         self._server = server
         self._pool = server.base / "pool"
-        self._names = self._write(max(messages, LISTED, CROWDED, *sizes))
+        self._names = self._write(max(messages, LISTED, crowded, *sizes))
         counts = {USER: messages, SMALL: 10} | {sized(count): count for count in sizes}
-        counts |= {crowd(number): CROWDED for number in range(CROWD)}
+        counts |= {crowd(number): crowded for number in range(CROWD)}
         for user in users(sizes):
             inbox = server.maildir(user)
             self.link(inbox, counts.get(user, 0))
-            self.link(inbox / ".Lists", LISTED)
+            self.link(inbox / ".Lists", min(LISTED, counts.get(user, 0)))
             for name in ("Drop", "Copies", *_USUAL):
                 maildir.make(inbox / f".{name}")
         give(server.base / "mail")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from math import inf
+from multiprocessing import active_children
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import psutil
@@ -25,10 +27,22 @@ class Disagreement(Exception):
 
 @dataclass
 class Figures:
-    """What was measured of one server: by rounds, units and processor seconds a second."""
+    """What was measured of one server.
+
+    Of each round the units a second, and the processor time of a unit of server and clients; of
+    the commands of a mixed load the seconds that each took.
+    """
 
     rates: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    laps: list[float] = field(default_factory=list)
+    clients: list[float] = field(default_factory=list)
+
+    @property
+    def lap(self) -> float:
+        """Seconds of a lap."""
+        return median(self.laps)
 
     @property
     def rate(self) -> float:
@@ -40,9 +54,20 @@ class Figures:
         """Processor time of the server's processes for a unit, microseconds."""
         return median(self.costs)
 
+    @property
+    def client(self) -> float:
+        """Processor time of the clients for a unit, microseconds."""
+        return median(self.clients)
+
+    @property
+    def p99(self) -> float:
+        """Milliseconds in which 99 of 100 commands were answered; 0 where nobody looked."""
+        return 1000 * quantiles(self.waits, n=100)[-1] if self.waits else 0.0
+
     def data(self) -> dict[str, Any]:
         """For the file."""
-        return {"rate": self.rate, "cost": self.cost, "rates": self.rates}
+        names = ("rate", "cost", "client", "p99", "rates")
+        return {name: getattr(self, name) for name in names}
 
 
 class Runner:
@@ -53,7 +78,7 @@ class Runner:
         self._place = place
         self._span = span
         self._laps = 0
-        self.figures = Figures()
+        self.figures = Figures(waits=work.waits)
         self.found: Any = None
 
     def warm(self) -> None:
@@ -63,18 +88,21 @@ class Runner:
         while time.perf_counter() - begun < self._span / 2 and taken < self._span:
             taken = self._lap()[0]
         self._laps = max(1, round(self._span / taken))
+        self._work.waits.clear()
 
     def round(self) -> None:
         """One round."""
-        before = processor(self._place.server)
+        before, ours = processor(self._place.server), clients()
         took, units = 0.0, 0.0
         for _ in range(max(1, self._laps)):
             seconds, done = self._lap()
             took += seconds
             units += done
         self.figures.rates.append(units / took)
+        self.figures.laps.append(took / max(1, self._laps))
         spent = processor(self._place.server) - before
         self.figures.costs.append(1e6 * spent / units)
+        self.figures.clients.append(1e6 * (clients() - ours) / units)
 
     def _lap(self) -> tuple[float, float]:
         if self._work.fresh is not None:
@@ -84,12 +112,16 @@ class Runner:
         return time.perf_counter() - begun, units
 
 
+Look = Callable[[dict[str, Runner]], None]
+
+
 def measure(
-    row: Row, places: dict[str, Place], rounds: int, span: float = SPAN
+    row: Row, places: dict[str, Place], rounds: int, span: float = SPAN, look: Look | None = None
 ) -> dict[str, Figures]:
     """The figures of each server, of rounds taken in turn after one that warms up.
 
-    A row whose rounds are bounded is too long to be warmed up, or must find things cold.
+    A row whose rounds are bounded must find things cold. ``look`` is called behind the last
+    round, with the clients still there.
     """
     with ExitStack() as stack:
         runners = {
@@ -103,6 +135,8 @@ def measure(
             for runner in runners.values():
                 runner.round()
             _agree(row, runners)
+        if look is not None:
+            look(runners)
     return {name: runner.figures for name, runner in runners.items()}
 
 
@@ -124,11 +158,21 @@ def processor(server: Any) -> float:
     spent = 0.0
     for process in family(server):
         with suppress(OSError, psutil.Error):
-            for path in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
-                spent += int(path.read_text().split()[0]) / 1e9
+            spent += _scheduled(process.pid)
             times = process.cpu_times()
             spent += times.children_user + times.children_system
     return spent
+
+
+def clients() -> float:
+    """Processor seconds of this process and of the clients that it started."""
+    return time.process_time() + sum(_scheduled(one.pid or 0) for one in active_children())
+
+
+def _scheduled(pid: int) -> float:
+    """Seconds that the threads of a process have run."""
+    paths = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(path.read_text().split()[0]) for path in paths) / 1e9
 
 
 def pss(processes: list[psutil.Process]) -> float:

@@ -103,6 +103,38 @@ def _lines(title: str, across: str, up: str, series: Mapping[str, Points]) -> It
         yield f'<g fill="{colour}">{_text(left + place * 170, HEIGHT + 42, name)}</g>'
 
 
+def powers(title: str, across: str, up: str, series: Mapping[str, Points]) -> str:
+    """As :func:`lines`, both axes by powers of ten: a slope of one is what grows in proportion."""
+    return _picture(HEIGHT + BOTTOM + ROW, _powers(title, across, up, series))
+
+
+def _powers(title: str, across: str, up: str, series: Mapping[str, Points]) -> Iterator[str]:
+    points = [point for row in series.values() for point in row if min(point) > 0] or [(1.0, 1.0)]
+    sides = []
+    for values in zip(*points, strict=True):
+        low = math.floor(math.log10(min(values)))
+        sides.append((low, max(low + 1, math.ceil(math.log10(max(values)) - 1e-9))))
+    (left, right), (bottom, top) = sides
+    width, height = WIDTH - 100, HEIGHT - ROW
+
+    def x(value: float) -> float:
+        return 80 + width * (math.log10(value) - left) / (right - left)
+
+    def y(value: float) -> float:
+        return HEIGHT - height * (math.log10(value) - bottom) / (top - bottom)
+
+    yield _text(0, 16, f"{title}: {up} over {across}", bold=True)
+    for power in range(bottom, top + 1):
+        yield _line(80, y(10.0**power), 80 + width, y(10.0**power))
+        yield _text(72, y(10.0**power) + 4, number(10.0**power), "end")
+    for power in range(left, right + 1):
+        yield _text(x(10.0**power), HEIGHT + 18, number(10.0**power), "middle")
+    for place, ((name, row), colour) in enumerate(zip(series.items(), cycle(COLOURS))):
+        spots = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in row if min(a, b) > 0)
+        yield f'<polyline points="{spots}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        yield f'<g fill="{colour}">{_text(80 + place * 170, HEIGHT + 42, name)}</g>'
+
+
 def shares(values: Iterable[float]) -> list[tuple[float, float]]:
     """Values as a distribution: (value, percent of all that are not greater)."""
     ordered = sorted(values)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import dataclass, field, replace
+from itertools import count, cycle
 from typing import Any
 
 from .mail import PASSWORD, SMALL, USER, Mail, message
-from .raw import ImapRaw, LmtpRaw, PopRaw
+from .raw import Address, ImapRaw, LmtpRaw, PopRaw
 
 Lap = Callable[[], tuple[float, Any]]
 
@@ -24,6 +24,7 @@ class Place:
 
     server: Any
     mail: Mail
+    imaps: Address
     user: str = USER
 
     def imap(self, stack: ExitStack, select: str = "", user: str = "") -> ImapRaw:
@@ -41,10 +42,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Work:
-    """``fresh`` is done before each lap, and is not measured."""
+    """``fresh`` is done before each lap and not measured; ``waits`` grows where laps keep them."""
 
     lap: Lap
     fresh: Callable[[], None] | None = None
+    waits: list[float] = field(default_factory=list)  # seconds
 
 
 Prepare = Callable[[Place, ExitStack], Work]
@@ -263,3 +265,42 @@ def first_open(messages: int, *lines: bytes, same: str = "") -> Prepare:
         return Work(lap, fresh)
 
     return prepare
+
+
+def wake(place: Place, stack: ExitStack) -> Work:
+    """IDLE until another session's STORE is told."""
+    idler, other = place.imap(stack, "INBOX"), place.imap(stack, "INBOX")
+    signs = cycle(b"+-")
+
+    def lap() -> tuple[float, Any]:
+        idler.wire.send(b"x IDLE\r\n")
+        while not idler.line().startswith(b"+"):
+            pass
+        other.ask(b"STORE 1 %cFLAGS.SILENT (\\Draft)" % next(signs))
+        idler.line()
+        idler.wire.send(b"DONE\r\n")
+        idler.ok(b"IDLE")
+        return 1, None
+
+    return Work(lap)
+
+
+def resync(place: Place, stack: ExitStack) -> Work:
+    """SELECT with QRESYNC after ten messages got another flag (RFC 7162)."""
+    client = place.imap(stack)
+    messages = client.status(b"INBOX")
+    client.ask(b"ENABLE QRESYNC")
+    client.ask(b"STATUS INBOX (UIDVALIDITY HIGHESTMODSEQ)")
+    words = client.wire.told.strip(b")\r\n").partition(b"(")[2].split()
+    told = dict(zip(words[::2], words[1::2], strict=True))
+    client.ask(b"SELECT INBOX")
+    for number in range(10):
+        client.ask(b"STORE %d FLAGS.SILENT (\\Seen)" % (1 + number * messages // 10))
+        client.ask(b"STORE %d FLAGS.SILENT (\\Flagged)" % (1 + number * messages // 10))
+    past = b"(QRESYNC (%s %s))" % (told[b"UIDVALIDITY"], told[b"HIGHESTMODSEQ"])
+
+    def lap() -> tuple[float, Any]:
+        client.ask(b"SELECT INBOX " + past)
+        return 1, client.wire.exists
+
+    return Work(lap)

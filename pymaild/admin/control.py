@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pymaild.admin import (
     access_commands,
+    fulltext_commands,
     mail_commands,
     server_commands,
     transfer_commands,
@@ -27,6 +28,7 @@ mail before it is touched; anybody else needs the rights on it.""",
         *server_commands.COMMANDS,
         *user_commands.COMMANDS,
         *mail_commands.COMMANDS,
+        *fulltext_commands.COMMANDS,
         *transfer_commands.COMMANDS,
         *access_commands.COMMANDS,
     ),
@@ -36,6 +38,7 @@ mail before it is touched; anybody else needs the rights on it.""",
         "mailbox": "List and change the mailboxes of a user.",
         "acl": "Say who may use the mailboxes of a user.",
         "quota": "Show and set how much mail a user may have.",
+        "fulltext": "Show, make and remove the index that text searches use.",
         "index": "Verify and rebuild what is derived from the mail.",
     },
 )

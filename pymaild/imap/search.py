@@ -18,6 +18,7 @@ from pymaild.core.errors import Code, Refused
 from pymaild.imap._found import both, either, everything, without
 from pymaild.imap.spans import Spans
 from pymaild.index import History
+from pymaild.mail import fulltext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,7 @@ class Scope:
         self.gone: set[int] = set()  # messages that others have expunged, as their files told
         self._last = 0
         self._message: Message | None = None
+        self._possible: dict[str, array[int] | None] = {}  # by text, what its full text allows
 
     def message(self, seq: int) -> Message:
         """Return the message of a sequence number. Its methods raise Refused."""
@@ -55,6 +57,18 @@ class Scope:
             self._message = self.selection.mailbox.message(self.view, seq)
             self._last = seq
         return self._message
+
+    def narrowed(self, text: str, seqs: array[int]) -> array[int]:
+        """Leave out messages that do not contain a text, as far as that is known without them.
+
+        ``text`` is as any comparator prepares it.
+        """
+        if len(seqs) < fulltext.WORTH:
+            return seqs
+        if text not in self._possible:
+            self._possible[text] = fulltext.possible(self.selection.mailbox, self.view, text)
+        found = self._possible[text]
+        return seqs if found is None else both(seqs, found)
 
     def all(self) -> array[int]:
         """All sequence numbers."""

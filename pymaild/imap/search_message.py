@@ -82,7 +82,9 @@ class Header(_NotOfRows):
         return CACHE if self.text and self.name in KEYS else HEADER
 
     def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
-        if self.cost != CACHE or not self.comparator.folds:
+        if self.cost != CACHE:
+            return scope.each(self, scope.narrowed(self.text, seqs))
+        if not self.comparator.folds:
             return scope.each(self, seqs)
         wanted = self.text.encode("utf-8", "surrogatepass")
         found, left = holding(scope.view, seqs, KEYS.index(self.name), wanted, scope.beat)
@@ -107,6 +109,7 @@ class Text(_NotOfRows):
     cost: int = BODY
 
     def sift(self, scope: Scope, seqs: array[int]) -> array[int]:
+        seqs = scope.narrowed(self.text, seqs)
         if not (self.text and self.comparator.folds) or _SEPARATE & set(self.text):
             return scope.each(self, seqs)
         words, octets = Words(self.text, self.header), scope.selection.mailbox.mail.octets()

@@ -45,6 +45,7 @@ class Selection:
         self.contexts: Contexts | None = None
         self._wire: dict[int, bytes] = {}
         self._recent = selected.recent  # as the client was told
+        self._told = selected.told  # all there is, by the command that selects
         self._rights = self._foreign_rights()
         self._take_keywords(self.mailbox.keyword_names()[: selected.keywords])
 
@@ -131,6 +132,9 @@ class Selection:
 
     def tell(self, write: Write, expunge: bool) -> None:
         """Tell what changed since the last time (RFC 3501 §5.2, §7.4.1). Raises Gone."""
+        told, self._told = self._told, False
+        if told:
+            return
         expunge = expunge and not self.numbered
         self.numbered = False
         if self._rights is not None:

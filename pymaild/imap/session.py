@@ -137,6 +137,7 @@ class ImapSession:
         """Go to the authenticated state."""
         self._account = account
         account.beat = self.progress.beat
+        account.keeps = True
         account.journal.origin = self.record.id
         account.intents = Intents(self.stream.intend, self.record.intents)
         self.record.state = State.AUTHENTICATED
@@ -190,15 +191,17 @@ class ImapSession:
 
     def closed(self) -> None:
         """Leave the selected mailbox, which the client itself has deleted."""
-        self._deselect()
+        self.deselect()
         self.write(b"* OK [CLOSED] %b\r\n" % self.say("The selected mailbox was deleted"))
 
     def deselect(self) -> None:
         """Go back to the authenticated state, if a mailbox is selected."""
         if self.selection is not None:
-            self._deselect()
+            self.leave()
+            self.note()
 
-    def _deselect(self) -> None:
+    def leave(self) -> None:
+        """Leave the selected mailbox, if there is one, for another."""
         selection, self.selection = self.selection, None
         if self.notifier is not None:
             self.notifier.close()
@@ -206,7 +209,6 @@ class ImapSession:
         self.record.saved = []  # RFC 5182 §2.1
         self.record.contexts = []
         self.record.state = State.AUTHENTICATED
-        self.note()
         if selection is not None:
             selection.selected.close()
 
@@ -302,6 +304,8 @@ class ImapSession:
         self.record.unread = self.intake.tokens.unread()
         try:
             self.save()
+            if self._account is not None:
+                self._account.close()
             selection, self.selection = self.selection, None
             if selection is not None:
                 selection.selected.close()

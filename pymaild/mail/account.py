@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.core.session import User
@@ -56,7 +57,8 @@ class Account:
         self.quota = Quota(self)
         self.separator: str = settings.separator
         self.prefix = settings.prefix
-        self._open: dict[str, Mailbox] = {}  # for STATUS, by the name asked for
+        self._kept: dict[str, Mailbox] = {}  # that nobody has open, by the name asked for
+        self.keeps = False  # mailboxes, until it is closed
         self._listed: tuple[int | None, Listing] | None = None
         self.special = SpecialUses(self.root, settings)
         self.subscribed = Subscriptions(self.root, settings)
@@ -88,14 +90,47 @@ class Account:
     def open(self, name: str, rights: str = "") -> Mailbox:
         """Open a mailbox for which the user has these rights (letters of RFC 4314 §2.1).
 
-        Raises NoSuchMailbox, also where the user may not know of it, and Refused (NOPERM).
+        Clients come back to the same mailboxes again and again: where that is wanted, a few that
+        nobody has open are kept. Raises NoSuchMailbox, also where the user may not know of it, and
+        Refused (NOPERM).
         """
+        kept = self._kept.pop(name, None)
+        if kept is None or not self._again(kept, rights):
+            kept = self._anew(name, rights)
+            kept.keep = partial(self._keep, name)
+        return kept
+
+    def _again(self, box: Mailbox, rights: str) -> bool:
+        try:
+            fits = box.again(rights)
+        except BaseException:
+            box.release()
+            raise
+        if not fits:
+            box.release()
+        return fits
+
+    def _anew(self, name: str, rights: str) -> Mailbox:
         canonical, directory, access = self._admitted(name, rights)
         box = self._opened(self.shown(canonical), directory, access)
         if self.ask is not None:
             box.helpers = Helpers(self.ask, Task(self.user, canonical, self.prefix))
             box.helpers.look(box.index)
         return box
+
+    def _keep(self, name: str, box: Mailbox) -> bool:
+        """Take a mailbox that nobody has open any more; false where that cannot be."""
+        if not self.keeps or name in self._kept:
+            return False
+        if len(self._kept) >= KEPT_OPEN:
+            self._kept.pop(next(iter(self._kept))).release()
+        self._kept[name] = box
+        return True
+
+    def _forget(self) -> None:
+        """Let go of what is kept: names lead elsewhere now."""
+        while self._kept:
+            self._kept.popitem()[1].release()
 
     def _admitted(self, name: str, rights: str) -> tuple[str, str, Access | None]:
         """Return canonical name, directory and rights of a mailbox that may be opened."""
@@ -189,28 +224,20 @@ class Account:
         return store.paths if store.exists() else []
 
     def status(self, name: str, size: bool = False) -> Status:
-        """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox.
-
-        Clients ask for the same mailboxes again and again: a few are kept open.
-        """
-        box = self._open.get(name)
+        """Return a mailbox's numbers (RFC 9051 §6.3.11). Raises NoSuchMailbox."""
+        box = self._kept.get(name)
         if box is not None:
             with suppress(NoSuchMailbox):  # it may have been made anew
                 if "r" in box.rights():
                     return box.status(size)
-            self._open.pop(name).close()
-        return self._keep(name, self.open(name, "r")).status(size)
+            self._kept.pop(name).release()
+        with self.open(name, "r") as box:
+            return box.status(size)
 
     def mailboxid(self, name: str) -> str:
         """Return a mailbox's MAILBOXID (RFC 8474 §4). Raises NoSuchMailbox."""
         with self.open(name, "r") as box:
             return box.mailboxid()
-
-    def _keep(self, name: str, box: Mailbox) -> Mailbox:
-        if len(self._open) >= KEPT_OPEN:
-            self._open.pop(next(iter(self._open))).close()
-        self._open[name] = box
-        return box
 
     def begun(self, kind: str, *about: str) -> list[Intent]:
         """Return what a process that died has noted of a change of the tree, if it was this."""
@@ -222,9 +249,9 @@ class Account:
             self.intents.past.clear()
 
     def close(self) -> None:
-        """Close what is kept open."""
-        while self._open:
-            self._open.popitem()[1].close()
+        """Close what is kept open, and keep no more."""
+        self.keeps = False
+        self._forget()
         self.quota.close()
 
     def _picture(self) -> tuple[list[str], list[str]]:
@@ -304,11 +331,13 @@ class Account:
     @refusing
     def delete(self, name: str) -> None:
         """Remove a mailbox and its messages (RFC 9051 §6.3.5); names below it stay."""
+        self._forget()
         deleting.delete(self, name)
 
     @refusing
     def rename(self, old: str, new: str) -> None:
         """Rename a mailbox and all below it (RFC 9051 §6.3.6); INBOX gives its mail away."""
+        self._forget()
         renaming.rename(self, old, new)
 
     # -- subscriptions -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.mail.rights import (
     ALL,
     KNOWING,
+    NONE,
     Acl,
     Actor,
     Rights,
@@ -67,6 +68,7 @@ class Access:
         self.actor = actor
         self._path = os.fsencode(f"{directory}/{NAME}")
         self._read: tuple[Stamp | None, Rights] | None = None  # None: there is no list
+        self.held: Rights = NONE  # as they were when last looked at
 
     @property
     def own(self) -> bool:
@@ -77,8 +79,17 @@ class Access:
         """Return the rights as they are now. Raises OSError."""
         found = stamp(self._path)
         if self._read is None or self._read[0] != found:
-            self._read = found, self._rights(found)
-        return self._read[1]
+            self.held = self._rights(found)
+            self._read = found, self.held
+        return self.held
+
+    def admit(self, rights: str) -> None:
+        """Raise NoSuchMailbox where the user may not know of the mailbox (RFC 4314 §6), Refused
+        (NOPERM) where one of these rights is missing. Raises OSError."""
+        held = self.rights()
+        if not held or ("l" not in held and not held.issuperset(rights)):
+            raise NoSuchMailbox
+        require(held, rights)
 
     def _rights(self, found: Stamp | None) -> Rights:
         if found is None:
@@ -111,10 +122,7 @@ class Guard:
         if self.actor is None:
             return None
         access = Access(directory, self.owner, self.actor)
-        held = access.rights()
-        if not held or ("l" not in held and not held.issuperset(rights)):
-            raise NoSuchMailbox
-        require(held, rights)
+        access.admit(rights)
         return access
 
     def visible(self, directory: str) -> bool:

@@ -20,7 +20,7 @@ SPELL = 10.0  # seconds; others are asked once in each
 YOUNGEST = 32  # messages that are looked at when a mailbox is opened
 NEWEST = 1 << 32  # above all UIDs
 
-Kind = Literal["cache"]
+Kind = Literal["cache", "text"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pymaild.core.errors import Code, Refused
+from pymaild.mail import fulltext
 from pymaild.mail.account import Account
 from pymaild.mail.helpers import Ask, Task
 from pymaild.mail.mailbox import Mailbox
@@ -60,4 +61,10 @@ def _fill(message: Message) -> None:
         _log.exception("a message cannot be indexed: uid=%d", message.uid)
 
 
-_WORK: dict[str, Callable[[Mailbox, Task, Ask, Beat], None]] = {"cache": _cache}
+def _text(box: Mailbox, task: Task, spread: Ask, beat: Beat) -> None:
+    """Make one segment of the full text."""
+    if fulltext.extend(box, beat):
+        spread(task)
+
+
+_WORK: dict[str, Callable[[Mailbox, Task, Ask, Beat], None]] = {"cache": _cache, "text": _text}

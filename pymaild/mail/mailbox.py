@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
@@ -74,6 +74,7 @@ class Mailbox:
         self.control: control_file.Control | None = None
         self._mailboxid = ""
         self.own: set[int] = set()  # transactions of our own STOREs: told by their replies
+        self.keep: Callable[[Mailbox], bool] | None = None  # may take it instead of a close
         if not store.exists():
             raise NoSuchMailbox
         self.helpers = Helpers()  # whom to ask for what can be made in the background
@@ -95,6 +96,11 @@ class Mailbox:
         self.close()
 
     def close(self) -> None:
+        """Release descriptors and locks, unless somebody keeps them for the next."""
+        if self.keep is None or not self.keep(self):
+            self.release()
+
+    def release(self) -> None:
         """Release descriptors and locks."""
         self.index.close()
         self.lock.close()
@@ -110,9 +116,25 @@ class Mailbox:
         """Raise Refused (NOPERM) unless the user has all these rights."""
         require(self.rights(), letters)
 
+    @property
+    def held(self) -> Rights:
+        """What the user might do here when that was last looked at."""
+        return ALL if self.access is None else self.access.held
+
     def allowed(self) -> Flags:
-        """Return the flags that the user may change here (RFC 4314 §4)."""
-        return flag_names.EVERYTHING if self.access is None else flag_names.allowed(self.rights())
+        """Return the flags that the user may change here (RFC 4314 §4), by :attr:`held`."""
+        return flag_names.EVERYTHING if self.access is None else flag_names.allowed(self.held)
+
+    @guarded
+    def again(self, rights: str) -> bool:
+        """Open it once more, as :meth:`Account.open` does; false where it is another by now."""
+        if self.access is not None:
+            self.access.admit(rights)
+        self.own.clear()
+        try:
+            return self._level() or self.index.current()
+        except NoSuchMailbox:
+            return False
 
     def paths(self) -> list[str]:
         """Return the files and directories where what others do shows."""

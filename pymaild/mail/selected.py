@@ -51,6 +51,7 @@ class Selected:
         self.view = view
         self.read_only = read_only
         self._recent: list[list[int]] = []
+        self.told = False  # there can be no changes yet: it has just been looked at
         self.keywords = mailbox.index.keyword_count  # how many of them the client knows
 
     @classmethod
@@ -62,9 +63,9 @@ class Selected:
         mailbox = account.open(name, "r")
         try:
             mailbox.refresh()
-            read_only = read_only or not mailbox.rights() & WRITING
+            read_only = read_only or not mailbox.held & WRITING
             selected = cls(mailbox, mailbox.view(), read_only)
-            selected._claim()
+            selected.told = not selected._claim()
         except BaseException:
             mailbox.close()
             raise
@@ -134,14 +135,15 @@ class Selected:
         uid = self.view.uid(seq)
         return any(low <= uid <= high for low, high in self._recent)
 
-    def _claim(self) -> None:
-        if self.read_only:
-            return
-        for uid in sorted(self.mailbox.claim_recent(self.view)):
+    def _claim(self) -> bool:
+        """Take recent messages; says whether there were any."""
+        claimed = [] if self.read_only else sorted(self.mailbox.claim_recent(self.view))
+        for uid in claimed:
             if self._recent and self._recent[-1][1] == uid - 1:
                 self._recent[-1][1] = uid
             else:
                 self._recent.append([uid, uid])
+        return bool(claimed)
 
     # -- changes -------------------------------------------------------------------------------
 

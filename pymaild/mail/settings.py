@@ -75,6 +75,14 @@ class MailSettings:
         "The language for clients that leave the choice to the administrator (LANGUAGE default "
         "of IMAP, LANG * of POP3). Others get the one they ask for, and English before that.",
     )
+    fulltext: int = setting(
+        5000,
+        "How many messages a mailbox must have to get an index of its full text. It is made in "
+        "the background (server.index_processes) when somebody searches for a text there, and "
+        "takes about half the room of the text itself. 0: no mailbox gets one, and all mail is "
+        "read at each search.",
+        low=0,
+    )
     lock_timeout: Duration = setting(
         Duration(30.0),
         "How long a command waits for a mailbox that another process is changing.",

@@ -117,6 +117,7 @@ class SharingAccount(Account):
         account = self._others[word] = Foreign(user, settings, self._actor, place)
         account.grants = self.grants
         account.intents = self.intents
+        account.keeps = self.keeps
         account.ask = self.ask
 
     def _user_name(self, word: str) -> str:

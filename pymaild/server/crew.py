@@ -25,6 +25,7 @@ from pymaild.server.roles import DEFLATE, INDEX, KEEPER, ROLES, TLS, USER, VAULT
 from pymaild.server.scoreboard import State
 from pymaild.server.shared import Shared
 from pymaild.server.supervisor import STOPPING
+from pymaild.server.turns import Turns
 
 log = logging.getLogger("pymaild.server")
 
@@ -48,7 +49,9 @@ class Crew:
     ) -> None:
         self.starting = True
         self.population = Population.of(config.server)
-        self.family = Family(shared, disown, self._forget)
+        self._turns = Turns()
+        self.family = Family(shared, self._disown, self._forget)
+        self._disown_rest = disown
         self._config = config
         self._shared = shared
         self._certificates = certificates
@@ -263,6 +266,11 @@ class Crew:
             child.tell({"verb": "vault"}, (end.fileno(),))
             end.close()
 
+    def _disown(self) -> None:
+        """Close in a new child what is the master's alone."""
+        self._turns.close()
+        self._disown_rest()
+
     def _forget(self, child: Child) -> None:
         self._loop.forget(child.channel.fileno())
 
@@ -273,6 +281,7 @@ class Crew:
                 self._moved = True
             if self.starting:
                 raise CannotStart(f"{child.role.name} process ended with {code}, see the log")
+        self._take_turns()
 
     # -- what processes say ----------------------------------------------------------------
 
@@ -301,6 +310,8 @@ class Crew:
         child.ready = True
         if child.role is KEEPER:
             self._move()
+            for other in self.with_sessions():
+                other.tell({"verb": "keeper"})
         if child.generation == self._generations[child.role.name]:
             self._retire_older(child.role)
 
@@ -323,13 +334,26 @@ class Crew:
         try:
             if child.role is not WORKER:
                 raise ValueError("only workers meet users who have logged in")
-            if len(self.family.of(USER)) >= self._config.server.user_processes:
-                raise ValueError("too many processes of system users")
             parcel = handover.examined(message, fds, bytes(self._shared.key))
-        except ValueError as error:
+            if self._has_room():
+                self._spawn([USER], parcel)
+            elif parcel.passport:
+                self._turns.add(parcel)
+            else:
+                raise ValueError("too many processes of system users")
+        except (ValueError, OSError) as error:
             log.error("a session of process %d is not taken over: %s", child.pid, error)
-            return
-        self._spawn([USER], parcel)
+
+    def _has_room(self) -> bool:
+        """Whether there may be another process of a system user."""
+        return len(self.family.of(USER)) < self._config.server.user_processes
+
+    def _take_turns(self) -> None:
+        """Make processes for those that have waited for one."""
+        while self._turns and self._has_room():
+            parcel = self._turns.next()
+            self._spawn([USER], parcel)
+            os.close(parcel.fd)
 
     def _index(self, child: Child, message: Message, fds: list[int]) -> None:
         """A session of a system user has a task, which only a process of that user may do."""

@@ -142,6 +142,7 @@ class Keeper:
     def _each_second(self, now: float) -> None:
         self._supervisor.beat()
         self.room.tick(now)
+        self.links.tick()
         if not self._open and now - self._began > PATIENCE:
             self._begin()
         self.succession.tick(now)

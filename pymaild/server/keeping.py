@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from pymaild.core.session import SessionRecord, Wait
 from pymaild.server import errands, parcels
-from pymaild.server.channel import close_all
+from pymaild.server.channel import Message, close_all
 from pymaild.server.errands import Parcel
-from pymaild.server.parked import FULL, Flag
+from pymaild.server.parked import FULL, POLLING, Flag
 from pymaild.server.place import Place
 from pymaild.server.roles import USER
 from pymaild.server.scoreboard import State
@@ -35,6 +35,7 @@ SLICE = 1.0  # seconds between two signs of life
 MEETING = 1.0  # seconds in which a keeper welcomes a new process, if there is one
 FEW_WORKERS_IDLE = 0.05  # seconds of silence after which a session leaves its worker then
 LOOK_AGAIN = 0.05  # seconds after which it is seen whether many are idle still
+NO_ROOM = 1.0  # seconds for which a keeper that has not taken a session is left alone
 SHOWN = 80  # characters of a user's and a mailbox's name, where the record is long
 POLL = 10.0  # seconds after which a session looks by itself where there are not enough watches
 MOST_WATCHES = 1000  # of one session: the kernel's are few, and all users share them
@@ -63,14 +64,16 @@ class Unheld(NamedTuple):
 
 class Keeping:
     """The connection of one process. ``welcome``: a keeper has dealt with whatever process was
-    in this slot before. ``only`` is the session of a process that is to become a system user: the
-    keeper hears it of no other, and nobody goes on with that as another user."""
+    in this slot before; ``_met``: the present one has been heard of. ``only`` is the session of a
+    process that is to become a system user: the keeper hears it of no other, and nobody goes on
+    with that as another user."""
 
     def __init__(self, place: Place, only: str = "") -> None:
         settings = place.config.server
         self._only = only
         self.sock: socket.socket | None = None
         self.welcome = False
+        self._met = False
         self._of_user = place.role is USER
         self._path = place.shared.keeper_path
         self._off = not settings.keeper
@@ -88,8 +91,9 @@ class Keeping:
         self._returned: deque[Session] = deque()
         self._found: Session | None = None
         self._asking = False
-        self._polling = False
+        self._alone_until = 0.0  # see NO_ROOM
         self._pressure = self._demand()
+        self._supervisor.orders["keeper"] = self._be_told
 
     # -- the session under way -----------------------------------------------------------------
 
@@ -135,6 +139,12 @@ class Keeping:
         """
         if self._under_way is None or (self._of_user and not record.passport):
             return math.inf
+        alone = self._alone_until - time.monotonic()
+        if alone > 0:
+            return alone
+        if not self._met:
+            self.look()
+            return LOOK_AGAIN
         if self._supervisor.retiring:
             return 0.0
         idle = self._scoreboard.count_states(State.IDLE)
@@ -163,8 +173,8 @@ class Keeping:
                     found.append(watch)
         except OSError as error:
             wait.poll = POLL
-            if not self._polling:
-                self._polling = True
+            if not self._table.numbers[POLLING]:
+                self._table.numbers[POLLING] = 1
                 log.warning("no watch for a parked session: %s; it looks every %g s", error, POLL)
         if len(found) > MOST_WATCHES:
             wait.poll = POLL
@@ -252,7 +262,19 @@ class Keeping:
             sock.close()
             return False
         self.sock = sock
+        self._met = False
         return True
+
+    def _be_told(self, message: Message, fds: list[int]) -> None:
+        """There is another keeper: what the last one has not read of, it shall."""
+        close_all(fds)
+        self.look()
+
+    def look(self) -> None:
+        """Take what the keeper says; where it has died, say hello to the next."""
+        self.attend()
+        if self.sock is None:
+            self.connect()
 
     def _next_meeting(self) -> int:
         """Begin another connection, or give one up: its end does not mean that we are dead."""
@@ -296,7 +318,7 @@ class Keeping:
         self.attend()
 
     def attend(self) -> None:
-        """Take what the keeper says; where it has died, look for the next."""
+        """Take what the keeper says, as long as it lives."""
         while self.sock is not None and (got := errands.receive(self.sock)) is not None:
             if got[0]:
                 self._take(*got)
@@ -306,7 +328,7 @@ class Keeping:
     def _take(self, data: bytes, fds: list[int]) -> None:
         kind, key = data[:1], data[1 : 1 + errands.KEY]
         if kind == errands.WELCOME:
-            self.welcome = True
+            self.welcome = self._met = True
         elif kind == errands.HELD:
             self._release(key)
         elif kind == errands.RETURNED:
@@ -329,6 +351,7 @@ class Keeping:
 
     def _take_back(self, key: bytes) -> None:
         """Go on here with what nobody keeps."""
+        self._alone_until = time.monotonic() + NO_ROOM
         unheld = self._unheld.pop(key, None)
         if unheld is not None:
             text = b"" if unheld.parcel.flags & Flag.FILE else unheld.parcel.text

@@ -7,13 +7,13 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymaild.server import errands, moving
 from pymaild.server.channel import close_all
 from pymaild.server.errands import Parcel
 from pymaild.server.kept import Kept, Link
+from pymaild.server.listeners import OUT_OF
 from pymaild.server.parked import Flag
 from pymaild.server.place import Place
 
@@ -32,6 +32,8 @@ class Links:
         self._table = place.shared.table
         self._meetings = place.shared.scoreboard.meetings
         self._links: set[Link] = set()
+        self._exhausted = False  # there is no descriptor for a new process
+        self._paused = False
         self._unheld: dict[bytes, Link] = {}  # parked, but not yet in the vault: whom to tell
         self._deeds: dict[bytes, Callable[[Link, bytes, list[int]], None]] = {
             errands.HELLO: self._hello,
@@ -47,8 +49,27 @@ class Links:
         self._home.watch(self._listener.fileno(), self._accept)
 
     def _accept(self) -> None:
-        with suppress(OSError):
-            self._meet(self._listener.accept()[0])
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            if error.errno in OUT_OF:
+                self._pause(error)
+            return
+        self._exhausted = False
+        self._meet(sock)
+
+    def _pause(self, error: OSError) -> None:
+        """Leave new processes in the queue until the next second; say so once."""
+        if not self._exhausted:
+            log.error("no process can be heard: %s", error)
+        self._exhausted = self._paused = True
+        self._home.forget_fd(self._listener.fileno())
+
+    def tick(self) -> None:
+        """Look whether new processes can be heard again."""
+        if self._paused:
+            self._paused = False
+            self.open()
 
     def _meet(self, sock: socket.socket) -> None:
         sock.setblocking(False)

@@ -31,7 +31,9 @@ _FLAGS = struct.Struct("=H")
 _FLAGS_AT = 2
 _PAGE = 4096
 
-READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED, UNSAFE = range(8)  # numbers of its own
+READING, FULL, TOP, PARKED, WOKEN, ANSWERED, CLOSED, UNSAFE, POLLING = range(
+    9
+)  # numbers of its own
 _NUMBERS = 16
 
 ANOTHER_KEEPER = 0xFFFF  # in Table.slots: no process of ours, the session came from elsewhere
@@ -74,7 +76,8 @@ class Head(NamedTuple):
 class Table:
     """``rows`` rows, and a few numbers: READING is 1 while reports of the kernel are taken,
     FULL while no more sessions are kept, TOP above the highest row ever used, UNSAFE how many
-    descriptors the vault has not got; the others count what has happened."""
+    descriptors the vault has not got, POLLING 1 once the kernel had no more watches; the others
+    count what has happened."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows

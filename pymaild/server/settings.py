@@ -97,7 +97,11 @@ class ServerSettings:
         0, "A worker is replaced after this many connections. 0: never.", low=0
     )
     user_processes: int = setting(
-        256, "The most connections of system users, which have a process each.", low=0, high=2000
+        256,
+        "The most processes of system users: one for each of their sessions at work. Beyond "
+        "that sessions wait for one to end.",
+        low=0,
+        high=2000,
     )
     tls_processes: int = setting(0, "Processes for TLS. 0: one for each processor.", low=0, high=64)
     deflate_processes: int = setting(

@@ -136,9 +136,7 @@ class Worker:
 
     def _hear_keeper(self, epoll: select.epoll) -> None:
         """Take note of what the keeper has said; where it has died, say hello to the next."""
-        self._keeping.attend()
-        if self._keeping.sock is None:
-            self._keeping.connect()
+        self._keeping.look()
         if self._heard is not self._keeping.sock and self._keeping.sock is not None:
             epoll.register(self._keeping.sock, select.EPOLLIN)
             self._heard = self._keeping.sock

@@ -55,6 +55,27 @@ def _write_pieces(fd: int, path: str, pieces: Iterable[bytes]) -> int:
     return size
 
 
+def write_at(fd: int, path: str, data: bytes | memoryview, offset: int) -> None:
+    """Write into an open file. Raises OSError."""
+    _step("write", path)
+    rest = memoryview(data)
+    while rest:
+        count = patiently(os.pwrite, fd, rest, offset)
+        rest, offset = rest[count:], offset + count
+
+
+def sync_file(fd: int, path: str) -> None:
+    """Put an open file's octets and its size on disk. Raises OSError."""
+    _step("fsync", path)
+    os.fdatasync(fd)
+
+
+def truncate(fd: int, path: str, size: int) -> None:
+    """Give an open file another size in one step; what it has more is NUL. Raises OSError."""
+    _step("truncate", path)
+    patiently(os.ftruncate, fd, size)
+
+
 def replace(path: str, data: bytes, durable: bool = True) -> None:
     """Replace a small file: a reader finds the old content or the new, whole. Raises OSError."""
     replace_all([(path, data)], durable)

@@ -258,3 +258,22 @@ def test_the_mta_keeps_the_message_while_the_configuration_is_broken(programs: P
 
 def test_version(programs: Programs) -> None:
     assert set(programs.json("pymaild", "version")) == {"pymaild", "python", "openssl"}
+
+
+def test_fulltext(programs: Programs) -> None:
+    """Made, shown, written anew and removed; small mailboxes get none."""
+    config = programs.config.read_text()
+    programs("pymailctl", "fulltext", "build", "demo")
+    [row] = programs.json("pymailctl", "fulltext", "status", "demo", "INBOX")
+    assert row["segments"] == 0
+    programs.config.write_text(config.replace("[mail]\n", "[mail]\nfulltext = 1\n", 1))
+    assert "INBOX" in programs.json("pymailctl", "fulltext", "build", "demo")
+    [row] = programs.json("pymailctl", "fulltext", "status", "demo", "INBOX")
+    assert (row["indexed"], row["left"], row["gone"]) == (row["messages"], 0, 0)
+    assert row["segments"] == 1
+    assert row["size"] > 0
+    assert "INBOX" in programs.json("pymailctl", "fulltext", "optimise", "demo")
+    assert "INDEXED" in programs("pymailctl", "fulltext", "status", "demo")
+    assert programs.json("pymailctl", "fulltext", "drop", "demo", "INBOX") == ["INBOX"]
+    [row] = programs.json("pymailctl", "fulltext", "status", "demo", "INBOX")
+    assert row["segments"] == 0

@@ -47,7 +47,7 @@ FOR_TOOLS = {"auth/passwd_edit.py"}
 OTHERWISE = {"mime/bodystructure.py", "mime/envelope.py", "imap/answer.py"}
 OTHERWISE |= {"server/commands.py", "server/family.py", "server/parked.py", "server/waiting.py"}
 OTHERWISE |= {"server/errands.py", "server/census.py", "server/succession.py", "server/keeper.py"}
-OTHERWISE |= {"server/moving.py", "server/control.py", "server/idling.py"}
+OTHERWISE |= {"server/moving.py", "server/control.py", "server/idling.py", "mail/fulltext.py"}
 
 
 def test_every_text_is_translated() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.deflated import compress
 from tests.support.imap import Imap
 from tests.support.instance import Instance, instance
+from tests.support.lmtp import Lmtp
 
 from .conftest import eventually
 
@@ -482,3 +483,50 @@ def test_a_crowd_outlives_both(mail: Instance, role: str) -> None:
     for imap in crowd:
         imap.ok("NOOP")
         imap.close()
+
+
+def in_data(mail: Instance, name: str) -> Lmtp:
+    """A client whose message has begun, so that its session stays with its worker."""
+    lmtp = Lmtp(mail.lmtp)
+    assert lmtp.mail("s@example.org")[0] == 250
+    assert lmtp.rcpt(name)[0] == 250
+    assert lmtp.docmd("DATA")[0] == 354
+    return lmtp
+
+
+def test_a_worker_at_work_hears_of_a_new_keeper(mail: Instance) -> None:
+    """A session that it had parked, and the dead one has not read of, waits for no other one."""
+    mail.stop()
+    mail.settings["server"] |= {"workers_min": 2, "workers_max": 2, "workers_spare": 1}
+    mail.start()
+    (keeper,) = mail.workers("keeper")
+    with in_data(mail, "alice") as first:
+        os.kill(keeper, signal.SIGSTOP)
+        with Lmtp(mail.lmtp) as waiting:
+            idle = lambda: mail.control("status")["workers"]["idle"]  # noqa: E731
+            eventually(lambda: idle() == 1, "a worker without a session")
+            with in_data(mail, "bob") as second:
+                os.kill(keeper, signal.SIGKILL)
+                first.send(MAIL + b".\r\n")
+                assert first.getreply()[0] == 250
+                assert waiting.noop()[0] == 250
+                second.send(MAIL + b".\r\n")
+                assert second.getreply()[0] == 250
+
+
+def test_chunks_that_die_with_their_worker_are_asked_for_again(mail: Instance) -> None:
+    """What BDAT has brought lies in the process: the sender is told to try again, and may."""
+    with Lmtp(mail.lmtp) as lmtp:
+        assert lmtp.mail("s@example.org")[0] == 250
+        assert [lmtp.rcpt(name)[0] for name in USERS] == [250, 250]
+        lmtp.send(b"BDAT 10\r\n" + MAIL[:10])
+        assert lmtp.getreply()[0] == 250
+        (row,) = mail.control("who")
+        os.kill(row["pid"], signal.SIGKILL)
+        lmtp.send(b"BDAT %d LAST\r\n" % (len(MAIL) - 10) + MAIL[10:])
+        lost = 451, b"4.3.0 The message's first chunks are lost"
+        assert [lmtp.getreply() for _ in USERS] == [lost, lost]
+        assert lmtp.deliver(list(USERS), MAIL) == dict.fromkeys(USERS, 250)
+    for name in USERS:
+        with mail.client(name) as imap:
+            assert imap.ok("STATUS INBOX (MESSAGES)").named("STATUS")[0].raw.endswith(b"1)\r\n")

@@ -114,6 +114,29 @@ def test_a_silent_session_needs_no_process(rooted: Instance, local_user: pwd.str
             imap.done(tag)
 
 
+def test_sessions_wait_for_a_process(rooted: Instance, local_user: pwd.struct_passwd) -> None:
+    """One that wakes, and one that logs in, while there are as many processes as there may be."""
+    rooted.stop()
+    rooted.settings["server"] |= {"user_processes": 1, "workers_spare": 3, "park_after": 0.01}
+    rooted.start()
+    name = local_user.pw_name
+    with Imap(rooted.imap) as woken, Imap(rooted.imap) as working, Imap(rooted.imap) as fresh:
+        woken.login(name, "pw")
+        eventually(lambda: not rooted.workers("user"), "the end of its process")
+        working.login(name, "pw")
+        tag = working.start(b"APPEND INBOX {%d}" % len(MAIL))
+        assert working.read().tag == "+"
+        noop = woken.start("NOOP")
+        login = fresh.start(f"LOGIN {name} pw")
+        eventually(lambda: "sessions have to wait" in rooted.log(), "waiting")
+        assert len(rooted.workers("user")) == 1
+        working.send(MAIL + b"\r\n")
+        assert working.finish(tag).status == "OK"
+        assert woken.finish(noop).status == "OK"
+        assert fresh.finish(login).status == "OK"
+        fresh.ok("SELECT INBOX")
+
+
 def pop3(rooted: Instance, user: str) -> poplib.POP3:
     assert isinstance(rooted.pop3, tuple)
     client = poplib.POP3(*rooted.pop3, timeout=20)

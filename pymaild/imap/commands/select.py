@@ -31,11 +31,16 @@ def select(session: ImapSession, args: Arguments, read_only: bool = False) -> by
     parameters = _parameters(session, args)
     args.end()
     if session.selection is not None:
-        session.deselect()
+        session.leave()
         session.write(b"* OK [CLOSED] %b\r\n" % session.say("Previous mailbox is closed"))
     if parameters:
         session.aware()
-    selection = session.select(Selected.open(session.account, name, read_only))
+    try:
+        selected = Selected.open(session.account, name, read_only)
+    except BaseException:
+        session.note()
+        raise
+    selection = session.select(selected)
     _introduce(session, selection, name)
     if b"QRESYNC" in parameters:
         resynchronize(session, parameters[b"QRESYNC"])
@@ -79,7 +84,7 @@ def _introduce(session: ImapSession, selection: Selection, asked: str) -> None:
         b"* %d EXISTS\r\n" % len(selected.view),
         *(_as_rev2(session, asked) if session.modes.rev2 else _as_rev1(session, selection)),
         b"* OK [UIDVALIDITY %d] %b\r\n" % (selected.mailbox.uidvalidity, say("UIDs are valid")),
-        b"* OK [UIDNEXT %d] %b\r\n" % (selected.mailbox.status().uidnext, say("Next UID")),
+        b"* OK [UIDNEXT %d] %b\r\n" % (selected.mailbox.index.uidnext, say("Next UID")),
         _mailboxid(session, selection),
         selection.highest(),
     ]
