@@ -93,11 +93,24 @@ class Scan:
                 picture.strangers.append(_File(path, base, uid, flags, keywords, new))
                 continue
             picture.seen.add(row)
-            _, old_flags, old_keywords, _ = index.fields(row)
-            now_flags = flags | (IN_NEW if new else 0)
-            if (old_flags, old_keywords) != (now_flags, keywords):
-                index.change(row, now_flags, keywords)
+            now = flags | (IN_NEW if new else 0), keywords
+            if index.named(row) != now:
+                index.change(row, *self._renamed(row, *now))
         return picture
+
+    def _renamed(self, row: int, flags: int, keywords: int) -> tuple[int, int]:
+        """Return a message's flags where its name was changed by others, to these.
+
+        What they have not changed stays as it is, though a name may have to follow yet.
+        """
+        _, bits, words, _ = self.index.fields(row)
+        old_bits, old_words = self.index.named(row)
+        self.index.rename(row, flags, keywords)
+        changed, changed_words = old_bits ^ flags, old_words ^ keywords
+        return (
+            bits & ~changed | flags & changed,
+            words & ~changed_words | keywords & changed_words,
+        )
 
     def _missing(self, picture: _Picture) -> list[int]:
         """Rows without a file.
