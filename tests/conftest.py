@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import grammar
+from tests.support import grammar, stops
 from tests.support.dovecot import dovecot
 from tests.support.instance import Instance, instance
 
@@ -28,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """
     parser.addoption("--server", choices=("pymaild", "dovecot"), default="pymaild")
     parser.addoption("--machines", type=int, default=0, help="examples that machines draw")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The claim that no crash loses mail, with the number of crashes that were tried."""
+    if stops.counts:
+        terminalreporter.write_line(stops.summary())
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 
 from pymaild.core.errors import Disconnected, Leave, Parked, Refused, TimedOut
@@ -24,10 +25,13 @@ from pymaild.imap.responses import speech
 from pymaild.imap.selection import GONE, Gone, Selection
 from pymaild.imap.settings import ImapSettings
 from pymaild.imap.states import State
+from pymaild.mail import following
 from pymaild.mail.account import Account
 from pymaild.mail.intents import Intents
 from pymaild.mail.selected import Selected
 from pymaild.mail.services import Services
+
+SOON = 0.25  # seconds in which a client at work goes on: until then the mail may wait
 
 log = logging.getLogger("pymaild.imap")
 
@@ -265,12 +269,22 @@ class ImapSession:
         if self.record.state != State.NOT_AUTHENTICATED:
             if idle and self.notifier is not None:
                 self.command = ""
+                self.catch_up()
                 attend(self, partial(self.notifier.wait, self.settings.idle_timeout))
             patience = self.settings.idle_timeout if parks else self.settings.literal_timeout
+            if self.selection is not None and self.selection.selected.mailbox.index.behind:
+                with suppress(TimedOut):
+                    return self.stream.read(min(SOON, patience), idle, parks)
+                self.catch_up()
             return self.stream.read(patience, idle, parks)
         if self.left <= 0:
             raise TimedOut
         return self.stream.read(self.left, idle, parks)
+
+    def catch_up(self) -> None:
+        """Have the mail say all flags that it is to say, before a wait."""
+        if self.selection is not None:
+            following.catch_up(self.selection.selected.mailbox)
 
     # -- writing -----------------------------------------------------------------------------
 

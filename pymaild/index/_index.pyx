@@ -15,7 +15,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from pymaild.index._layout cimport (
     ADD, CHANGE_WORDS, CHECKED_WORDS, DELETED, EXPUNGE, FLAGS, HEAD_SIZE, HEADER_SIZE, IN_NEW,
-    KEYWORD_LIMIT, KEYWORD_OFFSET, KEYWORD_SIZE, MOVE, PM_BARRIER, SEEN, SPINS, SYSTEM_MASK,
+    KEYWORD_LIMIT, KEYWORD_OFFSET, KEYWORD_SIZE, MOVE, PLACE_FLAGS, PLACE_KEYWORDS, PM_BARRIER,
+    SEEN, SPINS, SYSTEM_MASK,
     TOUCH, VERSION, Change, FileHead, Header, Record, pm_check,
 )
 
@@ -28,6 +29,8 @@ cdef uint32_t _name_check(bytes name):
     cdef bytes padded = name + bytes((8 - len(name) % 8) % 8)
     return pm_check(<const char*>padded, len(padded) // 8)
 
+
+cdef uint64_t _BEHIND = <uint64_t>1 << 63  # in Record.place
 
 cdef enum:
     GROWTH = 256           # rows a new index has room for
@@ -417,6 +420,29 @@ cdef class Index:
         cdef Record* record = self.row(number)
         return record.uid, record.flags, record.keywords, record.expunged == 0
 
+    def combined(self, rows, str how, uint32_t flags, uint64_t keywords, uint32_t may,
+                 uint64_t may_keywords):
+        """Return {row: (flags, keywords)} of those messages that a STORE changes.
+
+        ``how``: "set", "add" or "remove" these system flags and keywords, of those only that
+        may be changed.
+        """
+        cdef uint32_t old, new
+        cdef uint64_t words, new_words, number
+        cdef Record* record
+        cdef dict found = {}
+        cdef bint adds = how == "add", removes = how == "remove"
+        for number in rows:
+            record = self.row(number)
+            old, words = record.flags & SYSTEM_MASK, record.keywords
+            new = old | flags if adds else old & ~flags if removes else flags
+            new_words = words | keywords if adds else words & ~keywords if removes else keywords
+            new = (new & may) | (old & ~may)
+            new_words = (new_words & may_keywords) | (words & ~may_keywords)
+            if new != old or new_words != words:
+                found[number] = new, new_words
+        return found
+
     def modseq(self, uint64_t number):
         """The transaction that last changed a row."""
         return self.row(number).modseq
@@ -509,6 +535,74 @@ cdef class Index:
 
     def wire_size(self, uint64_t number):
         return self.row(number).wire_size
+
+    def place(self, uint64_t number):
+        """Return what the store has noted to find a message, 0 where that is nothing."""
+        return self.row(number).place
+
+    def set_place(self, uint64_t number, uint64_t place):
+        """Note what is needed to find a message."""
+        self.row(number).place = place
+
+    # -- flags that the mail does not say yet -------------------------------------------------
+
+    @property
+    def behind(self):
+        """Since when there are any, in nanoseconds since 1970; 0 where there are none."""
+        return self.head.behind
+
+    def fall_behind(self, rows):
+        """Note what the names of these messages say: their flags are about to change.
+
+        Comes before the change, as a fact that is true with or without it: so a writer may die
+        at any moment. The caller holds the lock.
+        """
+        cdef Header* head
+        cdef Record* record
+        cdef uint64_t number
+        self.reach(self.head.rows)
+        head = self.head
+        if not rows:
+            return
+        head.behind_first = min(head.behind_first if head.behind else ~<uint64_t>0, min(rows))
+        head.behind_end = max(head.behind_end if head.behind else 0, max(rows) + 1)
+        PM_BARRIER()
+        head.behind = head.behind or time.time_ns()
+        for number in rows:
+            record = self.row(number)
+            if not record.place & _BEHIND:
+                record.place = _BEHIND | record.keywords << PLACE_KEYWORDS | record.flags & PLACE_FLAGS
+        PM_BARRIER()
+
+    def named(self, uint64_t number):
+        """Return (flags, keywords) that the name of a message's file says, as far as is known."""
+        cdef Record* record = self.row(number)
+        if record.place & _BEHIND:
+            return record.place & PLACE_FLAGS, (record.place ^ _BEHIND) >> PLACE_KEYWORDS
+        return record.flags, record.keywords
+
+    def rename(self, uint64_t number, uint32_t flags, uint64_t keywords):
+        """Note that others have made a name say this; one that is in step need not be noted."""
+        cdef Record* record = self.row(number)
+        if record.place & _BEHIND:
+            record.place = _BEHIND | keywords << PLACE_KEYWORDS | flags & PLACE_FLAGS
+
+    def stragglers(self):
+        """Return the rows of living messages whose names have to follow."""
+        cdef uint64_t number
+        cdef Record* record
+        self.reach(self.head.rows)
+        found = []
+        if self.head.behind:
+            for number in range(self.head.behind_first, min(self.head.behind_end, self.head.rows)):
+                record = &self.rows[number]
+                if record.place & _BEHIND and not record.expunged:
+                    found.append(number)
+        return found
+
+    def caught_up(self):
+        """No name has to follow any more."""
+        self.head.behind = 0
 
     def verify(self):
         """Return what is wrong with the rows: a list of sentences, empty when all is well."""
@@ -707,6 +801,7 @@ cdef class Index:
         cdef Header* head
         cdef uint64_t number, last = 0
         cdef bint unfinished = False
+        cdef bint lost = self.rebooted  # names tell more than rows of which some were not written
         cdef Record* record
         dead = []
         self.reach(self.head.rows)
@@ -722,6 +817,8 @@ cdef class Index:
             unfinished |= max(record.modseq, record.created) > head.snapshot
             if record.expunged > head.snapshot:
                 record.expunged = 0
+            if lost and record.place & _BEHIND:
+                record.place = 0
             if record.expunged:
                 dead.append((record.expunged, number))
             else:
@@ -735,6 +832,7 @@ cdef class Index:
         head.uidnext = max(max(head.uidnext, uidnext), <uint32_t>(last + 1))
         head.snapshot = max(head.snapshot, snapshot)
         memcpy(head.boot, <const char*>_BOOT, 16)
+        head.behind = 0 if lost else head.behind
         head.new_stamp = head.cur_stamp = 0
         PM_BARRIER()
         head.sequence = (head.sequence | 1) + 1

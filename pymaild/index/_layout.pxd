@@ -66,6 +66,10 @@ cdef enum:  # Record.flags above the five system flags of IMAP
     DELETED = 8
     IN_NEW = 0x100  # the file lies in new/: \Recent to the next session that claims it
 
+cdef enum:  # Record.place where the name of a file says other flags than the row
+    PLACE_FLAGS = 0x1FF    # of these bits, and the keywords above them
+    PLACE_KEYWORDS = 16
+
 cdef enum:  # Change.kind
     ADD = 1
     FLAGS = 2
@@ -110,6 +114,9 @@ cdef packed struct Header:
     uint64_t storage       # octets of all files
     uint64_t deleted_storage  # octets of the files of messages marked as deleted
     int64_t oldest         # when the oldest tombstone's message went, seconds since 1970
+    int64_t behind         # since when rows have what the mail does not say yet, ns since 1970; 0: none
+    uint64_t behind_first  # among which rows these are
+    uint64_t behind_end
 
 cdef packed struct Record:
     uint32_t uid
@@ -130,7 +137,7 @@ cdef packed struct Record:
     uint64_t wire_size     # octets in CRLF form, 0 while unknown; set without the lock
     uint64_t cache_offset  # 0 while nothing is cached; set without the lock
     int64_t went           # when the message was expunged, seconds since 1970
-    uint64_t reserved
+    uint64_t place         # what the store needs to find the message; set without the lock
 
 cdef packed struct Change:
     uint64_t modseq

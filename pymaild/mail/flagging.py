@@ -34,7 +34,7 @@ class Store:
             if condition is not None:
                 self._sift(view, index, rows, condition)
             stirred = self._stirred(view, index, rows)
-            lost = mailbox.mail.set_flags(index, dict(self._changes(rows.values())), mailbox.beat)
+            lost = mailbox.mail.set_flags(index, self._changes(rows.values()), mailbox.beat)
             gone += [seq for seq, row in rows.items() if row in lost]
             if index.staged:
                 mailbox.publish(index)
@@ -44,21 +44,12 @@ class Store:
 
     def _sift(self, view: View, index: Index, rows: dict[int, int], condition: Unchanged) -> None:
         mailbox = self._mailbox
-        ours = [row for row in committed.met(mailbox, index, rows.values()) if self._is_set(row)]
+        met = committed.met(mailbox, index, rows.values())
+        ours = set(met).difference(self._changes(met))
         condition.sift(index, rows, self._how, self._given, ours)
         if mailbox.intents is not None:
             failed = map(view.uid, condition.failed)
             mailbox.intents.flags(mailbox.name, mailbox.uidvalidity, failed)
-
-    def _is_set(self, row: int) -> bool:
-        old, new = self._flags(row)
-        return old == new
-
-    def _flags(self, row: int) -> tuple[Flags, Flags]:
-        """Return a message's flags as they are, and as they are to be."""
-        _, bits, keywords, _ = self._mailbox.index.fields(row)
-        old = Flags(bits & SYSTEM, keywords)
-        return old, old.combined(self._how, self._given).limited(old, self._allowed)
 
     def _stirred(self, view: View, index: Index, seqs: Iterable[int]) -> bool:
         """Say whether others changed one of these behind the view: then its flags are news."""
@@ -68,12 +59,11 @@ class Store:
         modseqs = (view.modseq(seq) for seq in seqs if not view.expunged(seq))
         return any(modseq > seen and modseq not in own for modseq in modseqs)
 
-    def _changes(self, rows: Iterable[int]) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Yield which messages get which flags, those left out that have them."""
-        for row in rows:
-            old, new = self._flags(row)
-            if new != old:
-                yield row, (new.system, new.keywords)
+    def _changes(self, rows: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Return which messages get which flags, those left out that have them."""
+        given, may = self._given, self._allowed
+        flags = (given.system, given.keywords, may.system, may.keywords)
+        return self._mailbox.index.combined(rows, self._how, *flags)
 
 
 def claim(mailbox: Mailbox, uids: Sequence[int]) -> list[int]:

@@ -20,10 +20,12 @@ from pymaild.mail import flags as flag_names
 from pymaild.mail.acl import Access
 from pymaild.mail.condition import Unchanged
 from pymaild.mail.flags import Flags
+from pymaild.mail.following import catch_up, follow, overdue
 from pymaild.mail.guard import guarded
 from pymaild.mail.helpers import Helpers
 from pymaild.mail.intents import Intents, Messages
 from pymaild.mail.message import Message
+from pymaild.mail.objectid import new_mailboxid
 from pymaild.mail.placing import Incoming
 from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
@@ -97,6 +99,7 @@ class Mailbox:
 
     def close(self) -> None:
         """Release descriptors and locks, unless somebody keeps them for the next."""
+        catch_up(self)
         if self.keep is None or not self.keep(self):
             self.release()
 
@@ -155,7 +158,7 @@ class Mailbox:
         Where somebody holds the lock for long, what is published has to do. Raises
         NoSuchMailbox when the mailbox has been deleted.
         """
-        if self._level():
+        if self._level() and not overdue(self.index):
             return
         if self.index.superseded:
             self._reopen()
@@ -213,6 +216,13 @@ class Mailbox:
             sync.scan(self, self.index)
             if not self.index.current():
                 self._reopen()
+        if overdue(self.index):
+            follow(self, self.index)
+
+    def remember(self, index: Index) -> None:
+        """What the mail looks like now is our own doing."""
+        if index.stamp[:2] != NEVER:
+            index.stamp = (*self.mail.stamp(), time.time_ns())
 
     @guarded
     def status(self, size: bool = False) -> Status:
@@ -227,15 +237,9 @@ class Mailbox:
         Raises StorageFailure where it must be made first and cannot be kept.
         """
         if not self._mailboxid:
-            self._mailboxid = control_file.mailboxid(self.directory) or self._new_mailboxid()
+            known = control_file.mailboxid(self.directory)
+            self._mailboxid = known or new_mailboxid(self)
         return self._mailboxid
-
-    def _new_mailboxid(self) -> str:
-        with self.settled():
-            held = self.reserved(self.index)
-            held.mailboxid = held.mailboxid or control_file.new_mailboxid()
-            held.save(self.directory, self.settings.fsync)
-            return held.mailboxid
 
     @guarded
     def view(self, snapshot: int | None = None) -> View:
@@ -285,8 +289,7 @@ class Mailbox:
             except BaseException:
                 index.forget()
                 raise
-            if index.stamp[:2] != NEVER:
-                index.stamp = (*self.mail.stamp(), time.time_ns())
+            self.remember(index)
             sync.compact_if_due(self, index)
 
     def reserved(self, index: Index) -> control_file.Control:
@@ -411,10 +414,4 @@ class Mailbox:
     def rebuild(self) -> None:
         """Throw index, log and cache away and make them from the mail; UIDs and flags stay."""
         with self.lock:
-            old = self.index
-            try:
-                self.mail.sweep(time.time())
-                self.index = sync.rebuild(self)
-            except OSError as error:
-                raise from_oserror(error) from error
-            old.supersede()
+            self.index = sync.renew(self)

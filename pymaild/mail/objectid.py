@@ -1,6 +1,6 @@
-"""Names of messages and threads that follow from their content (RFC 8474 §5).
+"""Names of messages and threads that follow from their content (RFC 8474 §5), and of mailboxes.
 
-So they are the same for each copy, in each mailbox, and after any loss of the index.
+So the former are the same for each copy, in each mailbox, and after any loss of the index.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from pymaild.mime._crlf import to_crlf
 from pymaild.mime._fields import collect
 from pymaild.mime.octets import Octets
+from pymaild.storage import control
 from pymaild.storage.maildir import LineEnds
+
+if TYPE_CHECKING:
+    from pymaild.mail.mailbox import Mailbox
 
 LENGTH = 44  # octets of an EMAILID and of a THREADID: a letter, and 256 bits in base64url
 
@@ -73,3 +78,12 @@ def _wire(data: Octets) -> Iterator[bytes]:
 def _pieces(data: Octets) -> Iterator[bytes]:
     for start in range(0, len(data), _PIECE):
         yield bytes(data[start : start + _PIECE])
+
+
+def new_mailboxid(mailbox: Mailbox) -> str:
+    """Give a mailbox a name that stays with it, unless it has got one just now."""
+    with mailbox.settled():
+        held = mailbox.reserved(mailbox.index)
+        held.mailboxid = held.mailboxid or control.new_mailboxid()
+        held.save(mailbox.directory, mailbox.settings.fsync)
+        return held.mailboxid

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pymaild.core.errors import from_oserror
 from pymaild.index import Index, Unusable
 from pymaild.storage import atomic
 from pymaild.storage import control as control_file
@@ -111,6 +113,18 @@ def _surviving_validity(box: Mailbox) -> int:
         return 0
 
 
+def renew(box: Mailbox) -> Index:
+    """Make the index anew in place of the mailbox's, and remove what deliveries have left."""
+    old = box.index
+    try:
+        box.mail.sweep(time.time())
+        fresh = rebuild(box)
+    except OSError as error:
+        raise from_oserror(error) from error
+    old.supersede()
+    return fresh
+
+
 def rebuild(box: Mailbox) -> Index:
     """Make index, log and cache from the mail, where UIDs and flags stand."""
     held, adopted = _control(box)
@@ -118,6 +132,7 @@ def rebuild(box: Mailbox) -> Index:
     first, snapshot = _floors(held, adopted, old)
     index = Index.create(box.directory, held.uidvalidity, first, snapshot, held.keywords, _replace)
     if old is not None:
+        _follow(box, old)
         old.supersede()
     box.control = held
     index.touch()  # what is missing since went in a transaction of its own
@@ -128,6 +143,13 @@ def rebuild(box: Mailbox) -> Index:
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return _shared(box, index)
+
+
+def _follow(box: Mailbox, old: Index) -> None:
+    """What only the old index says yet goes into the mail."""
+    if not old.interrupted:
+        with suppress(Unusable):
+            box.mail.follow(old, box.beat)
 
 
 def _remember(index: Index, old: Index | None) -> int:
@@ -195,6 +217,7 @@ def _forgettable(index: Index) -> bool:
 def compact(box: Mailbox, index: Index) -> Index:
     """Replace the three files by ones that hold what lives and what went of late, under the
     same snapshot."""
+    box.mail.follow(index, box.beat)
     fresh = Index.create(
         box.directory,
         index.uidvalidity,

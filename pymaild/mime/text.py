@@ -35,6 +35,7 @@ __all__ = [
     "fold",
     "header_texts",
     "leaf_texts",
+    "value_texts",
 ]
 
 
@@ -47,9 +48,14 @@ def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
         for key, value in split(header):
             yield from field_texts(key, value)
     else:
-        for value in collect(header, {name.upper(): 0})[0] or ():
-            yield decode(value)
-            yield from _extended_values(value)
+        yield from value_texts(collect(header, {name.upper(): 0})[0])
+
+
+def value_texts(values: list[bytes] | None) -> Iterator[str]:
+    """Yield the texts of fields of one name, without it."""
+    for value in values or ():
+        yield decode(value)
+        yield from _extended_values(value)
 
 
 def field_texts(name: bytes, value: bytes) -> Iterator[str]:
@@ -87,6 +93,7 @@ def body_texts(data: Octets, part: Part, overlap: int = OVERLAP) -> Iterator[str
 TEXT, BASE64, QUOTED = 1, 2, 4
 OTHER = 8  # octets beyond ASCII are of another charset than UTF-8 or windows-1252
 ALIEN = 16  # octets of ASCII need not be characters of ASCII
+LATIN = 64  # octets beyond ASCII are windows-1252
 WIDE = 32  # of the root: a header of the message or in it has octets beyond ASCII
 
 _ENCODED = {b"base64": BASE64, b"quoted-printable": QUOTED}
@@ -117,6 +124,8 @@ def _kind(data: Octets, part: Part) -> int:
 def _charset_kind(name: str) -> int:
     if name in _GUESSED:
         return 0
+    if name == "cp1252":
+        return LATIN
     try:
         return OTHER if _PLAIN.decode(name) == _PLAIN.decode("ascii") else ALIEN
     except UnicodeDecodeError:

@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 from pymaild.core.session import User
+from pymaild.mail import sync
 from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.mail.delivery import deliver
 from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
+from tests.support import stops
 from tests.support.rfc import rfc
 
-STOPPED = 17
 KEPT = [b"Subject: kept %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(4)]
 
 
@@ -78,30 +79,8 @@ def rebuild(account: Account) -> None:
 def stopped_at(
     path: Path, work: Callable[[Account], object], step: int, fsync: bool = True
 ) -> bool:
-    """Run ``work`` in a child that dies before step number ``step``; false when it ended.
-
-    The process dies, not the machine: what is to be on disk need not be there.
-    """
-    child = os.fork()
-    if child == 0:
-        taken = 0
-
-        def observe(kind: str, place: str) -> None:
-            nonlocal taken
-            taken += 1
-            if taken == step:
-                os._exit(STOPPED)
-
-        try:
-            atomic.observer = observe
-            os.fsync = lambda fd: None
-            work(account_at(path, fsync))
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, STOPPED), f"the work itself failed before step {step}"
-    return status == STOPPED
+    """Run ``work`` in a child that dies before step number ``step``; false when it ended."""
+    return stops.stopped_at(lambda: work(account_at(path, fsync)), step)
 
 
 def contents(account: Account) -> dict[bytes, list[tuple[str, int]]]:
@@ -122,7 +101,30 @@ def contents(account: Account) -> dict[bytes, list[tuple[str, int]]]:
     return found
 
 
-WORKS = [append, copy, move, store, claim, rename, rebuild]
+def compact(account: Account) -> None:
+    with account.open("INBOX") as box, box.changing() as index:
+        sync.compact(box, index)
+
+
+def append_two(account: Account) -> None:
+    with account.open("INBOX") as box:
+        drafts = [box.write([b"Subject: new %d\r\n\r\n" % number]) for number in (1, 2)]
+        box.commit([(draft, Flags(), None) for draft in drafts])
+
+
+def replace(account: Account) -> None:
+    with account.open("INBOX") as box:
+        added = box.commit([(box.write([b"Subject: old\r\n\r\n"]), Flags(), None)])[0]
+        box.replace(added, box, (box.write([b"Subject: new\r\n\r\n"]), Flags(), None))
+
+
+def expunge(account: Account) -> None:
+    with account.open("INBOX") as box:
+        added = box.commit([(box.write([b"Subject: old\r\n\r\n"]), Flags(), None)])
+        box.expunge(added)
+
+
+WORKS = [append, append_two, replace, copy, move, store, claim, expunge, rename, rebuild, compact]
 
 
 @rfc("9051", "6.4.8", 3, 4)

@@ -110,6 +110,7 @@ def again(session: ImapSession, args: Arguments) -> None:
 
 def _until_line(session: ImapSession, source: Source) -> bytes:
     """Return the client's next line; what was pipelined behind it stays in the tokenizer."""
+    session.catch_up()
     due = time.monotonic() + parking.every(session)
     while (line := session.intake.tokens.line()) is None:
         source.tell()

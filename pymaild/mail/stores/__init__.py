@@ -158,8 +158,12 @@ class Store(Protocol):
     ) -> set[int]:
         """Give messages, by row, their system flags and keywords; none is recent any more.
 
-        Stages what was done; returns the rows whose message has gone.
+        Stages what was done; returns the rows whose message has gone. Where there are many, the
+        mail may :meth:`follow`.
         """
+
+    def follow(self, index: Index, beat: Beat) -> None:
+        """Have the mail say the flags that only the index says yet (Index.behind)."""
 
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
         """Remove messages for good, and stage that; those that have gone are no error."""

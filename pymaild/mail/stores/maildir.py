@@ -32,6 +32,7 @@ from pymaild.storage.maildir import Maildir, save_date, unique_name
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
+MANY = 32  # messages whose names may follow the index: a client waits for fewer without noticing
 READ_WHOLE = 1 << 18  # octets up to which a file is read; larger ones are mapped
 NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
 
@@ -63,7 +64,7 @@ class MaildirStore:
 
     def read(self, index: Index, row: int) -> Octets | None:
         """Read or map a message's file."""
-        _, bits, keywords, _ = index.fields(row)
+        bits, keywords = index.named(row)
         fd = self.maildir.open(index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords)
         if fd is None:
             return None
@@ -87,18 +88,41 @@ class MaildirStore:
     def set_flags(
         self, index: Index, changes: Mapping[int, tuple[int, int]], beat: Beat
     ) -> set[int]:
-        """Rename the files of messages, and move those in new/ to cur/."""
+        """Rename the files of messages, and move those in new/ to cur/; of many, later."""
+        if len(changes) >= MANY:
+            index.fall_behind(list(changes))
+            for row, change in changes.items():
+                index.change(row, *change)
+            return set()
         gone = set()
         for row, (flags, keywords) in changes.items():
             beat(0, 0)
-            file = _file(index, row)
-            path = self.maildir.locate(*file)
-            if path is None:
+            if self._rename(index, row, flags, keywords):
+                index.change(row, flags, keywords)
+            else:
                 gone.add(row)
-                continue
-            self.maildir.set_flags(path, file[0], flags, keywords)
-            index.change(row, flags, keywords)
         return gone
+
+    def follow(self, index: Index, beat: Beat) -> None:
+        """Rename the files whose names say older flags; who dies in between has done some."""
+        for row in index.stragglers():
+            beat(0, 0)
+            _, bits, keywords, _ = index.fields(row)
+            if bits & IN_NEW:  # its change has not come about
+                index.set_place(row, 0)
+            else:
+                self._rename(index, row, bits & SYSTEM, keywords)
+        index.caught_up()
+
+    def _rename(self, index: Index, row: int, flags: int, keywords: int) -> bool:
+        """Have a file's name say these flags; false when it is gone."""
+        file = _file(index, row)
+        path = self.maildir.locate(*file)
+        if path is None:
+            return False
+        self.maildir.set_flags(path, file[0], flags, keywords)
+        index.set_place(row, 0)
+        return True
 
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
         """Unlink the files of messages."""
@@ -250,7 +274,7 @@ class MaildirStore:
 
 
 def _file(index: Index, row: int) -> _File:
-    _, bits, keywords, _ = index.fields(row)
+    bits, keywords = index.named(row)
     return index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords
 
 
