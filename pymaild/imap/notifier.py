@@ -7,7 +7,7 @@ of mailboxes the journal's. So nothing is lost between two processes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class Notifier:
         self.told = told
         self.wishes = Wishes.load(told["groups"])
         self._watch: Watch | None = None
+        self._paths: dict[str, list[str]] = {}  # what it watches
         self._events: dict[str, frozenset[str]] = {}
         self._stirred: set[str] | None = None  # None: whatever may have happened
         self._lost: set[str] = set()  # mailboxes that cannot be read any more
@@ -167,25 +168,28 @@ class Notifier:
         """Return the watch on all that is to be told of, made anew when that has changed."""
         if self._watch is None:
             self._watch = watch = Watch()
-            self._add_selected(watch)
-            if self._of_names:
-                watch.add(TREE_KEY, *self.session.account.tree_paths())
-            for name in self._others():
-                watch.add(name, *self.session.account.paths(name))
+            self._paths = dict(self._found_paths())
+            for key, paths in self._paths.items():
+                watch.add(key, *paths)
         return self._watch
 
-    def _add_selected(self, watch: Watch) -> None:
+    def _found_paths(self) -> Iterator[tuple[str, list[str]]]:
+        """Return the directories where it shows what is to be told of, by what that is about."""
+        account = self.session.account
         if self.session.selection is not None and self.wishes.selected is not None:
-            watch.add(SELECTED_KEY, *self.session.current.mailbox.paths())
+            yield SELECTED_KEY, self.session.current.mailbox.paths()
+        if self._of_names:
+            yield TREE_KEY, account.tree_paths()
+        for name in self._others():
+            yield name, account.paths(name)
 
     def paths(self) -> list[str]:
-        """Return all directories where what is to be told of shows."""
-        account, found = self.session.account, list[str]()
-        if self.session.selection is not None and self.wishes.selected is not None:
-            found += self.session.current.mailbox.paths()
-        if self._of_names:
-            found += account.tree_paths()
-        return found + [path for name in self._others() for path in account.paths(name)]
+        """Return all directories where what is to be told of shows.
+
+        Those of our own watch are the ones: where that is not so any more, it says so itself.
+        """
+        found = dict(self._found_paths()) if self._watch is None else self._paths
+        return [path for paths in found.values() for path in paths]
 
     def look(self) -> None:
         """Take note of what has stirred."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pymaild.index import checksum
 from pymaild.mail.objectid import object_ids
 from pymaild.mime import bodystructure, envelope, headers, order, parts, preview, text
+from pymaild.mime._fields import collect
 from pymaild.mime._wire import string
 from pymaild.mime.octets import Octets
 
@@ -29,6 +30,7 @@ FIELDS = frozenset(
 
 #: The fields whose decoded text is kept for SEARCH, in the order of ``keys``.
 KEYS = (b"SUBJECT", b"FROM", b"TO", b"CC", b"BCC")
+_KEY_PLACES = {name: place for place, name in enumerate(KEYS)}
 
 SEAL = 8  # octets of check and length in front of a sealed part
 LARGEST = 1 << 20  # octets of an entry; a message whose entry is larger is not cached
@@ -67,13 +69,12 @@ def build(data: Octets, tree: parts.Part) -> Entry:
     return Entry(
         sealed(order.sort_keys(header)),
         sealed(order.thread_keys(header)),
-        b"\0".join(key(header, name) for name in KEYS),
+        b"\0".join(map(_key, collect(header, _KEY_PLACES))),
         parts.pack(tree),
         object_ids(data, header),
         string(preview.preview(data, tree).encode("utf-8", "replace")),
         envelope.envelope(header),
-        bodystructure.bodystructure(data, tree, True),
-        bodystructure.bodystructure(data, tree, False),
+        *bodystructure.structures(data, tree),
         headers.select(header, FIELDS, False),
     )
 
@@ -85,7 +86,11 @@ def sealed(keys: bytes) -> bytes:
 
 def key(header: bytes, name: bytes) -> bytes:
     """Return the folded text of one of KEYS, as ``keys`` has it."""
-    joined = "\n".join(text.header_texts(header, name))
+    return _key(collect(header, {name: 0})[0])
+
+
+def _key(values: list[bytes] | None) -> bytes:
+    joined = "\n".join(text.value_texts(values))
     return text.fold(joined).replace("\0", " ").encode("utf-8", "replace")
 
 

@@ -51,7 +51,8 @@ def read(values: list[bytes] | None, most: int) -> Iterator[Address]:
 def _nstring(wire: bytes, at: int) -> tuple[bytes | None, int]:
     """Return the nstring at ``at`` and where it ends."""
     if quoted := _QUOTED.match(wire, at):
-        return _ESCAPED.sub(rb"\1", quoted[1]), quoted.end()
+        text = quoted[1]
+        return _ESCAPED.sub(rb"\1", text) if b"\\" in text else text, quoted.end()
     if literal := _LITERAL.match(wire, at):
         end = literal.end() + int(literal[1])
         return wire[literal.end() : end], end

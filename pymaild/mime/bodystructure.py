@@ -39,42 +39,49 @@ _UNDIVIDED = {
 }
 
 
-def bodystructure(data: Octets, part: Part, extended: bool) -> bytes:
-    """Return the parenthesised structure of `part`; `data` is what it was scanned from.
+def structures(data: Octets, part: Part) -> tuple[bytes, bytes]:
+    """Return the parenthesised BODYSTRUCTURE and BODY of `part`, made in one go.
 
-    `extended` gives BODYSTRUCTURE, else BODY, which has no extension data.
+    `data` is what it was scanned from. BODY has no extension data.
     """
-    return _body(data, part, extended, Budget(MAX_ADDRESSES))
+    return _both(data, part, Budget(MAX_ADDRESSES))
 
 
-def _body(data: Octets, part: Part, extended: bool, budget: Budget) -> bytes:
+def bodystructure(data: Octets, part: Part, extended: bool) -> bytes:
+    """Return one of both: `extended` gives BODYSTRUCTURE."""
+    whole, plain = structures(data, part)
+    return whole if extended else plain
+
+
+def _both(data: Octets, part: Part, budget: Budget) -> tuple[bytes, bytes]:
     fields = collect(data, _FIELDS, part.header_start, part.header_end)
     if part.is_multipart:
-        return _multipart(data, part, fields, extended, budget)
+        return _multipart(data, part, fields, budget)
     pieces = _basic(part, fields)
-    if part.is_message:
-        child = part.children[0]
-        pieces.append(envelope_of(data, child.header_start, child.header_end, budget))
-        pieces.append(_body(data, child, extended, budget))
-        pieces.append(b"%d" % part.lines)
-    elif pieces[0].lower() == b'"text"':
-        pieces.append(b"%d" % part.lines)
-    if extended:
-        pieces.append(text(fields[_MD5]))
-        pieces += _extension(fields)
-    return b"(" + b" ".join(pieces) + b")"
+    extension = [text(fields[_MD5]), *_extension(fields)]
+    if not part.is_message:
+        if pieces[0].lower() == b'"text"':
+            pieces.append(b"%d" % part.lines)
+        return _list(pieces, extension), _list(pieces)
+    child, lines = part.children[0], b"%d" % part.lines
+    pieces.append(envelope_of(data, child.header_start, child.header_end, budget))
+    whole, plain = _both(data, child, budget)
+    return _list(pieces, [whole, lines, *extension]), _list(pieces, [plain, lines])
 
 
-def _multipart(data: Octets, part: Part, fields: Fields, extended: bool, budget: Budget) -> bytes:
+def _list(pieces: list[bytes], more: list[bytes] | None = None) -> bytes:
+    return b"(" + b" ".join([*pieces, *(more or ())]) + b")"
+
+
+def _multipart(data: Octets, part: Part, fields: Fields, budget: Budget) -> tuple[bytes, bytes]:
     """RFC 9051 §9, "body-type-mpart"."""
     content = content_type(fields[_TYPE])
     is_known = content.main.lower() == b"multipart"
-    children = b"".join(_body(data, child, extended, budget) for child in part.children)
-    pieces = [children, string(content.sub if is_known else b"mixed")]
-    if extended:
-        pieces.append(_parameters(content.parameters))
-        pieces += _extension(fields)
-    return b"(" + b" ".join(pieces) + b")"
+    subtype = string(content.sub if is_known else b"mixed")
+    children = [_both(data, child, budget) for child in part.children]
+    whole, plain = (b"".join(forms) for forms in zip(*children, strict=True))
+    extension = [_parameters(content.parameters), *_extension(fields)]
+    return _list([whole, subtype], extension), _list([plain, subtype])
 
 
 def _basic(part: Part, fields: Fields) -> list[bytes]:

@@ -33,7 +33,9 @@ def sent_date(value: bytes) -> int | None:
 
     An invalid zone counts as UTC, an invalid time as 00:00:00 (RFC 5256 §2.2).
     """
-    text = _COMMENT.sub(" ", value[:_LONGEST].decode("ascii", "replace")).lower()
+    text = value[:_LONGEST].decode("ascii", "replace").lower()
+    if "(" in text:
+        text = _COMMENT.sub(" ", text)
     for shape in _SHAPES:
         if match := shape.match(text):
             day = _day(match["year"], match["month"], match["day"])

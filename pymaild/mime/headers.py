@@ -136,7 +136,8 @@ def decode_exactly(value: bytes) -> str | bytes:
     That is so when a charset is unknown, or octets are not what theirs allows. The octets are
     those that encoded words stand for.
     """
-    runs = list(_runs(unfold(value)))
+    value = unfold(value)
+    runs = list(_runs(value)) if b"=?" in value else [(value, None)]
     try:
         return "".join(octets.decode(_exact_codec(charset)) for octets, charset in runs)
     except (LookupError, UnicodeDecodeError):

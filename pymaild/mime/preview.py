@@ -78,15 +78,17 @@ def divided(text: str) -> tuple[str, str]:
     """Divide a plain text into what it says itself and what it quotes, signatures left out."""
     own: list[str] = []
     quoted: list[str] = []
-    size = 0
+    size = left = 0
     for line in text.splitlines():
         stripped = line.strip()
         if line == "-- " or stripped in _ENDS or size > _ENOUGH:
             break
         if stripped.startswith(">"):
             _drop_attribution(own)
-            quoted.append(stripped.lstrip("> "))
-        elif stripped not in _ARMOUR and not _RULE.fullmatch(stripped):
+            if left < _MOST_LETTERS:
+                quoted.append(stripped.lstrip("> "))
+                left += len(quoted[-1]) + 1
+        elif stripped[:1] not in _NO_WORDS or not _is_furniture(stripped):
             own.append(stripped)
             size += len(stripped)
     return "\n".join(own), "\n".join(quoted)
@@ -105,6 +107,11 @@ _ARMOUR = frozenset(
     ("-----BEGIN PGP SIGNED MESSAGE-----", "Hash: SHA1", "Hash: SHA256", "Hash: SHA512")
 )
 _RULE = re.compile(r"[-_=*~#.+|]{3,}")
+_NO_WORDS = frozenset("-_=*~#.+|H")  # what the lines that say nothing begin with
+
+
+def _is_furniture(line: str) -> bool:
+    return line in _ARMOUR or _RULE.fullmatch(line) is not None
 
 
 def _drop_attribution(own: list[str]) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "fold",
     "header_texts",
     "leaf_texts",
+    "value_texts",
 ]
 
 
@@ -47,9 +48,14 @@ def header_texts(header: Octets, name: bytes | None) -> Iterator[str]:
         for key, value in split(header):
             yield from field_texts(key, value)
     else:
-        for value in collect(header, {name.upper(): 0})[0] or ():
-            yield decode(value)
-            yield from _extended_values(value)
+        yield from value_texts(collect(header, {name.upper(): 0})[0])
+
+
+def value_texts(values: list[bytes] | None) -> Iterator[str]:
+    """Yield the texts of fields of one name, without it."""
+    for value in values or ():
+        yield decode(value)
+        yield from _extended_values(value)
 
 
 def field_texts(name: bytes, value: bytes) -> Iterator[str]:

@@ -232,10 +232,10 @@ class Maildir:
 
     def name_with_uid(self, path: str, base: bytes, uid: int) -> tuple[bytes, str]:
         """Rename a file in its directory so that its name says the UID: (base, path)."""
-        directory, old = os.path.split(path)
+        directory, _, old = path.rpartition("/")
         named = with_uid(base, uid)
         suffix = os.fsencode(old)[len(base) :]
-        target = os.path.join(directory, os.fsdecode(named + suffix))
+        target = f"{directory}/{os.fsdecode(named + suffix)}"
         if target != path:
             atomic.rename(path, target)
         return named, target

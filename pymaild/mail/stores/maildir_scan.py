@@ -89,7 +89,7 @@ class Scan:
             row = index.row_of_uid(uid) if uid else -1
             if row < 0 or row in picture.seen or index.name(row) != base:
                 directory = self.maildir.new if new else self.maildir.cur
-                path = os.path.join(directory, os.fsdecode(name))
+                path = f"{directory}/{os.fsdecode(name)}"
                 picture.strangers.append(_File(path, base, uid, flags, keywords, new))
                 continue
             picture.seen.add(row)
@@ -128,28 +128,28 @@ class Scan:
         """Give each new file its UID, in its name and in the index; true when some were renamed."""
         if not files:
             return False
+        files.sort(key=lambda file: maildir_file.arrival(file.base))
         held = self.box.reserved(self.index)
         trusted = self._trusted(files, held.reserved_uid)
         assigned = {id(file): uid for uid, file in trusted.items()}
         uid = max([self.index.uidnext, *(known + 1 for known in trusted)])
-        for file in sorted(
-            (file for file in files if id(file) not in assigned),
-            key=lambda file: maildir_file.arrival(file.base),
-        ):
-            assigned[id(file)] = uid
-            uid += 1
+        for file in files:
+            if id(file) not in assigned:
+                assigned[id(file)] = uid
+                uid += 1
         self.box.reserve(self.index, uid)
         return self._stage(sorted(files, key=lambda file: assigned[id(file)]), assigned)
 
     def _trusted(self, files: Iterable[_File], reserved: int) -> dict[int, _File]:
         """UIDs that stand: told by another server's list, or by a name that this mailbox gave.
 
+        The older file has the UID that two of them claim: ``files`` are in their order of arrival.
         A name's UID counts when the index has not come that far (a crash before the index was
         told) or is being rebuilt; any other file with a UID came from another folder.
         """
         floor = 1 if self.adopted and self.adopted.named else self.index.uidnext
         found: dict[int, _File] = {}
-        for file in sorted(files, key=lambda file: maildir_file.arrival(file.base)):
+        for file in files:
             uid = _listed(self.adopted, file) if self.adopted else 0
             if not uid and floor <= file.uid < reserved:
                 uid = file.uid
