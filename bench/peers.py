@@ -109,7 +109,7 @@ def surroundings(running: dict[str, Place]) -> dict[str, str]:
     info = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return {
-        "processors": f"{os.cpu_count()} x {info.strip(' :') or platform.processor()}",
+        "processors": f"{os.cpu_count()} x {info.strip(' :\t') or platform.processor()}",
         "memory": f"{memory:.1f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "file system": _first_line("stat", "-f", "-c", "%T", str(base)),
