@@ -86,6 +86,8 @@ def prepare_password(password: bytes) -> tuple[bytes, ...]:
 
 def is_forbidden(text: str) -> bool:
     """Say whether SASLprep forbids a query with this name or password (RFC 4013 §2.3)."""
+    if text.isascii() and text.isprintable():
+        return False  # of ASCII it forbids control characters alone
     return any(table(c) for c in _mapped(text) for table in _PROHIBITED)
 
 

@@ -1,7 +1,7 @@
-"""JSON of the fields of a record: those that are not as in a new one.
+"""JSON of small objects, most of whose values are text or numbers.
 
-What a record has is nearly always text without anything to be escaped, or a number; all else is
-left to the encoder of the standard library.
+What is neither is left to the encoder of the standard library, which takes longer to begin than
+all of the rest.
 """
 
 from cpython.object cimport PyObject_RichCompareBool, Py_EQ
@@ -19,6 +19,10 @@ cdef str _text(object value, object encode):
         return "false"
     if type(value) is int:
         return str(value)
+    if type(value) is float:
+        return repr(value)
+    if type(value) is list and not value:
+        return "[]"
     return <str> encode(value)
 
 
@@ -34,3 +38,10 @@ cpdef str members(object value, tuple names, tuple heads, tuple usual, object en
         if not PyObject_RichCompareBool(found, usual[place], Py_EQ):
             parts.append(<str> heads[place] + _text(found, encode))
     return ",".join(parts)
+
+
+cpdef str written(dict values, object encode):
+    """Return an object; its keys need no escapes."""
+    cdef list parts = ['"' + <str> name + '":' + _text(value, encode)
+                       for name, value in values.items()]
+    return "{" + ",".join(parts) + "}"

@@ -225,7 +225,7 @@ class _Shape:
 
     def written(self, value: Any) -> str:
         """Return the same as members of a JSON object."""
-        return members(value, self.names, self._heads, self._defaults, _JSON)
+        return members(value, self.names, self._heads, self._defaults, _written)
 
 
 def _default(item: Field[Any]) -> Any:
@@ -252,6 +252,15 @@ def _plain(value: Any) -> Any:
 
 #: Made once: what json.dumps makes anew for each call costs more than a record.
 _JSON = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+
+
+def _written(value: Any) -> str:
+    kind: Any = type(value)
+    return f"{{{_shape(kind).written(value)}}}" if kind in _WHOLE else _JSON(value)
+
+
+#: Objects within a record, but for those that are seldom written.
+_WHOLE = frozenset({Peer, TlsFacts, User})
 
 #: What stays the same from one command to the next: written once, and replaced as a whole.
 _FIRST = ("protocol", "id", "listener", "hidden", "peer", "local", "tls", "started", "user")

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
 from pymaild.core.session import User
@@ -60,14 +60,22 @@ class Account:
         self._kept: dict[str, Mailbox] = {}  # that nobody has open, by the name asked for
         self.keeps = False  # mailboxes, until it is closed
         self._listed: tuple[int | None, Listing] | None = None
-        self.special = SpecialUses(self.root, settings)
         self.subscribed = Subscriptions(self.root, settings)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self.lock = FileLock(lock, settings.lock_timeout)
         self.names = Names(settings.separator, settings.prefix)
         self.layout: Layout = MaildirTree(self.root, self.names, settings.fsync)
         self.journal = Journal(self.root, self.lock, self._picture)
-        self._shelf = Shelf(self.root, settings, self.lock, self.special, self.guard, self.journal)
+
+    @cached_property
+    def special(self) -> SpecialUses:
+        """What mailboxes are for (RFC 6154)."""
+        return SpecialUses(self.root, self.settings)
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        keys = self.lock, self.special, self.guard, self.journal
+        return Shelf(self.root, self.settings, *keys)
 
     # -- looking -----------------------------------------------------------------------------
 

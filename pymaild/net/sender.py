@@ -56,7 +56,8 @@ class Sender:
         self._queued = 0
         self._poller = select.poll()
         self._poller.register(self._fd, select.POLLIN)
-        self._poller.register(supervisor.fileno(), select.POLLIN)
+        self._orders = supervisor.fileno()
+        self._poller.register(self._orders, select.POLLIN)
 
     @property
     def sock(self) -> socket.socket:

@@ -14,19 +14,21 @@ MOMENT = 0.002  # seconds in which most clients that are at work answer
 class Silence:
     """How long a client has said nothing; ``left`` is when to ask what is to become of it."""
 
-    def __init__(self, patience: Callable[[float], float] | None) -> None:
+    def __init__(self, patience: Callable[[float], float] | None, waited: float = 0.0) -> None:
+        """``waited``: for how many seconds it has already."""
         self._patience = patience
-        self._began = time.monotonic()
+        self._began = time.monotonic() - waited
         self.left = SLICE if patience is None else MOMENT
 
-    def go_on(self) -> None:
-        """Wait on, after a while without a word. Raises Parked."""
+    def go_on(self) -> float:
+        """Wait on, after a while without a word; returns ``left``. Raises Parked."""
         if self._patience is None:
-            return
+            return self.left
         left = self._patience(time.monotonic() - self._began)
         if left <= 0:
             raise Parked
         self.left = min(left, SLICE)
+        return self.left
 
 
 ENDLESS = Silence(None)

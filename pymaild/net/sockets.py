@@ -25,7 +25,5 @@ def bequeath(listener: socket.socket) -> None:
 def prepare(sock: socket.socket, write_timeout: float) -> None:
     """Set a client's socket up: non-blocking, and who takes nothing for so long is gone."""
     sock.setblocking(False)
-    if sock.family not in _INTERNET:
-        return
-    with suppress(OSError):  # the client has already gone; the next read will say so
+    with suppress(OSError):  # not one of TCP, or gone: the next read will say so
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))

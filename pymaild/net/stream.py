@@ -21,7 +21,7 @@ from pymaild.core.session import Event, SessionRecord
 from pymaild.net._journal import ROOM, Journal
 from pymaild.net.backlog import Backlog
 from pymaild.net.sender import Sender
-from pymaild.net.silence import ENDLESS, SLICE
+from pymaild.net.silence import MOMENT, SLICE, Silence
 
 READ_SIZE = 65536  # octets; what one read returns at most
 
@@ -70,11 +70,17 @@ class SocketStream(Sender):
             self._leave()
         if self._backlog is not None:
             self._part(idle or parks)
-        silence = self._listen() if idle or parks else ENDLESS
+        return self._answer(idle, timeout, self.patience if idle or parks else None)
+
+    def _answer(
+        self, idle: bool, timeout: float, patience: Callable[[float], float] | None
+    ) -> bytes:
+        """Wait for the client to say something; nearly all do before anybody loses patience."""
+        silence, left = None, SLICE if patience is None else MOMENT
         deadline = time.monotonic() + timeout
         while True:
-            ready = {fd for fd, _ in self._poller.poll(min(timeout, silence.left) * 1000)}
-            if self._supervisor.fileno() in ready:  # first: a client that never pauses must not win
+            ready = [fd for fd, _ in self._poller.poll(min(timeout, left) * 1000)]
+            if self._orders in ready:  # first: a client that never pauses must not win
                 self._attend(idle)
             if self._fd in ready and (data := self._receive()) is not None:
                 return data
@@ -84,7 +90,9 @@ class SocketStream(Sender):
             timeout = deadline - time.monotonic()
             if timeout <= 0:
                 raise TimedOut
-            silence.go_on()
+            if silence is None:
+                silence = Silence(patience, left)
+            left = silence.go_on()
 
     def wait(self, timeout: float, watch: int | None) -> Event:
         """See :meth:`Stream.wait`."""
@@ -112,9 +120,9 @@ class SocketStream(Sender):
             remaining = max(deadline - time.monotonic(), 0)
             ready = {fd for fd, _ in self._poller.poll(min(remaining, silence.left) * 1000)}
             self._supervisor.beat()
-            if self._supervisor.fileno() in ready:
+            if self._orders in ready:
                 self._attend(idle=True)
-                ready.discard(self._supervisor.fileno())
+                ready.discard(self._orders)
             if ready:
                 return Event.CLIENT if self._fd in ready else Event.WATCH
             self._supervisor.rest()

@@ -156,6 +156,6 @@ def _listener_of(record: bytes) -> str:
 def ends(sock: socket.socket) -> tuple[Peer, Peer]:
     """Return both ends of a connection; a client that has gone already has none."""
     try:
-        return peer_of(sock, sock.getpeername()), peer_of(sock, sock.getsockname())
+        return peer_of(sock.getpeername()), peer_of(sock.getsockname())
     except OSError:
         return Peer(), Peer()

@@ -75,11 +75,12 @@ def format_address(sock: socket.socket) -> str:
     return f"[{name[0]}]:{name[1]}" if sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
 
-def peer_of(sock: socket.socket, name: object) -> Peer:
+def peer_of(name: object) -> Peer:
     """Turn a socket's address into a Peer; IPv4 clients of IPv6 sockets get their own form."""
-    if sock.family == socket.AF_UNIX or not isinstance(name, tuple):
+    if not isinstance(name, tuple):
         return Peer()
-    return Peer(_address(sock.family, str(name[0])), int(name[1]))
+    family = socket.AF_INET if len(name) == 2 else socket.AF_INET6
+    return Peer(_address(family, str(name[0])), int(name[1]))
 
 
 @lru_cache(maxsize=1024)

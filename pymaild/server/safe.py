@@ -66,13 +66,13 @@ class Safe:
             self._hurry()
 
     def drop(self, entry: bytes) -> None:
-        """Forget one; it is closed behind this call."""
+        """Forget one; it is closed behind this call. Before another is stored in its place, too."""
         if self.sock is None:
             return
-        self._add.pop(entry, None)
         self._unsafe.discard(entry)
-        self._drop.append(entry)
-        self._hurry()
+        if self._add.pop(entry, None) is None:
+            self._drop.append(entry)
+            self._hurry()
 
     def _hurry(self) -> None:
         if self._due == math.inf:

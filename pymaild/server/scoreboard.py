@@ -18,6 +18,8 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
+from pymaild.core._json import written
+
 COUNTERS = (
     "connections",
     "logins",
@@ -146,22 +148,16 @@ class Scoreboard:
         return None
 
 
-_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-
-
 def _fitting(facts: dict[str, Any]) -> bytes:
     """Write facts as JSON of at most the text area, with long strings cut where need be."""
     room = TEXT - _HEADER.size
-    data = _written(facts)
+    data = written(facts, json.dumps).encode("ascii")
     for most in (1024, 200, 64, 16):
         if len(data) <= room:
             return data
-        data = _written({k: v[:most] if isinstance(v, str) else v for k, v in facts.items()})
+        short = {k: v[:most] if isinstance(v, str) else v for k, v in facts.items()}
+        data = written(short, json.dumps).encode("ascii")
     return data if len(data) <= room else b""
-
-
-def _written(facts: dict[str, Any]) -> bytes:
-    return _JSON.encode(facts).encode(errors="replace")
 
 
 def _loaded(data: bytes) -> dict[str, Any] | None:

@@ -77,7 +77,7 @@ class Sessions:
         ``name`` is the client's address as accept(2) gave it. Raises Refusal.
         """
         self.board.count("connections")
-        peer, local = peer_of(sock, name), peer_of(sock, sock.getsockname())
+        peer, local = peer_of(name), peer_of(sock.getsockname())
         if not listener.wants_proxy_header(peer):
             return _fresh(listener.settings, peer, local)
         timeout = self._config.server.proxy_timeout

@@ -38,11 +38,16 @@ cdef Kind _kind(const unsigned char* line, Py_ssize_t length) noexcept nogil:
     """What a header field is by its name (RFC 5322 §2.2: without regard to case)."""
     cdef unsigned char first = line[0] | 32
     cdef int place = 0
-    if first not in (c"s", c"x", c"c", c"l"):
+    if first == c"x":
+        if length < 2 or line[1] != c"-":
+            return PLAIN
+    elif first not in (c"s", c"c", c"l"):
         return PLAIN
     while pm_fields[place].length:
-        if (length > pm_fields[place].length and strncasecmp(
-                <const char*>line, pm_fields[place].name, pm_fields[place].length) == 0):
+        if (length > pm_fields[place].length
+                and line[pm_fields[place].length - 1] == c":"
+                and strncasecmp(<const char*>line, pm_fields[place].name,
+                                pm_fields[place].length) == 0):
             return <Kind>pm_fields[place].kind
         place += 1
     return PLAIN

@@ -10,7 +10,6 @@ import os
 
 from libc.errno cimport ENOSYS, EOPNOTSUPP, errno
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcmp
 
 from pymaild.storage._fromline cimport LONGEST_FROM, From, from_line, from_time
 from pymaild.storage._lines cimport (
@@ -22,19 +21,18 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     /* Two lanes over words of 64 bits. It tells messages apart; it does not authenticate. */
+    #define PM_MIX(a, b, word) \
+        a = (a ^ word) * 0x9FB21C651E98DF25ULL; a = (a << 31) | (a >> 33); \
+        b = (b + word) * 0xFF51AFD7ED558CCDULL; b ^= b >> 29;
     static inline void pm_mix(uint64_t *lanes, const unsigned char *data, size_t length) {
         uint64_t a = lanes[0] ^ length, b = lanes[1] + length, word;
-        while (length) {
-            size_t step = length < 8 ? length : 8;
-            word = 0;
-            memcpy(&word, data, step);
-            a = (a ^ word) * 0x9FB21C651E98DF25ULL;
-            a = (a << 31) | (a >> 33);
-            b = (b + word) * 0xFF51AFD7ED558CCDULL;
-            b ^= b >> 29;
-            data += step;
-            length -= step;
+        for (; length >= 8; data += 8, length -= 8) {
+            memcpy(&word, data, 8);
+            PM_MIX(a, b, word)
         }
+        for (word = 0; length; length--)
+            word = word << 8 | data[length - 1];
+        PM_MIX(a, b, word)
         lanes[0] = a ^ (b >> 32);
         lanes[1] = b + (a >> 27);
     }
@@ -51,11 +49,16 @@ cdef extern from "<fcntl.h>":
 cdef enum:
     MOST_VALUE = 1 << 16   # octets of a field's value that are looked at
     MOST_HASHED = 1 << 15  # octets of a line that tell one message from another
-    MOST_HOLES = 64        # fields that one edit replaces; only the first of a kind counts
 
 _INTERNAL = b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"
-_STATUS = ((b"R", 1),)
-_XSTATUS = ((b"A", 2), (b"F", 4), (b"D", 8), (b"T", 16))
+cdef unsigned char[26] _STATUS, _XSTATUS  # bits by letter
+for _letter in range(26):
+    _STATUS[_letter] = _XSTATUS[_letter] = 0
+_STATUS[c"R" - c"A"] = 1
+_XSTATUS[c"A" - c"A"] = 2
+_XSTATUS[c"F" - c"A"] = 4
+_XSTATUS[c"D" - c"A"] = 8
+_XSTATUS[c"T" - c"A"] = 16
 
 
 class NotMbox(ValueError):
@@ -180,21 +183,20 @@ cdef class Scanner(Lines):
 
     cdef int _told(self, Message message) except -1:
         """Read the internal fields."""
-        base = self._words(BASE) or self._words(PSEUDO)
-        status, others = self._words(STATUS), self._words(XSTATUS)
-        uid = self._words(UID)
-        message.keywords = tuple(self._words(KEYWORDS))
-        message.base = None
-        if len(base) >= 2 and _number(base[0]) and _number(base[1]) >= 0:
+        cdef list base = self._words(BASE) or self._words(PSEUDO)
+        cdef list status = self._words(STATUS), uid = self._words(UID)
+        message.keywords = tuple(self._words(KEYWORDS) or ())
+        if base and len(base) >= 2 and _number(base[0]) and _number(base[1]) >= 0:
             message.base = (_number(base[0]), _number(base[1]), tuple(base[2:]))
         message.uid = max(0, _number(uid[0])) if uid else 0
-        message.flags = _bits(status, _STATUS) | _bits(others, _XSTATUS)
-        message.old = bool(status) and b"O" in status[0]
+        message.flags = _bits(status, _STATUS) | _bits(self._words(XSTATUS), _XSTATUS)
+        message.old = bool(status) and b"O" in <bytes>status[0]
         return 0
 
     cdef list _words(self, int kind):
-        value = self.values[kind]
-        return [] if value is None else value.partition(b":")[2].split()
+        """What the first field of a kind says, None where there is none."""
+        cdef bytes value = self.values[kind]
+        return None if value is None else value[value.index(b":") + 1 :].split()
 
     cdef int64_t _told_end(self, Message message) except -1:
         """Where Content-Length says that the body ends, if that leads to a From_ line or the end."""
@@ -286,13 +288,15 @@ cdef long long _number(bytes text) except -2:
     return number if number < 1 << 32 else -1
 
 
-cdef unsigned int _bits(list words, tuple letters) except? 0:
-    cdef unsigned int bits = 0
+cdef unsigned int _bits(list words, const unsigned char* bits) except? 0:
+    """The flags that letters of a field stand for."""
+    cdef unsigned int found = 0
+    cdef unsigned char letter
     if words:
-        for letter, bit in letters:
-            if letter in words[0]:
-                bits |= bit
-    return bits
+        for letter in <bytes>words[0]:
+            if c"A" <= letter <= c"Z":
+                found |= bits[letter - c"A"]
+    return found
 
 
 def message_at(int fd, int64_t offset, bint whole=True):
@@ -316,141 +320,3 @@ def reserve(int fd, int64_t offset, int64_t length):
     """
     if fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length) and errno not in (EOPNOTSUPP, ENOSYS):
         raise OSError(errno, os.strerror(errno))
-
-
-cdef class Served(Lines):
-    """Yields a message's octets as clients are told them, in bounded pieces."""
-
-    cdef int64_t end
-    cdef bint in_header
-
-    def __init__(self, int fd, Message message):
-        self.seek(message.header)
-        self.limit = message.body
-        self.end = message.end
-        self.in_header = True
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        piece = self._of_header() if self.in_header else b""
-        if not piece:
-            piece = os.pread(self.fd, min(<int64_t>1 << 17, self.end - self.base), self.base)
-            self.base += len(piece)
-        if not piece:
-            raise StopIteration
-        return piece
-
-    cdef bytes _of_header(self):
-        """A part of the header without internal fields; empty at its end."""
-        lines = []
-        cdef Py_ssize_t length = 0
-        while length < 1 << 16:
-            if self.field():
-                if self.kind != PLAIN:
-                    continue
-            else:
-                self.in_header = False
-                lines.append(self.text[:self.length])
-                self.base = self.limit
-                break
-            length += self.length
-            lines.append(self.text[:self.length])
-        return b"".join(lines)
-
-
-def places(int fd, Message message):
-    """Return (holes, end of the header, line end) for an edit of a message's internal fields.
-
-    Holes are the runs (start, end) of fields to be replaced, Content-Length not among them.
-    """
-    cdef Lines lines = Lines(fd)
-    cdef int fields = 0
-    cdef int64_t start
-    lines.seek(message.header)
-    lines.limit = message.body
-    holes = []
-    end = b"\r\n" if os.pread(fd, 2, message.header - 2) == b"\r\n" else b"\n"
-    while lines.field():
-        if not STATUS <= lines.kind <= PSEUDO or fields > MOST_HOLES:
-            continue
-        start = lines.offset()
-        fields += lines.begins and lines.text[0] not in (c" ", c"\t")
-        if fields > MOST_HOLES:
-            continue
-        if holes and holes[len(holes) - 1][1] == start:
-            start = holes.pop()[0]
-        holes.append((start, lines.offset() + lines.length))
-    return holes, lines.offset() if lines.blank else message.body, end
-
-
-cdef class Stored(Lines):
-    """Yields the octets of a new message as they are stored; its line ends are LF already.
-
-    Internal fields are left out, lines that begin with "From " quoted, the header and the last
-    line ended. Behind the last piece ``header_size`` says where the header's empty line is,
-    ``size`` and ``wire_size`` what will be served.
-    """
-
-    cdef readonly int64_t header_size, size, wire_size
-    cdef bint in_header, ended, unended, returned
-
-    def __init__(self, pieces):
-        self.in_header = True
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        lines = []
-        cdef int64_t before = self.size
-        while self.size - before < 1 << 16 and not self.ended:
-            self._step(lines)
-        if self.size == before:
-            raise StopIteration
-        return b"".join(lines)
-
-    cdef int _step(self, list lines) except -1:
-        """Take one line."""
-        if not self.in_header:
-            if self.line():
-                return self._keep(lines)
-            self.ended = True
-            return self._end_line(lines)
-        if self.field() and not self._lone_return():
-            return self._keep(lines) if self.kind == PLAIN else 0
-        self.in_header = False
-        self._end_line(lines)
-        self.header_size = self.size
-        if self.length:
-            return self._keep(lines)
-        self.unended = True
-        return self._end_line(lines)
-
-    cdef bint _lone_return(self) noexcept:
-        """Say whether the line will be empty once it is ended."""
-        return self.begins and not self.ends and self.length == 1 and self.text[0] == c"\r"
-
-    cdef int _keep(self, list lines) except -1:
-        """Store a line, or a piece of one."""
-        if self.begins and self.length >= 5 and memcmp(self.text, b"From ", 5) == 0:
-            self._add(lines, b">")
-        self._add(lines, self.text[:self.length])
-        self.wire_size += self.bare
-        self.unended = not self.ends
-        self.returned = self.text[self.length - 1] == c"\r"
-        return 0
-
-    cdef int _end_line(self, list lines) except -1:
-        if self.unended:
-            self._add(lines, b"\n")
-            self.wire_size += not self.returned
-            self.unended = self.returned = False
-        return 0
-
-    cdef int _add(self, list lines, bytes piece) except -1:
-        lines.append(piece)
-        self.size += len(piece)
-        self.wire_size += len(piece)
-        return 0

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pymaild.storage import atomic
-from pymaild.storage._mbox import Message, NotMbox, Scanner, Served, Stored, message_at
+from pymaild.storage._mbox import Message, NotMbox, Scanner, message_at
+from pymaild.storage._mboxtext import Served, Stored
 from pymaild.storage.maildir import STALE_TMP, LineEnds, unique_name
 from pymaild.storage.mboxappend import DRAFT, Addition, Append, Draft
 from pymaild.storage.mboxedit import Edit, holes
@@ -147,9 +148,13 @@ class Mbox:
         """
         return Scanner(self.fd, offset)
 
-    def message(self, offset: int) -> Message:
-        """Return the message whose From_ line is at ``offset``. Raises NotMbox, OSError."""
-        return message_at(self.fd, offset)
+    def message(self, offset: int, whole: bool = True) -> Message:
+        """Return the message whose From_ line is at ``offset``, 0 for the first.
+
+        Where not ``whole`` is asked for, its body is not looked at, and ``end``, ``next`` and the
+        sizes are not told. Raises NotMbox, OSError.
+        """
+        return message_at(self.fd, offset, whole)
 
     def served(self, message: Message) -> Iterator[bytes]:
         """Yield a message's octets as clients are told them, in bounded pieces."""

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pymaild.storage import atomic
-from pymaild.storage._mbox import message_at, places
+from pymaild.storage._mbox import message_at
+from pymaild.storage._mboxtext import places
 from pymaild.storage.mboxfields import Numbering, State, fields, from_line
 from pymaild.storage.mboxjournal import APPEND, Journal, Work
 from pymaild.storage.mboxrewrite import Hole, Rewrite

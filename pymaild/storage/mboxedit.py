@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pymaild.storage._mbox import Message, message_at, places
+from pymaild.storage._mbox import Message, message_at
+from pymaild.storage._mboxtext import places
 from pymaild.storage.mboxfields import Numbering, State, fields, pseudo_fields
 from pymaild.storage.mboxrewrite import Hole
 

@@ -105,7 +105,8 @@ class Journal:
     def write(self, data: bytes, offset: int) -> None:
         """Write octets behind the head."""
         self._open()
-        atomic.write_at(self.fd, self.path, data, HEAD_SIZE + offset)
+        if data:
+            atomic.write_at(self.fd, self.path, data, HEAD_SIZE + offset)
 
     def begin(self, work: Work) -> None:
         """Write the head; the work counts when that is synced."""

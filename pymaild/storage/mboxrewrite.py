@@ -318,19 +318,31 @@ class Rewrite:
             step = self._last_step(work, plan)
             if step is None:
                 return False
-            if step.kind == _CUT:
-                if size >= work.end and self._is_nul(work.new_end):
-                    self._cut(work)
+            if not self._begun(work, step, size):
                 self._journal.end(sync=True)
                 return True
-            if step.kind == _BEGIN and not (size >= work.new_end and self._is_nul(work.end)):
-                self._journal.end(sync=True)
-                return True
-            if size < max(work.end, work.new_end):
+            edge = max(work.end, work.new_end)
+            if size < edge or not self._ends_at(edge, size):
                 return False
+            if step.kind == _CUT:
+                self._cut(work)
+                self._journal.end(sync=True)
+                return True
             done = step.number + (work.new_end <= work.end)
             self._finish(work, plan, step, itertools.islice(_steps(plan.pieces()), done, None))
             return True
+
+    def _begun(self, work: Work, step: _Step, size: int) -> bool:
+        """Say whether there is something to do: the file is extended already, or not yet cut."""
+        if step.kind == _CUT:
+            return size >= work.end and self._is_nul(work.new_end)
+        return step.kind == _DO or (size >= work.new_end and self._is_nul(work.end))
+
+    def _ends_at(self, offset: int, size: int) -> bool:
+        """Say whether the file ends there, but for whole mail that others have added."""
+        if size == offset:
+            return True
+        return os.pread(self._fd, 64, offset).lstrip(b"\r\n").startswith(b"From ")
 
     def _is_nul(self, offset: int) -> bool:
         return os.pread(self._fd, 1, offset) == b"\0"

@@ -13,6 +13,7 @@ from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.mail.flags import DELETED, FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
+from pymaild.mail.rights import Actor
 from pymaild.mail.selected import Selected
 from pymaild.mail.settings import MailSettings
 
@@ -314,6 +315,60 @@ def test_a_deleted_mailbox_is_gone_for_its_sessions(account: Account) -> None:
     with pytest.raises(NoSuchMailbox):
         account.open("Work")
     selected.close()
+
+
+def test_a_mailbox_that_was_closed_is_kept_open(account: Account) -> None:
+    """Its index is not read again; two that have it open at a time have one each."""
+    account.create("Work")
+    account.keeps = True
+    with account.open("Work") as box, account.open("Work") as other:
+        assert box.index is not other.index
+        append(box, MAIL)
+    kept = account.open("Work")
+    assert kept.index in (box.index, other.index)
+    assert kept.status().messages == 1
+    kept.close()
+    account.close()
+    with account.open("Work") as box:
+        assert box is not kept
+
+
+@pytest.mark.parametrize("how", ["here", "elsewhere", "rename"])
+def test_a_kept_mailbox_that_was_made_anew_is_another(account: Account, how: str) -> None:
+    account.create("Work")
+    account.keeps = True
+    with account.open("Work") as box:
+        append(box, MAIL)
+    other = Account(account.user, account.settings) if how == "elsewhere" else account
+    if how == "rename":
+        with account.open("Work") as box:
+            account.rename("Work", "Old")
+    else:
+        other.delete("Work")
+    with pytest.raises(NoSuchMailbox):
+        account.open("Work")
+    other.create("Work")
+    with account.open("Work") as fresh:
+        assert fresh.status().messages == 0
+        assert fresh.uidvalidity != box.uidvalidity
+    account.close()
+
+
+def test_rights_are_asked_of_a_kept_mailbox_too(account: Account) -> None:
+    account.create("Work")
+    actor = Actor("eve", ())
+    guest = Account(account.user, account.settings, actor)
+    guest.keeps = True
+    account.controlled("Work").change("eve", "", frozenset("lr"))
+    guest.open("Work", "r").close()
+    with pytest.raises(Refused) as refused:
+        guest.open("Work", "rw")
+    assert refused.value.code == Code.NOPERM
+    guest.open("Work", "r").close()
+    account.controlled("Work").change("eve", "", frozenset())
+    with pytest.raises(NoSuchMailbox):
+        guest.open("Work", "r")
+    guest.close()
 
 
 def test_one_maildrop_lock_at_a_time(account: Account) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -17,6 +18,7 @@ from pymaild.core.session import Cause, SessionRecord, User, Wait
 from pymaild.imap.record import ImapRecord
 from pymaild.server import errands, parcels
 from pymaild.server._exchange import Exchange
+from pymaild.server.channel import close_all
 from pymaild.server.errands import Packed, Parcel
 from pymaild.server.kept import UNUSED, Kept, Line, Watches, Wheel
 from pymaild.server.parked import ROOM, TOP, Flag, RowState, Table
@@ -329,6 +331,36 @@ def test_the_vault_is_waited_for() -> None:
         os.close(fds[0])
     safe.hear()
     assert safe.sock is None
+
+
+def test_what_is_over_soon_never_comes_to_the_vault() -> None:
+    """What is to be stored waits for more; what has been stored is dropped there."""
+    safe = Safe(lambda key: None, lambda found: None)
+    assert safe.left == math.inf
+    ours, vault = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with vault:
+        safe.connect(ours.detach())
+        vault.send(errands.END)
+        safe.hear()
+        assert safe.left < 1, "it is to be said that this was all"
+        safe.flush()
+        assert (vault.recv(10), vault.recv(10)) == (errands.ALL, errands.END)
+        safe.add(KEY + errands.CLIENT, 0)
+        assert 0 <= safe.left < 1
+        safe.drop(KEY + errands.CLIENT)
+        safe.flush()
+        assert (safe.left, safe.lacks) == (math.inf, 0)
+        safe.add(KEY + errands.CLIENT, 0)
+        safe.flush()
+        safe.drop(KEY + errands.CLIENT)
+        safe.add(KEY + errands.CLIENT, 1)
+        safe.flush()
+        heard = [errands.receive(vault) or (b"", []) for _ in range(3)]
+        kinds = [data[:1] for data, _ in heard]
+        assert kinds == [errands.STORE, errands.DROP, errands.STORE]
+        for _, fds in heard:
+            close_all(fds)
+    safe.close()
 
 
 def test_a_vault_that_dies_is_waited_for_no_more() -> None:

@@ -332,11 +332,10 @@ def test_other_files_are_not_replaced(tmp_path: Path) -> None:
 
 
 def test_addresses_of_clients() -> None:
-    with socket.socket(socket.AF_INET6) as sock:
-        assert peer_of(sock, ("::ffff:192.0.2.7", 5, 0, 0)) == Peer("192.0.2.7", 5)
-        assert peer_of(sock, ("fe80::1%eth0", 5, 0, 2)) == Peer("fe80::1", 5)
-    with socket.socket(socket.AF_UNIX) as sock:
-        assert peer_of(sock, "") == Peer()
+    assert peer_of(("192.0.2.7", 5)) == Peer("192.0.2.7", 5)
+    assert peer_of(("::ffff:192.0.2.7", 5, 0, 0)) == Peer("192.0.2.7", 5)
+    assert peer_of(("fe80::1%eth0", 5, 0, 2)) == Peer("fe80::1", 5)
+    assert peer_of("") == Peer()
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def parked(server: Instance, session: str) -> bytes:
         errands.NEXT,
         errands.OVER + errands.key_of(OTHER),
         errands.HOLD + errands.key_of(OTHER),
+        errands.HOLD + errands.key_of(OWN) + errands.key_of(OTHER),
         errands.MOVE + errands.key_of(OWN) + b"{}",
         errands.HELLO + b'{"slot": 1, "meeting": 0, "session": "", "fresh": true, "only": ""}',
     ],

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pymaild.mime._crlf import crlf_size
 from pymaild.storage._fromline import parse_from
-from pymaild.storage._mbox import Message, NotMbox, Scanner, Served, Stored, message_at
+from pymaild.storage._mbox import Message, NotMbox, Scanner, message_at
+from pymaild.storage._mboxtext import Served, Stored
 from pymaild.storage.mbox import Edit, Mbox, State
 from tests.storage.mboxes import append, made, mail, mbox_at, messages, numbering, octets, served
 from tests.support.corpus import SHARED

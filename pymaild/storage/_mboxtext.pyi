@@ -1,0 +1,16 @@
+from collections.abc import Iterable, Iterator
+
+from pymaild.storage._mbox import Message
+
+class Served(Iterator[bytes]):
+    def __init__(self, fd: int, message: Message) -> None: ...
+    def __next__(self) -> bytes: ...
+
+class Stored(Iterator[bytes]):
+    header_size: int
+    size: int
+    wire_size: int
+    def __init__(self, pieces: Iterable[bytes]) -> None: ...
+    def __next__(self) -> bytes: ...
+
+def places(fd: int, message: Message) -> tuple[list[tuple[int, int]], int, bytes]: ...
