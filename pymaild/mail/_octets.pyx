@@ -27,7 +27,10 @@ cdef class Octets:
         cdef uint64_t row = record - index.rows
         if record.size > MOST_READ:
             return False
-        found = self._store.read(index, row)
+        try:
+            found = self._store.read(index, row)
+        except OSError:
+            return False
         if found is None or found[1] >= 0:
             return False
         self._held = found[0]
