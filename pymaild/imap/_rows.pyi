@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pymaild.index import View
 from pymaild.mail._octets import Octets
@@ -12,7 +12,7 @@ ENVELOPE: int
 BODYSTRUCTURE: int
 BODY: int
 MODSEQ: int
-FIELDS: int
+FIELD_LINES: int
 PREVIEW: int
 EMAILID: int
 THREADID: int
@@ -20,6 +20,9 @@ SAVEDATE: int
 SECTION: int
 HEADER: int
 INNER: int
+
+class Fields:
+    def __init__(self, label: bytes, names: Iterable[bytes]) -> None: ...
 
 class Section:
     def __init__(
@@ -31,7 +34,7 @@ def write(
     seqs: array[int],
     start: int,
     items: bytes,
-    fields: tuple[tuple[bytes, tuple[bytes, ...]], ...],
+    fields: tuple[Fields, ...],
     keywords: Sequence[bytes],
     recent: Sequence[Sequence[int]],
     limit: int,

@@ -37,12 +37,13 @@ cdef enum:
     OP_SECTION = 14        # octets of a message, of a part of it, of a header
     IS_HEADER = 1          # what of a part: else its body
     IN_MESSAGE = 2         # of the message that the part holds
+    MOST_NAMES = 64        # of cached fields; there are fewer
     FIXED_ROOM = 4096      # octets that everything but cached parts needs, keywords included
     OBJECTID = 44          # octets of an EMAILID, and of a THREADID
 
 UID, FLAGS, INTERNALDATE, SIZE = OP_UID, OP_FLAGS, OP_INTERNALDATE, OP_SIZE
 ENVELOPE, BODYSTRUCTURE, BODY, MODSEQ = OP_ENVELOPE, OP_BODYSTRUCTURE, OP_BODY, OP_MODSEQ
-FIELDS, PREVIEW, EMAILID, THREADID = OP_FIELDS, OP_PREVIEW, OP_EMAILID, OP_THREADID
+FIELD_LINES, PREVIEW, EMAILID, THREADID = OP_FIELDS, OP_PREVIEW, OP_EMAILID, OP_THREADID
 SAVEDATE, SECTION, HEADER, INNER = OP_SAVEDATE, OP_SECTION, IS_HEADER, IN_MESSAGE
 
 cdef const char** _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -183,9 +184,49 @@ cdef inline bint _is_recent(list spans, uint32_t uid) except -1:
     return False
 
 
-cdef inline bint _same_name(const unsigned char* text, bytes name, Py_ssize_t length) noexcept:
+cdef struct Name:
+    const unsigned char* text  # in upper case
+    Py_ssize_t length
+
+
+cdef class Fields:
+    """BODY[HEADER.FIELDS (...)] of fields that the cache keeps; ``names`` are in upper case."""
+
+    cdef readonly bytes label
+    cdef tuple _names
+    cdef Name[MOST_NAMES] names
+    cdef int count
+    cdef uint64_t lengths              # a bit for each length of a name
+
+    def __cinit__(self, bytes label, names):
+        self.label, self._names = label, tuple(names)
+        for name in self._names[:MOST_NAMES]:
+            self.names[self.count].text = <const unsigned char*>PyBytes_AS_STRING(name)
+            self.names[self.count].length = len(name)
+            self.lengths |= 1ULL << (len(name) & 63)
+            self.count += 1
+
+    cdef bint has(self, const unsigned char* line, Py_ssize_t length) noexcept nogil:
+        """Say whether a header line is one of these fields'."""
+        cdef const unsigned char* colon = <const unsigned char*>memchr(line, c":", length)
+        cdef Py_ssize_t end
+        cdef int place
+        if colon == NULL:
+            return False
+        end = colon - line
+        while end and (line[end - 1] == c" " or line[end - 1] == c"\t"):
+            end -= 1
+        if not self.lengths >> (end & 63) & 1:
+            return False
+        for place in range(self.count):
+            if self.names[place].length == end and _same_name(line, self.names[place].text, end):
+                return True
+        return False
+
+
+cdef inline bint _same_name(const unsigned char* text, const unsigned char* wanted,
+                            Py_ssize_t length) noexcept nogil:
     """Compare a field's name with one in upper case (RFC 5322 §1.2.2: case does not matter)."""
-    cdef const unsigned char* wanted = <const unsigned char*>PyBytes_AS_STRING(name)
     cdef Py_ssize_t place
     cdef unsigned char letter
     for place in range(length):
@@ -197,23 +238,7 @@ cdef inline bint _same_name(const unsigned char* text, bytes name, Py_ssize_t le
     return True
 
 
-cdef bint _wanted(const unsigned char* line, Py_ssize_t length, tuple names) except -1:
-    """Say whether a header line is one of these fields'."""
-    cdef const unsigned char* colon = <const unsigned char*>memchr(line, c":", length)
-    cdef Py_ssize_t end
-    cdef bytes name
-    if colon == NULL:
-        return False
-    end = colon - line
-    while end and (line[end - 1] == c" " or line[end - 1] == c"\t"):
-        end -= 1
-    for name in names:
-        if len(name) == end and _same_name(line, name, end):
-            return True
-    return False
-
-
-cdef int _select(Out* out, const unsigned char* blob, Py_ssize_t size, tuple names) except -1:
+cdef void _select(Out* out, const unsigned char* blob, Py_ssize_t size, Fields wanted) noexcept:
     """Append the header lines of these fields, and the empty line where there is one."""
     cdef Py_ssize_t place = 0, length
     cdef const unsigned char* newline
@@ -224,11 +249,10 @@ cdef int _select(Out* out, const unsigned char* blob, Py_ssize_t size, tuple nam
         if length == 2 and blob[place] == c"\r":
             keep = True
         elif blob[place] != c" " and blob[place] != c"\t":
-            keep = _wanted(blob + place, length, names)
+            keep = wanted.has(blob + place, length)
         if keep:
             _put(out, <const char*>blob + place, length)
         place += length
-    return 0
 
 
 cdef int _cached(_Writer writer, const char* label, const unsigned char* entry,
@@ -248,19 +272,18 @@ cdef void _object_id(Out* out, const char* label, const unsigned char* entry, in
     _put(out, ")", 1)
 
 
-cdef int _fields(_Writer writer, const unsigned char* entry, tuple field) except -1:
+cdef int _fields(_Writer writer, const unsigned char* entry, Fields field) except -1:
     """Append label, size and lines; the size is known when the lines have been written."""
     cdef uint64_t start = part_start(entry, PART_FIELDS)
     cdef uint32_t length = part_length(entry, PART_FIELDS)
     cdef Out* out = &writer.out
     cdef Out lines
-    cdef bytes label = field[0]
-    writer.reserve(2 * length + len(label) + FIXED_ROOM)
-    _put(out, PyBytes_AS_STRING(label), len(label))
+    writer.reserve(2 * length + len(field.label) + FIXED_ROOM)
+    _put(out, PyBytes_AS_STRING(field.label), len(field.label))
     _put(out, " {", 2)
     lines.data = out.data + out.used + 32 + length
     lines.used, lines.room = 0, length
-    _select(&lines, entry + start, length, field[1])
+    _select(&lines, entry + start, length, field)
     _number(out, lines.used)
     _put(out, "}\r\n", 3)
     _put(out, lines.data, lines.used)
@@ -388,8 +411,8 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
           size_t limit, bint uidonly=False, tuple sections=(), Octets octets=None):
     """Write FETCH responses for ``seqs[start:]``; returns (octets, place of the first undone).
 
-    ``items``: one octet for each item, in the order asked; ``fields``: (label, names in upper
-    case) for each FIELDS among them. ``keywords``: names in bit order.
+    ``items``: one octet for each item, in the order asked; ``fields``: a :class:`Fields` for each
+    FIELDS among them. ``keywords``: names in bit order.
     ``recent``: ranges of UIDs that are \\Recent to this session. Stops behind ``limit`` octets.
     ``uidonly``: UIDFETCH, with the UID in place of the sequence number (RFC 9586 §3.3).
     ``sections``: a :class:`Section` for each among the items; ``octets`` reads their messages.
@@ -439,7 +462,7 @@ def write(View view, array seqs, Py_ssize_t start, bytes items, tuple fields, ke
             if number:
                 _put(&writer.out, " ", 1)
             if ops[number] == OP_FIELDS:
-                _fields(writer, entry, fields[field])
+                _fields(writer, entry, <Fields>fields[field])
                 field += 1
             elif ops[number] == OP_SECTION:
                 complete = _section(writer, <Section>sections[section], record, entry, octets)

@@ -15,7 +15,7 @@ from pymaild.imap._keys cimport (
 )
 from pymaild.index._layout cimport Record
 from pymaild.index._view cimport View
-from pymaild.mail._entry cimport PART_SORT, SEAL
+from pymaild.mail._entry cimport PART_SORT, SEAL, expect_entry
 
 cdef enum:
     BY_ARRIVAL = 0
@@ -24,6 +24,7 @@ cdef enum:
     BY_STRING = 3          # the first of pymaild.mime.order.STRINGS; 4 is the second, and so on
     MOST = BY_STRING + STRINGS
     OFTEN = 1024           # messages between two beats
+    AHEAD = 8              # messages whose keys are on their way from memory
 
 cdef uint64_t MOST_OCTETS = 128 << 20  # of keys that the cache does not have
 
@@ -205,6 +206,8 @@ cdef int _read(_Table table, Py_ssize_t count, keys, size, beat, bint cached) ex
     cdef Row* row
     for place in range(count):
         row = &table.rows[place]
+        if place + AHEAD < count:
+            expect_entry(view.index, &view.index.rows[view.row_of(table.seqs[place + AHEAD])])
         record = view.record(table.seqs[place])
         row.keys = sealed_keys(view, record, PART_SORT) if by_keys and cached else 0
         asked = (by_keys and row.keys == 0) or (by_size and record.wire_size == 0)

@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 from pymaild.imap._keys cimport REPLY, SortHead, sealed_keys, string_of
 from pymaild.index._layout cimport Record
 from pymaild.index._view cimport View
-from pymaild.mail._entry cimport PART_SORT, PART_THREAD
+from pymaild.mail._entry cimport PART_SORT, PART_THREAD, expect_entry
 
 cdef enum:
     NONE = -1
@@ -26,6 +26,7 @@ cdef enum:
     SOME = 1024
     STEPS = 100            # up towards roots, for each node, at most
     OFTEN = 1024           # messages between two beats
+    AHEAD = 8              # messages whose keys are on their way from memory
 
 cdef uint64_t NO_DATE = 1ULL << 63  # as pymaild/mime/order.py packs it
 
@@ -244,6 +245,9 @@ cdef class Threaded:
         self.forest = _Forest(self.count if linked else 0)
         for place in range(self.count):
             seq = seqs.data.as_uints[place]
+            if place + AHEAD < self.count:
+                expect_entry(
+                    view.index, &view.index.rows[view.row_of(seqs.data.as_uints[place + AHEAD])])
             record = view.record(seq)
             self.arrived.data.as_longlongs[place] = record.date
             if linked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,16 +22,22 @@ if TYPE_CHECKING:
 _SLICE = 8192  # numbers that are put together before they are written
 
 
-@contextmanager
-def saving(session: ImapSession, returns: Returns | None) -> Iterator[None]:
+def saving(session: ImapSession, returns: Returns | None) -> AbstractContextManager[None]:
     """A search that is answered NO empties "$" if it was to be saved (RFC 5182 §2.1)."""
+    return _emptying(session) if returns is not None and returns.save else _UNSAVED
+
+
+_UNSAVED = nullcontext()
+
+
+@contextmanager
+def _emptying(session: ImapSession) -> Iterator[None]:
     try:
         yield
     except BadSyntax:
         raise
     except Exception:
-        if returns is not None and returns.save:
-            session.record.saved = []
+        session.record.saved = []
         raise
 
 

@@ -44,13 +44,13 @@ class Plan:
     """The items in the order of the answer.
 
     ``row_items``: their operations, if rows, cache and octets of messages answer them all;
-    ``row_fields``: label and names of each FIELDS among these; ``row_sections``: each SECTION;
+    ``row_fields``: each FIELDS among these; ``row_sections``: each SECTION;
     ``modseq``: mod-sequences are asked for.
     """
 
     items: tuple[Item, ...]
     row_items: bytes
-    row_fields: tuple[tuple[bytes, tuple[bytes, ...]], ...]
+    row_fields: tuple[_rows.Fields, ...]
     row_sections: tuple[_rows.Section, ...]
     marks: bool
     modseq: bool = False
@@ -157,11 +157,10 @@ def _compile(items: list[Item], by_uid: bool, modifiers: Modifiers = NONE) -> Pl
     ordered = tuple(dict.fromkeys(items))
     operations = [_row_operation(item) for item in ordered]
     whole = all(operations)
-    fields = [item for item in ordered if item.op == FIELDS]
     return Plan(
         ordered,
         bytes(operations) if whole else b"",
-        tuple((item.label, tuple(sorted(item.names))) for item in fields),
+        tuple(_rows.Fields(item.label, item.names) for item in ordered if item.op == FIELDS),
         tuple(_row_section(item) for item in ordered if whole and item.op == SECTION),
         any(item.marks for item in ordered),
         modseq in ordered,
@@ -178,7 +177,7 @@ def _row_operation(item: Item) -> int:
     if item.op == SECTION:
         return _rows.SECTION if all(number < 256 for number in item.path) else 0
     cached = item.op == FIELDS and not item.path and not item.negate and item.names <= CACHED
-    return _rows.FIELDS if cached and item.offset < 0 else 0
+    return _rows.FIELD_LINES if cached and item.offset < 0 else 0
 
 
 def _row_section(item: Item) -> _rows.Section:

@@ -124,9 +124,9 @@ def evaluate(key: Key, scope: Scope, ends: Ends | None = None) -> array[int]:
     Where only ``ends`` of the results are needed others may be missing in between.
     """
     keys = sorted(conjuncts(key), key=lambda part: part.cost)
-    cheap = [part for part in keys if part.cost == ROW]
+    cheap = _joined([part for part in keys if part.cost == ROW])
     found = _intersection(scope, cheap) if cheap else scope.all()
-    dear = keys[len(cheap) :]
+    dear = [part for part in keys if part.cost > ROW]
     if not dear:
         return found
     if ends is None:
@@ -190,6 +190,14 @@ def matches(keys: Sequence[Key], scope: Scope, seq: int) -> bool:
     return all(scope.test(key, seq) for key in keys)
 
 
+def _joined(keys: Sequence[Key]) -> Sequence[Key]:
+    """Return keys that mean the same: all that is asked of flags is asked at once."""
+    flags = [key for key in keys if isinstance(key, HasFlags)]
+    if len(flags) < 2:
+        return keys
+    return [reduce(HasFlags.joined, flags), *(key for key in keys if key not in flags)]
+
+
 def _intersection(scope: Scope, keys: Sequence[Key]) -> array[int]:
     """Arrays keep little memory while keys below are evaluated: clients nest them deeply."""
     result = keys[0].find(scope)
@@ -234,6 +242,15 @@ class HasFlags(_OfRows):
     keywords: int = 0
     not_keywords: int = 0
     cost: int = ROW
+
+    def joined(self, other: HasFlags) -> HasFlags:
+        """Return the key for what both ask."""
+        return HasFlags(
+            self.must | other.must,
+            self.must_not | other.must_not,
+            self.keywords | other.keywords,
+            self.not_keywords | other.not_keywords,
+        )
 
     def find(self, scope: Scope) -> array[int]:
         return scope.view.match_flags(self.must, self.must_not, self.keywords, self.not_keywords)

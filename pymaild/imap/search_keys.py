@@ -275,11 +275,13 @@ _Read = Callable[[Reader], Key]
 
 
 def _with(flags: int) -> _Read:
-    return lambda reader: search.HasFlags(must=flags)
+    key = search.HasFlags(must=flags)
+    return lambda reader: key
 
 
 def _without(flags: int) -> _Read:
-    return lambda reader: search.HasFlags(must_not=flags)
+    key = search.HasFlags(must_not=flags)
+    return lambda reader: key
 
 
 def _field(name: bytes) -> _Read:

@@ -40,7 +40,7 @@ cdef class Index:
     cdef _chain(self, list dead)
     cdef uint64_t _forgotten(self, int64_t since, uint64_t most) except? 0
     cdef list _past(self, Index old, uint64_t begun)
-    cdef dict _keep_names(self, Index old, list rows)
+    cdef dict _keep_names(self, Index old, list rows, uint64_t octets)
     cdef tuple _last_words(self, Record* record)
     cdef _merge(self, Index old, dict kept)
     cdef void _count(self, Record* record, int by) noexcept

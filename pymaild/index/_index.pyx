@@ -172,6 +172,15 @@ cdef class Index:
         ])
         return Index.open(directory, sealed=False)
 
+    def move(self, str directory, rename):
+        """Bring an index that was made elsewhere to its place, by ``rename(source, target)``.
+
+        What has rows and their past comes last: until then that of the old one is there.
+        """
+        for name in (CACHE_FILE, LOG_FILE, INDEX_FILE):
+            rename(os.path.join(self.directory, name), os.path.join(directory, name))
+        self.directory = directory
+
     @staticmethod
     def remains(str directory):
         """Open what is left of an index that can no longer be opened, for :meth:`remember`.
@@ -571,6 +580,22 @@ cdef class Index:
         """Note what is needed to find a message."""
         self.row(number).place = place
 
+    def wasteful(self, uint64_t spare):
+        """Say whether most of the cache file is of no use any more, ``spare`` octets aside.
+
+        That is found out by looking at all rows, so only when the file has doubled since.
+        """
+        cdef uint64_t number, used = 0
+        cdef Record* record
+        if self.head.cache_end < spare + 2 * self.head.cache_looked:
+            return False
+        self.reach(self.head.rows)
+        for number in range(self.head.rows):
+            record = &self.rows[number]
+            used += 0 if record.expunged else record.name_length + record.cache_length
+        self.head.cache_looked = self.head.cache_end
+        return self.head.cache_end > spare + 2 * used
+
     # -- flags that the mail does not say yet -------------------------------------------------
 
     @property
@@ -877,11 +902,11 @@ cdef class Index:
             link = number + 1
         self.head.last_dead, self.head.dead = link, len(dead)
 
-    def remember(self, Index old, int64_t since, uint64_t most):
+    def remember(self, Index old, int64_t since, uint64_t most, uint64_t octets=1 << 62):
         """Take over when messages appeared, changed and went from the index before this one.
 
         Tombstones from before ``since`` (seconds since 1970) are left behind, and the older ones
-        of more than ``most``. Comes after all messages and before :meth:`seal`. Returns the
+        of more than ``most``, and cache entries of more than ``octets``. Comes after all messages and before :meth:`seal`. Returns the
         transaction at which the history begins, 0 where there is none: rows that do not check,
         or a UID that has come in between. Raises OSError, with nothing changed.
         """
@@ -890,7 +915,7 @@ cdef class Index:
         if rows is None:
             return 0
         self._make_room(self.head.rows + len(rows))
-        self._merge(old, self._keep_names(old, rows))
+        self._merge(old, self._keep_names(old, rows, octets))
         # The log speaks of rows where they no longer are; views compare instead.
         self.head.log_end, self.head.log_floor = HEAD_SIZE, self.head.snapshot
         return begun
@@ -924,7 +949,7 @@ cdef class Index:
                 rows.append(number)
         return rows
 
-    cdef dict _keep_names(self, Index old, list rows):
+    cdef dict _keep_names(self, Index old, list rows, uint64_t octets):
         """Write names and cache entries of tombstones: row of ``old`` to where they are.
 
         Nobody else writes to these files yet.
@@ -934,6 +959,8 @@ cdef class Index:
         kept = {}
         for number in rows:
             name, entry = old._last_words(&old.rows[number])
+            entry = entry if <uint64_t>len(entry) <= octets else b""
+            octets -= len(entry)
             kept[number] = start + len(blob), name, len(entry)
             blob += name + entry
             if len(blob) >= WRITTEN_AT_ONCE:

@@ -17,6 +17,7 @@ cdef class View:
     cdef bint _go_back(self, uint64_t snapshot) except -1
     cdef int _read_change(self, Change* change, uint64_t position) except -1
     cdef int _collect_dead(self, uint64_t youngest) except -1
+    cdef uint64_t _run(self, uint64_t* row, uint32_t* dead) noexcept nogil
     cdef list _spans(self, ranges, bint by_uid)
     cdef uint32_t _dead_below(self, uint64_t row) noexcept
     cdef uint32_t _lower_bound(self, uint64_t uid) noexcept

@@ -307,47 +307,56 @@ cdef class View:
         cdef uint32_t row = self._lower_bound(uid + 1)
         return row - self._dead_below(row)
 
+    cdef uint64_t _run(self, uint64_t* row, uint32_t* dead) noexcept nogil:
+        """Go to the next living row; returns where the run of those that begins there ends."""
+        while dead[0] < self._dead_count and self._dead[dead[0]] == row[0]:
+            row[0] += 1
+            dead[0] += 1
+        return self._dead[dead[0]] if dead[0] < self._dead_count else self.rows
+
     def match_flags(self, uint32_t must, uint32_t must_not, uint64_t keywords_must,
                     uint64_t keywords_must_not):
         """Return the sequence numbers whose flags and keywords fit, as array('I')."""
-        cdef uint64_t row
+        cdef uint64_t row = 0, end
         cdef uint32_t dead = 0, sequence = 0, found = 0
-        cdef Record* record
+        cdef uint32_t looked = must | must_not
+        cdef uint64_t keywords_looked = keywords_must | keywords_must_not
+        cdef const Record* record
         cdef array result = clone(_U32, len(self), False)
         cdef uint32_t* out = <uint32_t*>result.data.as_uints
-        for row in range(self.rows):
-            if dead < self._dead_count and self._dead[dead] == row:
-                dead += 1
-                continue
-            sequence += 1
-            record = &self.index.rows[row]
-            if (record.flags & must == must and not record.flags & must_not
-                    and record.keywords & keywords_must == keywords_must
-                    and not record.keywords & keywords_must_not):
-                out[found] = sequence
-                found += 1
+        if must & must_not or keywords_must & keywords_must_not:
+            return result[:0]
+        with nogil:
+            while row < self.rows:
+                end = self._run(&row, &dead)
+                record = &self.index.rows[row]
+                while row < end:
+                    sequence += 1
+                    if (record.flags & looked == must
+                            and record.keywords & keywords_looked == keywords_must):
+                        out[found] = sequence
+                        found += 1
+                    row, record = row + 1, record + 1
         return result[:found]
 
     def match_range(self, str column, int64_t low, int64_t high):
         """Return the sequence numbers whose column lies in low..high, as array('I')."""
-        cdef uint64_t row
+        cdef uint64_t row = 0, end
         cdef uint32_t dead = 0, sequence = 0, found = 0
-        cdef int64_t value
         cdef int offset = _COLUMNS[column]
+        cdef const char* value
         cdef array result = clone(_U32, len(self), False)
         cdef uint32_t* out = <uint32_t*>result.data.as_uints
-        for row in range(self.rows):
-            if dead < self._dead_count and self._dead[dead] == row:
-                dead += 1
-                continue
-            sequence += 1
-            if offset == 0:
-                value = self.index.rows[row].uid
-            else:
-                value = (<int64_t*>(<char*>&self.index.rows[row] + offset))[0]
-            if low <= value <= high:
-                out[found] = sequence
-                found += 1
+        with nogil:
+            while row < self.rows:
+                end = self._run(&row, &dead)
+                value = <const char*>&self.index.rows[row] + offset
+                while row < end:
+                    sequence += 1
+                    if low <= (<const int64_t*>value)[0] <= high:
+                        out[found] = sequence
+                        found += 1
+                    row, value = row + 1, value + sizeof(Record)
         return result[:found]
 
     def advance(self, bint expunge):
@@ -486,7 +495,7 @@ cdef class View:
         return new, (gone, uids, new_count if new_count != kept else None, flags)
 
 
-_COLUMNS = {"uid": 0, "modseq": 16, "date": 40, "save_date": 48, "size": 96}
+_COLUMNS = {"modseq": 16, "date": 40, "save_date": 48, "size": 96}
 
 
 cdef bint _inside(number, list lows, list highs) except -1:

@@ -60,3 +60,19 @@ cdef inline uint64_t part_start(const unsigned char* entry, int part) noexcept n
     for place in range(part):
         start += lengths[place]
     return start
+
+
+cdef extern from *:
+    """
+    #define PM_PREFETCH(address) __builtin_prefetch(address)
+    """
+    void PM_PREFETCH(const void* address) noexcept nogil
+
+
+cdef inline void expect_entry(Index index, Record* record) noexcept nogil:
+    """Have the beginning of a row's entry brought while others are worked on."""
+    cdef uint64_t offset = record.cache_offset
+    if 0 < offset < index.cache_size:
+        PM_PREFETCH(index.cache_octets + offset)
+        PM_PREFETCH(index.cache_octets + offset + 64)
+        PM_PREFETCH(index.cache_octets + offset + 128)

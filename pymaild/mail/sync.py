@@ -7,9 +7,11 @@ crash left behind is found by one procedure, :func:`scan`; the caller holds the 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 COMPACT_DEAD = 1000  # tombstones, and a quarter of all rows, that start a compaction
 COMPACT_LOG = 4 << 20  # octets of log, and 80 for each row
+COMPACT_CACHE = 32 << 20  # octets of cache entries of messages that went
+ANEW = "pymaild.anew"  # the directory in which an index is made
 REMEMBERED = 3600  # seconds for which a new index knows of messages that went: sessions wait less
 COMPACT_MOST = 1 << 18  # tombstones that start a compaction before they are twice that old
 
@@ -130,19 +134,36 @@ def rebuild(box: Mailbox) -> Index:
     held, adopted = _control(box)
     old, past = _superseded(box), Index.remains(box.directory)
     first, snapshot = _floors(held, adopted, old)
-    index = Index.create(box.directory, held.uidvalidity, first, snapshot, held.keywords, _replace)
     if old is not None:
         _follow(box, old)
-        old.supersede()
     box.control = held
-    index.touch()  # what is missing since went in a transaction of its own
-    scan(box, index, adopted or Adopted(held.uidvalidity, first, named=True))
-    index.seal(_remember(index, past))
+    with _anew(box, held.uidvalidity, first, snapshot, held.keywords) as index:
+        index.touch()  # what is missing since went in a transaction of its own
+        box.mail.scan(box, index, adopted or Adopted(held.uidvalidity, first, named=True))
+        index.seal(_remember(index, past))
+    if old is not None:
+        old.supersede()
     if held.adopting:
         held = box.reserved(index)
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return _shared(box, index)
+
+
+@contextmanager
+def _anew(
+    box: Mailbox, uidvalidity: int, uidnext: int, snapshot: int, keywords: Sequence[str]
+) -> Iterator[Index]:
+    """Make an index that takes its place once it is whole: who dies before that leaves the old
+    one as it was, and what it remembers."""
+    place = os.path.join(box.directory, ANEW)
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    try:
+        index = Index.create(place, uidvalidity, uidnext, snapshot, keywords, _replace)
+        yield index
+        index.move(box.directory, atomic.rename)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _follow(box: Mailbox, old: Index) -> None:
@@ -162,7 +183,8 @@ def _remember(index: Index, old: Index | None) -> int:
     if old.keyword_names() != index.keyword_names():
         return 0
     try:
-        return index.remember(old, int(time.time()) - REMEMBERED, COMPACT_MOST // 2)
+        since = int(time.time()) - REMEMBERED
+        return index.remember(old, since, COMPACT_MOST // 2, COMPACT_CACHE)
     except OSError as error:
         _log.warning("the past of %s is forgotten: %s", index.directory, error)
         return 0
@@ -199,10 +221,11 @@ def scan(box: Mailbox, index: Index, adopted: Adopted | None = None) -> None:
 
 
 def compact_if_due(box: Mailbox, index: Index) -> None:
-    """Write index, log and cache anew when tombstones or log have grown out of proportion."""
+    """Write index, log and cache anew when what is in them has grown out of proportion."""
     rows = index.count
     many_dead = index.dead > COMPACT_DEAD and index.dead * 4 > rows and _forgettable(index)
-    if many_dead or index.log_size > COMPACT_LOG + 80 * rows:
+    long_log = index.log_size > COMPACT_LOG + 80 * rows
+    if many_dead or long_log or index.wasteful(2 * COMPACT_CACHE):
         try:
             compact(box, index)
         except OSError as error:
@@ -218,26 +241,24 @@ def compact(box: Mailbox, index: Index) -> Index:
     """Replace the three files by ones that hold what lives and what went of late, under the
     same snapshot."""
     box.mail.follow(index, box.beat)
-    fresh = Index.create(
-        box.directory,
-        index.uidvalidity,
-        index.uidnext,
-        index.snapshot - 1,
-        index.keyword_names(),
-        _replace,
-    )
+    head = (index.uidvalidity, index.uidnext, index.snapshot - 1, index.keyword_names())
+    with _anew(box, *head) as fresh:
+        _refill(fresh, index)
+    index.supersede()
+    return fresh
+
+
+def _refill(fresh: Index, index: Index) -> None:
     entries = []
     fresh.touch()  # where nothing lives, too, the number stays
     for row, uid, flags, keywords, date, saved, size, wire, name, modseq in index.living():
-        place = fresh.add(uid, flags, keywords, date, saved, size, wire, name, modseq)
-        entries.append((row, place, wire))
+        now = fresh.add(uid, flags, keywords, date, saved, size, wire, name, modseq)
+        entries.append((row, now, wire))
     fresh.commit()
-    for row, place, wire in entries:
-        fresh.set_place(place, index.place(row))
+    for row, now, wire in entries:
         entry = index.cached(row)
         if entry is not None:
-            fresh.set_cached(place, entry, wire)
+            fresh.set_cached(now, entry, wire)
+        fresh.set_place(now, index.place(row))
     fresh.stamp = index.stamp
     fresh.seal(_remember(fresh, index))
-    index.supersede()
-    return fresh

@@ -142,6 +142,13 @@ cdef size_t copy_stuffed(const unsigned char *data, size_t size, unsigned char *
     return out + 3 - start
 
 
+def stuffed(bytes data not None):
+    """Return octets as POP3 sends them, with the dot that ends them."""
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, 2 * len(data) + 5)
+    cdef size_t size = copy_stuffed(data, len(data), <unsigned char *> PyBytes_AS_STRING(made))
+    return made[:size]
+
+
 def crlf_size(data, unsigned char previous=0):
     """Return the size in octets of `data` in CRLF form.
 

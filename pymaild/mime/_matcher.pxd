@@ -30,4 +30,6 @@ cdef class Words:
     cdef int in_header(self, const uint8_t *data, Py_ssize_t at, Py_ssize_t end) except -1
     cdef bint in_field(self, const uint8_t *name, size_t count, bytes value) except -1
     cdef int in_body(self, const uint8_t *data, size_t size, int kind) except -1
-    cdef int in_octets(self, const uint8_t *data, size_t size, int kind) except -1
+    cdef int in_octets(
+        self, const uint8_t *data, size_t size, int kind, bint at_once
+    ) except -1

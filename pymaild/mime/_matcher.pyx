@@ -16,7 +16,7 @@ from pymaild.mime._pack cimport Extent, Walk, next_part
 from pymaild.mime._wire cimport Wire
 
 from pymaild.mime.collation import unicode_casemap as fold
-from pymaild.mime.text import ALIEN, BASE64, OTHER, QUOTED, TEXT, field_texts
+from pymaild.mime.text import ALIEN, BASE64, LATIN, OTHER, PIECE, QUOTED, TEXT, field_texts
 
 cdef extern from *:
     """
@@ -98,7 +98,9 @@ cdef enum:
     LONGEST_FORM = 15
     NO_DIGIT = 0xFF
 
-cdef int IS_TEXT = TEXT, IS_BASE64 = BASE64, IS_QUOTED = QUOTED, IS_OTHER = OTHER, IS_ALIEN = ALIEN
+cdef int IS_TEXT = TEXT, IS_BASE64 = BASE64, IS_QUOTED = QUOTED
+cdef int IS_OTHER = OTHER, IS_ALIEN = ALIEN, IS_LATIN = LATIN
+cdef size_t ONE_PIECE = PIECE
 
 cdef struct Form:
     uint8_t length         # 0 for one that is not known yet
@@ -224,17 +226,23 @@ cdef class Words:
             decoded.reserve(size)
             decoded.size = undo_quoted(data, size, decoded.data)
         else:
-            return self.in_octets(data, size, kind)
-        return self.in_octets(decoded.data, decoded.size, kind)
+            return self.in_octets(data, size, kind, size <= ONE_PIECE)
+        return self.in_octets(decoded.data, decoded.size, kind, size <= ONE_PIECE)
 
-    cdef int in_octets(self, const uint8_t *data, size_t size, int kind) except -1:
+    cdef int in_octets(
+        self, const uint8_t *data, size_t size, int kind, bint at_once
+    ) except -1:
         cdef bint plain = pm_ascii(data, size)
         if self.ascii and pm_found(data, size, self.wanted, self.length, False):
             return YES
         if plain:
             return NO
-        if kind & IS_OTHER or not put_folded(self._plain, data, size):
+        if kind & IS_OTHER:
             return MAYBE
+        if kind & IS_LATIN or not put_folded(self._plain, data, size):
+            if not (kind & IS_LATIN or at_once):
+                return MAYBE  # the pieces before this stay UTF-8
+            put_latin(self._plain, data, size)
         return pm_found(self._plain.data, self._plain.size, self.wanted, self.length, True)
 
 
@@ -361,6 +369,23 @@ cdef bint put_folded(Wire out, const uint8_t *data, size_t size) except -1:
         put_form(out, code)
         data += length
     return True
+
+
+cdef int put_latin(Wire out, const uint8_t *data, size_t size) except -1:
+    """Put the folded form of windows-1252."""
+    cdef size_t place
+    out.size = 0
+    for place in range(size):
+        if data[place] < 0x80:
+            out.octet(pm_upper(data[place]))
+        else:
+            put_form(out, _latin[data[place] - 0x80])
+    return 0
+
+
+cdef uint32_t[128] _latin
+for _code, _character in enumerate(bytes(range(128, 256)).decode("cp1252", "replace")):
+    _latin[_code] = ord(_character)
 
 
 cdef int put_form(Wire out, uint32_t code) except -1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from unicodedata import normalize
 
 #: Returns the comparison form of a text. A substring's form is a substring of the text's form.
@@ -84,6 +85,7 @@ class Comparator:
         return self.prepare is unicode_casemap
 
 
+@lru_cache(16)
 def comparator(selected: str) -> Comparator:
     """Return what :func:`matching` has named, the default one for "" and for unknown names."""
     prepare = COMPARATORS.get(selected.removeprefix("-"))

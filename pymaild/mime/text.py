@@ -93,6 +93,7 @@ def body_texts(data: Octets, part: Part, overlap: int = OVERLAP) -> Iterator[str
 TEXT, BASE64, QUOTED = 1, 2, 4
 OTHER = 8  # octets beyond ASCII are of another charset than UTF-8 or windows-1252
 ALIEN = 16  # octets of ASCII need not be characters of ASCII
+LATIN = 64  # octets beyond ASCII are windows-1252
 WIDE = 32  # of the root: a header of the message or in it has octets beyond ASCII
 
 _ENCODED = {b"base64": BASE64, b"quoted-printable": QUOTED}
@@ -123,6 +124,8 @@ def _kind(data: Octets, part: Part) -> int:
 def _charset_kind(name: str) -> int:
     if name in _GUESSED:
         return 0
+    if name == "cp1252":
+        return LATIN
     try:
         return OTHER if _PLAIN.decode(name) == _PLAIN.decode("ascii") else ALIEN
     except UnicodeDecodeError:

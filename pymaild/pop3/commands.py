@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Arguments = list[bytes]
 
+#: How many messages are retrieved before the record says so: if the process dies, as many less one
+#: stay without \Seen.
+_KEPT_EVERY = 16
+
 
 class Invalid(Exception):
     """The arguments of a command are not what its row or its handler asks for."""
@@ -133,6 +137,8 @@ def retr(session: Pop3Session, arguments: Arguments) -> None:
         session.drop.retrieved(wanted)
     if session.services.settings.taken_away:
         session.drop.take(wanted)
+    elif session.record.retrieved % _KEPT_EVERY:
+        session.defer()
 
 
 def _pieces(session: Pop3Session, wanted: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from pymaild.core.errors import Code, Refused, from_oserror
+from pymaild.core.errors import Code, Refused
 from pymaild.mail.account import Account
 from pymaild.mail.flags import SEEN
 from pymaild.mail.message import Message
@@ -114,12 +114,9 @@ class Maildrop:
     def whole(self, number: int) -> tuple[bytes, int, bool] | None:
         """Return a message as it is sent, its octets, and whether a header in it is not ASCII.
 
-        None for one that is to be read piece by piece. Raises Refused.
+        None for one that is to be read piece by piece.
         """
-        try:
-            found = self._octets.retrieved(self._selected.view, number)
-        except OSError as error:
-            raise from_oserror(error) from error
+        found = self._octets.retrieved(self._selected.view, number)
         return (*found[:2], bool(found[2] & WIDE)) if found is not None else None
 
     def size(self, number: int) -> int:

@@ -99,6 +99,10 @@ class Pop3Session:
         """Write a positive status line that is nothing but data."""
         self.stream.write(replies.ok("", data))
 
+    def defer(self) -> None:
+        """The command has changed nothing that must survive this process at once."""
+        self._changed = False
+
     def speak(self, language: str) -> None:
         """Say texts in this language from now on (RFC 6856 §3.2)."""
         self.record.language = language
@@ -242,8 +246,9 @@ class Pop3Session:
             self._guarded(lambda: self._execute(row, rest))
 
     def _execute(self, row: Command, rest: bytes) -> None:
+        self._changed = row.changes
         row.handler(self, row.arguments(rest))
-        self._changed = row.changes or self.record.bad > 0 or self.record.again > 0
+        self._changed = self._changed or self.record.bad > 0 or self.record.again > 0
         self.record.bad = 0
 
     def _guarded(self, action: Action) -> None:

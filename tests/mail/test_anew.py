@@ -14,6 +14,7 @@ from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from tests.mail.test_mailbox import MAIL, account, append, uids
+from tests.support import stops
 
 __all__ = ["account"]
 
@@ -228,3 +229,52 @@ def test_an_emptied_mailbox_goes_on_with_its_numbers(account: Account) -> None:
     assert selected is not None
     assert selected.changes(expunge=True).expunged == [2, 1]
     selected.close()
+
+
+@pytest.mark.parametrize("anew", [compacted, rebuilt], ids=lambda anew: anew.__name__)
+def test_who_dies_while_it_is_made_leaves_the_past(
+    account: Account, anew: Callable[[Mailbox], None]
+) -> None:
+    """The new index takes its place when it is whole; stopped before each step until then."""
+    with account.open("INBOX") as box:
+        fill(box, 4)
+
+    def work() -> None:
+        with account.open("INBOX") as box:
+            anew(box)
+
+    step, stopped = 0, True
+    while stopped:
+        step += 1
+        state = wait(account)
+        with account.open("INBOX") as box:
+            fill(box, 1)
+            gone = uids(box)[0]
+            box.expunge([gone])
+        stopped = stops.stopped_at(work, step)
+        selected = come_back(account, state)
+        assert selected is not None, f"step {step}"
+        assert selected.changes(True).vanished == [gone], f"step {step}"
+        selected.close()
+        with account.open("INBOX") as box:
+            assert sync.ANEW not in os.listdir(box.directory) or stopped
+    assert step > 3
+
+
+def test_a_cache_of_entries_that_nobody_needs_is_written_anew(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries of what has gone, and those that were made twice, take no more than their share."""
+    monkeypatch.setattr(sync, "COMPACT_CACHE", 10_000)
+    largest = 0
+    with account.open("INBOX") as box:
+        for _ in range(60):
+            fill(box, 5)
+            for row in range(box.index.count):
+                if box.index.fields(row)[3]:
+                    box.index.set_cached(row, b"x" * 400, 10)
+            box.expunge(uids(box)[:5])
+            size = os.path.getsize(os.path.join(box.directory, "pymaild.cache"))
+            largest = max(largest, size)
+        assert sum(box.index.fields(row)[3] for row in range(box.index.count)) == 0
+    assert largest < 80_000  # of 300 entries and names, several times what is written in all

@@ -89,8 +89,15 @@ _TABLE: tuple[Command, ...] = (
     Command("UNSELECT", SELECT, unselect, "RFC 3691 §2", capability="UNSELECT"),
     Command("EXPUNGE", SELECT, expunge, "RFC 3501 §6.4.3"),
     Command("UID EXPUNGE", SELECT, uid_expunge, "RFC 4315 §2.1", capability="UIDPLUS"),
-    Command("SEARCH", SELECT, partial(search, by_uid=False), "RFC 3501 §6.4.4", expunge=False),
-    Command("UID SEARCH", SELECT, partial(search, by_uid=True), "RFC 3501 §6.4.8"),
+    Command(
+        "SEARCH",
+        SELECT,
+        partial(search, by_uid=False),
+        "RFC 3501 §6.4.4",
+        expunge=False,
+        changes=False,
+    ),
+    Command("UID SEARCH", SELECT, partial(search, by_uid=True), "RFC 3501 §6.4.8", changes=False),
     Command(
         "SORT",
         SELECT,
@@ -98,8 +105,16 @@ _TABLE: tuple[Command, ...] = (
         "RFC 5256 §3",
         expunge=False,
         capability="SORT",
+        changes=False,
     ),
-    Command("UID SORT", SELECT, partial(sort, by_uid=True), "RFC 5256 §3", capability="SORT"),
+    Command(
+        "UID SORT",
+        SELECT,
+        partial(sort, by_uid=True),
+        "RFC 5256 §3",
+        capability="SORT",
+        changes=False,
+    ),
     Command(
         "THREAD",
         SELECT,
@@ -107,6 +122,7 @@ _TABLE: tuple[Command, ...] = (
         "RFC 5256 §3",
         expunge=False,
         capability="THREAD=REFERENCES",
+        changes=False,
     ),
     Command(
         "UID THREAD",
@@ -114,6 +130,7 @@ _TABLE: tuple[Command, ...] = (
         partial(thread, by_uid=True),
         "RFC 5256 §3",
         capability="THREAD=REFERENCES",
+        changes=False,
     ),
     Command("CANCELUPDATE", SELECT, cancel_update, "RFC 5267 §4.3.5", capability="CONTEXT=SEARCH"),
     Command(

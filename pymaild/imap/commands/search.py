@@ -20,6 +20,7 @@ def search(session: ImapSession, args: Arguments, by_uid: bool) -> bytes | None:
     """SEARCH (RFC 3501 §6.4.4), UID SEARCH (§6.4.8), and their RETURN (RFC 4731 §3.1)."""
     args.sp()
     returns = results.read(args)
+    session.changed = session.changed or returns is not None  # what is kept is in the record
     contexts.check_tag(session, returns)
     with saving(session, returns):
         text = args.rest()

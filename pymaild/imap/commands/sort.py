@@ -21,6 +21,7 @@ def sort(session: ImapSession, args: Arguments, by_uid: bool) -> None:
     """SORT (RFC 5256 §3), UID SORT, and their RETURN (RFC 5267 §3)."""
     args.sp()
     returns = results.read(args)
+    session.changed = session.changed or returns is not None  # what is kept is in the record
     contexts.check_tag(session, returns)
     with saving(session, returns):
         text = args.rest()
