@@ -19,6 +19,9 @@ from .work import Place, Work
 
 SPAN = 0.25  # seconds of a round, or one lap
 MEBIBYTE = 1 << 20
+PATIENCE = 60.0  # seconds for what a server does behind its answers
+_BETTER = 0.7  # of the time of the lap before: it may get better still
+_LOOK = 0.05  # seconds between two looks at whether it does
 
 
 class Disagreement(Exception):
@@ -73,17 +76,25 @@ class Figures:
 class Runner:
     """The work of a row on one server."""
 
-    def __init__(self, work: Work, place: Place, span: float) -> None:
+    def __init__(self, work: Work, place: Place, span: float, quiet: float) -> None:
         self._work = work
         self._place = place
         self._span = span
+        self._quiet = quiet
         self._laps = 0
         self.figures = Figures(waits=work.waits)
         self.found: Any = None
 
     def warm(self) -> None:
-        """Laps that are not counted; they tell how many make a round."""
-        taken = self._lap()[0]
+        """Laps that are not counted; they tell how many make a round.
+
+        What they have begun, such as filling a cache, is waited for as long as it makes the next
+        one much faster.
+        """
+        before, taken = inf, self._lap()[0]
+        while taken < _BETTER * before:
+            settle(self._place.server, self._quiet)
+            before, taken = taken, self._lap()[0]
         begun = time.perf_counter()
         while time.perf_counter() - begun < self._span / 2 and taken < self._span:
             taken = self._lap()[0]
@@ -91,7 +102,10 @@ class Runner:
         self._work.waits.clear()
 
     def round(self) -> None:
-        """One round."""
+        """One round. What the server does behind its answers costs its processor time.
+
+        The next round, of the other server, begins when it is done.
+        """
         before, ours = processor(self._place.server), clients()
         took, units = 0.0, 0.0
         for _ in range(max(1, self._laps)):
@@ -100,9 +114,10 @@ class Runner:
             units += done
         self.figures.rates.append(units / took)
         self.figures.laps.append(took / max(1, self._laps))
+        self.figures.clients.append(1e6 * (clients() - ours) / units)
+        settle(self._place.server, self._quiet)
         spent = processor(self._place.server) - before
         self.figures.costs.append(1e6 * spent / units)
-        self.figures.clients.append(1e6 * (clients() - ours) / units)
 
     def _lap(self) -> tuple[float, float]:
         if self._work.fresh is not None:
@@ -125,7 +140,7 @@ def measure(
     """
     with ExitStack() as stack:
         runners = {
-            name: Runner(row.prepare(place.of(row.user), stack), place, span)
+            name: Runner(row.prepare(place.of(row.user), stack), place, span, row.quiet)
             for name, place in places.items()
         }
         if row.rounds == inf:
@@ -162,6 +177,26 @@ def processor(server: Any) -> float:
             times = process.cpu_times()
             spent += times.children_user + times.children_system
     return spent
+
+
+def settle(server: Any, quiet: float) -> None:
+    """Wait until a server has done nothing for ``quiet`` seconds; not for longer than PATIENCE.
+
+    A process that others keep from the processor has something to do as well.
+    """
+    since = begun = time.perf_counter()
+    spent = processor(server)
+    while time.perf_counter() - since < quiet and time.perf_counter() - begun < PATIENCE:
+        time.sleep(_LOOK)
+        before, spent = spent, processor(server)
+        if spent - before > _LOOK / 4 or any(map(_at_work, family(server))):
+            since = time.perf_counter()
+
+
+def _at_work(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+    return False
 
 
 def clients() -> float:

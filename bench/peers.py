@@ -107,9 +107,10 @@ def surroundings(running: dict[str, Place]) -> dict[str, str]:
     """What the figures depend on: the machine and the versions."""
     base = next(iter(running.values())).server.base
     info = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0]
+    info = info.strip(" :\t")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return {
-        "processors": f"{os.cpu_count()} x {info.strip(' :') or platform.processor()}",
+        "processors": f"{os.cpu_count()} x {info or platform.processor()}",
         "memory": f"{memory:.1f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "file system": _first_line("stat", "-f", "-c", "%T", str(base)),

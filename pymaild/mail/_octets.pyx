@@ -4,6 +4,8 @@ What cannot be had the short way (a file that others have renamed, a message tha
 asked for the long way, one message at a time: :class:`pymaild.mail.message.Message`.
 """
 
+import os
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -31,8 +33,10 @@ cdef class Octets:
             found = self._store.read(index, row)
         except OSError:
             return False
-        if found is None or found[1] >= 0:
+        if found is None:
             return False
+        if found[1] >= 0:
+            os.close(found[1])  # what is mapped stays so
         self._held = found[0]
         self.size = self._held.shape[0]
         self.data = &self._held[0] if self.size else <const unsigned char*>b""

@@ -238,7 +238,8 @@ class Keeper:
 
     def _hear_vault(self) -> None:
         sock = self.safe.sock
-        assert sock is not None
+        if sock is None:  # it was found dead when it was told something
+            return
         fd = sock.fileno()
         self.safe.hear()
         if self.safe.sock is None:

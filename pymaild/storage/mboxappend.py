@@ -89,9 +89,9 @@ class Append:
             self._fill(end, pieces, note)
         except BaseException:
             atomic.truncate(self._fd, self._path, end)
-            raise
-        finally:
             self._journal.end(sync=False)
+            raise
+        self._journal.end(sync=False)
 
     def _fill(self, end: int, pieces: Iterator[bytes], note: bytes) -> None:
         """Write all but the first octet, and that when the others are on disk."""

@@ -27,12 +27,12 @@ def server() -> Iterator[Instance]:
         yield made
 
 
-def link(server: Instance, only: str = OWN) -> socket.socket:
+def link(server: Instance, only: str = OWN, slot: int = SLOT) -> socket.socket:
     """A connection to the keeper, as such a process makes it before it gives up its rights."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.settimeout(20)
     sock.connect(str(server.base / "run" / "keeper"))
-    hello = {"slot": SLOT, "meeting": 0, "session": "", "fresh": True, "only": only}
+    hello = {"slot": slot, "meeting": 0, "session": "", "fresh": True, "only": only}
     sock.send(errands.HELLO + json.dumps(hello).encode())
     assert sock.recv(100) == errands.WELCOME
     return sock

@@ -7,6 +7,7 @@ is lost or there twice.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pymaild.storage import mboxrewrite
+from pymaild.storage import atomic, mboxrewrite
 from pymaild.storage.mbox import Edit, Mbox, State
 from pymaild.storage.mboxjournal import NAME
 from tests.storage.mboxes import addition, dies_at, made, mail, mbox_at, numbering, octets
@@ -261,3 +262,50 @@ def test_what_others_made_of_a_half_changed_file_stays(
         kept += any(name.endswith(".unfit") for name in os.listdir(box.directory))
         shutil.rmtree(tmp_path / "box")
     assert kept
+
+
+class Failing:
+    """So many steps fail from one on, as on a disk that fills and is emptied."""
+
+    def __init__(self, step: int, count: int) -> None:
+        self._failing = range(step, step + count)
+        self._taken = 0
+
+    def __call__(self, kind: str, path: str) -> None:
+        self._taken += 1
+        if self._taken in self._failing:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+@pytest.mark.parametrize(
+    ("work", "before"), WORKS, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_no_failed_step_loses_or_doubles(
+    tmp_path: Path,
+    work: Callable[[Mbox], None],
+    before: bytes,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process lives, and an MTA appends before anybody can go on."""
+    allowed = {data for data in expected(tmp_path, work, before) if data.endswith(LATER)}
+    step, failed = 0, True
+    while failed:
+        step += 1
+        box = made(tmp_path / "box", before)
+        box.durable = False
+        with monkeypatch.context() as patched:
+            patched.setattr(atomic, "observer", Failing(step, count))
+            failed = False
+            try:
+                work(box)
+            except OSError as error:
+                failed = error.errno == errno.ENOSPC
+        with open(box.path, "ab") as file:
+            file.write(LATER)
+        with box.writing():
+            pass
+        assert result(tmp_path / "box") in allowed, f"at step {step}"
+        shutil.rmtree(tmp_path / "box")
+    assert step > 4

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pymaild.core.errors import Refused
+from pymaild.storage import mboxlocks, mboxrewrite
 from pymaild.storage.mbox import Edit, Mbox, State
 from pymaild.storage.mboxlocks import LockRules
 from tests.storage.mboxes import append, made, mail, mbox_at, messages, numbering, octets, served
@@ -195,6 +196,18 @@ def test_a_dotlock_is_in_use_while_the_mailbox_changes(tmp_path: Path) -> None:
     Path(f"{box.path}.lock").write_text("0")
     os.utime(f"{box.path}.lock", (time.time() - 400, time.time() - 400))
     assert not can_write(tmp_path)
+
+
+def test_a_dotlock_is_touched_during_long_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = made(tmp_path, b"".join(mail(number) for number in range(1, 9)))
+    monkeypatch.setattr(mboxrewrite, "CHUNK", 100)
+    monkeypatch.setattr(mboxlocks, "TOUCHED", -1.0)
+    with box.writing():
+        os.utime(f"{box.path}.lock", (1, 1))
+        box.rewrite([Edit(0, None)], None)
+        assert os.stat(f"{box.path}.lock").st_mtime > 1
 
 
 def test_a_dotlock_that_others_broke_is_not_removed(tmp_path: Path) -> None:
