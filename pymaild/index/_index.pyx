@@ -580,6 +580,15 @@ cdef class Index:
         """Note what is needed to find a message."""
         self.row(number).place = place
 
+    @property
+    def found_from(self):
+        """From which UID on names are believed: these are of rows that a power failure took."""
+        return self.head.found_from or self.head.uidnext
+
+    def found(self):
+        """All names have been read since then."""
+        self.head.found_from = 0
+
     def wasteful(self, uint64_t spare):
         """Say whether most of the cache file is of no use any more, ``spare`` octets aside.
 
@@ -889,6 +898,7 @@ cdef class Index:
         head.snapshot = max(head.snapshot, snapshot)
         memcpy(head.boot, <const char*>_BOOT, 16)
         head.behind = 0 if lost else head.behind
+        head.found_from = last + 1 if lost else head.found_from
         head.new_stamp = head.cur_stamp = 0
         PM_BARRIER()
         head.sequence = (head.sequence | 1) + 1
