@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import grammar, stops
+from tests.support import grammar, stops, stores
 from tests.support.dovecot import dovecot
 from tests.support.instance import Instance, instance
 
@@ -24,10 +24,17 @@ settings.load_profile("tests")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--server=dovecot` runs the tests of clients against Dovecot, to test the tests.
 
+    `--store=mbox` has the mail of tests of protocols in mbox files: what looks into a Maildir
+    fails then.
     `--machines=1000` lets tests/machines draw that many examples, not the same ones each time.
     """
     parser.addoption("--server", choices=("pymaild", "dovecot"), default="pymaild")
+    parser.addoption("--store", choices=stores.FORMATS, default=stores.FORMATS[0])
     parser.addoption("--machines", type=int, default=0, help="examples that machines draw")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    stores.choose(config.getoption("--store"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

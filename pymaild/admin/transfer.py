@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymaild.admin.progress import Progress
     from pymaild.mail.account import Account
     from pymaild.mail.mailbox import Mailbox
-    from pymaild.storage.maildir import Draft
+    from pymaild.mail.stores import Draft
 
 BATCH_MESSAGES = 200
 BATCH_OCTETS = 32 << 20

@@ -19,7 +19,7 @@ from pymaild.auth import schemes
 from pymaild.auth.names import LONGEST_PASSWORD, prepare_name, prepare_password
 from pymaild.auth.passwd_file import Problem, parse, split_line
 from pymaild.auth.settings import AuthSettings
-from pymaild.auth.users import mail_path
+from pymaild.auth.users import inbox_path, mail_path
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import User
 from pymaild.storage import atomic
@@ -58,6 +58,7 @@ def add_user(
     """
     prepared = _checked(prepare_name, name)
     mail = _checked(lambda home: mail_path(settings, prepared, home), home)
+    inbox = _checked(lambda name: inbox_path(settings, name), prepared)
     if any(c in home for c in ":\r\n\0"):
         raise Refused(Code.CANNOT, "A passwd-file cannot hold this home directory")
     tail = f"::::{home}::" if home else ""
@@ -69,7 +70,7 @@ def add_user(
         return [*lines, line]
 
     _edit(settings, change, create=True)
-    return User(name=prepared, home=home, mail=mail)
+    return User(name=prepared, home=home, mail=mail, inbox=inbox)
 
 
 def set_password(settings: AuthSettings, name: str, password: bytes, scheme: str = "") -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pymaild.auth import quota, schemes
 from pymaild.auth.names import prepare_name
 from pymaild.auth.settings import AuthSettings
-from pymaild.auth.users import Entry, SourceUnavailable, mail_path
+from pymaild.auth.users import Entry, SourceUnavailable, inbox_path, mail_path
 from pymaild.core.session import User
 
 log = logging.getLogger("pymaild.auth")
@@ -138,6 +138,7 @@ def _take(table: Table, number: int, fields: list[str], settings: AuthSettings) 
     entry, ignored = _with_extras(Entry(user, fields[1]), fields[_EXTRA])
     if not user.mail:
         user.mail = mail_path(settings, name, home)
+        user.inbox = inbox_path(settings, name)
     table.entries[name] = entry
     trouble = schemes.problem(entry.stored)
     if not trouble:
@@ -159,15 +160,26 @@ def _with_extras(entry: Entry, extra: str) -> tuple[Entry, str]:
 
 
 def _mail(entry: Entry, value: str) -> Entry:
-    """userdb_mail=maildir:PATH, as Dovecot writes it; options behind the path are dropped."""
-    kind, _, rest = value.partition(":")
-    path = rest.partition(":")[0]
-    if path.startswith("~/"):
-        path = entry.user.home + path[1:]
-    if kind != "maildir" or not path.startswith("/") or "%" in path:
-        raise ValueError("userdb_mail must be maildir: and an absolute path without variables")
-    entry.user.mail = path
+    """userdb_mail=maildir:PATH or mbox:PATH:INBOX=PATH, as Dovecot writes it.
+
+    Other options behind the path are dropped. The inbox is ``inbox`` below the folders where
+    nothing is said.
+    """
+    kind, path, *options = value.split(":")
+    entry.user.mail = _absolute(entry, path)
+    if kind == "mbox":
+        told = dict(option.partition("=")[::2] for option in options)
+        entry.user.inbox = _absolute(entry, told.get("INBOX", f"{path}/inbox"))
+    elif kind != "maildir":
+        raise ValueError("userdb_mail must begin with maildir: or mbox:")
     return entry
+
+
+def _absolute(entry: Entry, path: str) -> str:
+    path = entry.user.home + path[1:] if path.startswith("~/") else path
+    if not path.startswith("/") or "%" in path:
+        raise ValueError("userdb_mail must name an absolute path without variables")
+    return path
 
 
 def _groups(entry: Entry, value: str) -> Entry:

@@ -49,6 +49,19 @@ class AuthSettings:
         "The Maildir below the home directory, for users of this host and for lines of "
         "passwd_file that name a home. Empty: mail_path is used for them too.",
     )
+    mail_format: Literal["maildir", "mbox"] = setting(
+        "maildir",
+        "How mail is stored: in Maildirs, or in files of many messages (mbox). Such files are "
+        "served in place: mail_path and home_mail are then the directory of a user's folders, "
+        "such as mail, and mbox_inbox is the file of new mail. For one user the passwd-file can "
+        "say it: extra field `userdb_mail=mbox:~/mail:INBOX=/var/mail/alice` or "
+        "`userdb_mail=maildir:~/Maildir`.",
+    )
+    mbox_inbox: FilePath = setting(
+        FilePath("/var/mail/{local}"),
+        "The file that a user's new mail is in, where it is stored as mbox; {user}, {local} and "
+        "{domain} as in mail_path.",
+    )
     mechanisms: tuple[str, ...] = setting(
         ("EXTERNAL", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN"),
         "SASL mechanisms, the preferred one first; each is offered where it can work. Besides "
@@ -134,12 +147,13 @@ class AuthSettings:
             self.master_names()
         except ValueError as error:
             raise ConfigError(f"masters: {error}") from None
-        named = placeholders(self.mail_path)
-        if not named & {"user", "local"} or named - {"user", "local", "domain"}:
-            raise ConfigError(
-                "mail_path: needs {user} or {local}, and may have {domain} besides: "
-                "two users must not share a Maildir"
-            )
+        for name in ("mail_path", "mbox_inbox"):
+            named = placeholders(getattr(self, name))
+            if not named & {"user", "local"} or named - {"user", "local", "domain"}:
+                raise ConfigError(
+                    f"{name}: needs {{user}} or {{local}}, and may have {{domain}} besides: "
+                    "two users must not share their mail"
+                )
 
     def offered(self, tls: bool, binding: bool, certificate: bool) -> list[str]:
         """Return the mechanisms that clients of a connection may use, the preferred one first.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pymaild.auth import schemes
 from pymaild.auth.settings import AuthSettings
-from pymaild.auth.users import Entry, SourceUnavailable, mail_path
+from pymaild.auth.users import Entry, SourceUnavailable, inbox_path, mail_path
 from pymaild.core.session import User
 
 log = logging.getLogger("pymaild.auth")
@@ -52,11 +52,12 @@ class SystemUsers:
     def _entry(self, account: pwd.struct_passwd, fields: list[str]) -> Entry | None:
         try:
             mail = mail_path(self._settings, account.pw_name, account.pw_dir)
+            inbox = inbox_path(self._settings, account.pw_name)
         except ValueError as error:
             log.error("user %s has no mailbox: %s", account.pw_name, error)
             return None
         uid, gid = account.pw_uid, account.pw_gid
-        user = User(account.pw_name, uid, gid, account.pw_dir, mail, system=True)
+        user = User(account.pw_name, uid, gid, account.pw_dir, mail, True, inbox=inbox)
         return Entry(user, fields[_HASH], expired=expired(fields, int(time.time() // _DAY)))
 
     def _refresh(self) -> None:

@@ -116,9 +116,17 @@ _SAMPLE = 4096  # passwords of a source that decoys are taken from
 
 
 def mail_path(settings: AuthSettings, name: str, home: str) -> str:
-    """Return the Maildir of a user. Raises ValueError where the settings give no safe one."""
+    """Return the Maildir of a user, or the directory of the mboxes.
+
+    Raises ValueError where the settings give no safe one.
+    """
     if home and settings.home_mail:
         if not home.startswith("/"):
             raise ValueError("the home directory is not an absolute path")
         return f"{home.rstrip('/')}/{settings.home_mail}"
     return expand(settings.mail_path, name)
+
+
+def inbox_path(settings: AuthSettings, name: str) -> str:
+    """Return the mbox of a user's new mail, "" where there is none. Raises ValueError."""
+    return expand(settings.mbox_inbox, name) if settings.mail_format == "mbox" else ""

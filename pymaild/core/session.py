@@ -52,7 +52,8 @@ class TlsFacts:
 class User:
     """Who the auth role says this is, and where the mail lives.
 
-    ``uid`` and ``gid`` are numbers of the host; ``mail`` is the absolute path of the Maildir;
+    ``uid`` and ``gid`` are numbers of the host; ``mail`` is the absolute path of the Maildir, or,
+    where ``inbox`` is that of an mbox, of the directory that has the other mboxes;
     ``system`` is true where a session must run in a process that has become this user;
     ``hidden`` names capabilities that are not announced to this user. Nobody changes the user
     of a session (see SessionRecord.encode).
@@ -67,6 +68,7 @@ class User:
     groups: list[str] = field(default_factory=list)
     quota: dict[str, int] = field(default_factory=dict)
     hidden: list[str] = field(default_factory=list)
+    inbox: str = ""
 
 
 class Cause(StrEnum):

@@ -87,6 +87,8 @@ def attributes(entry: Entry, extended: bool = False, subscribed: bool = False) -
     if not entry.selectable:
         found.append(b"\\NonExistent" if extended and not entry.exists else b"\\Noselect")
     found.append(b"\\HasChildren" if entry.children else b"\\HasNoChildren")
+    if not entry.inferiors:
+        found.append(b"\\Noinferiors")
     if entry.special:
         found += entry.special.encode("ascii").split()
     if subscribed and entry.subscribed:

@@ -21,7 +21,7 @@ from pymaild.mail.spool import Spool
 if TYPE_CHECKING:
     from pymaild.imap.session import ImapSession
     from pymaild.mail.mailbox import Mailbox
-    from pymaild.storage.maildir import Draft
+    from pymaild.mail.stores import Draft
 
 Incoming = tuple["Draft", Flags, int | None]
 

@@ -545,6 +545,33 @@ cdef class Index:
     def wire_size(self, uint64_t number):
         return self.row(number).wire_size
 
+    def date(self, uint64_t number):
+        """Return INTERNALDATE in seconds since 1970."""
+        return self.row(number).date
+
+    def move_places(self, int64_t[:] ends, int64_t[:] by):
+        """Remember where messages are now: those from ``ends[n]`` on have moved ``by[n]`` octets.
+
+        ``ends`` ascend.
+        """
+        cdef uint64_t number
+        cdef Py_ssize_t low, high, middle
+        cdef int64_t place
+        if not ends.shape[0]:
+            return
+        self.reach(self.head.rows)
+        for number in range(self.head.rows):
+            place = self.rows[number].place
+            low, high = 0, ends.shape[0]
+            while low < high:
+                middle = (low + high) // 2
+                if ends[middle] <= place:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low:
+                self.rows[number].place = place + by[low - 1]
+
     def place(self, uint64_t number):
         """Return what the store has noted to find a message, 0 where that is nothing."""
         return self.row(number).place
@@ -552,6 +579,15 @@ cdef class Index:
     def set_place(self, uint64_t number, uint64_t place):
         """Note what is needed to find a message."""
         self.row(number).place = place
+
+    @property
+    def found_from(self):
+        """From which UID on names are believed: these are of rows that a power failure took."""
+        return self.head.found_from or self.head.uidnext
+
+    def found(self):
+        """All names have been read since then."""
+        self.head.found_from = 0
 
     def wasteful(self, uint64_t spare):
         """Say whether most of the cache file is of no use any more, ``spare`` octets aside.
@@ -647,11 +683,14 @@ cdef class Index:
     # -- writing (the caller holds the mailbox lock) ------------------------------------------
 
     def add(self, uint32_t uid, uint32_t flags, uint64_t keywords, int64_t date, int64_t saved,
-            uint64_t size, uint64_t wire_size, bytes name, uint64_t modseq=0):
-        """Stage a new message. UIDs are added in ascending order. Returns its row."""
+            uint64_t size, uint64_t wire_size, bytes name, uint64_t modseq=0, uint64_t place=0):
+        """Stage a new message. UIDs are added in ascending order. Returns its row.
+
+        ``place``: where it begins in a file of many.
+        """
         row = self.head.rows + len(self._staged_names)
         self._staged_names.append((uid, flags, keywords, date, saved, size, wire_size, name,
-                                   modseq, _name_check(name)))
+                                   modseq, _name_check(name), place))
         self._staged.append((ADD, row, uid, flags, keywords))
         return row
 
@@ -778,6 +817,7 @@ cdef class Index:
             record.name_check = staged[9]
             record.created = modseq
             record.modseq = staged[8] or modseq
+            record.place = staged[10]
             record.check = pm_check(record, CHECKED_WORDS)
             number += 1
 
@@ -858,6 +898,7 @@ cdef class Index:
         head.snapshot = max(head.snapshot, snapshot)
         memcpy(head.boot, <const char*>_BOOT, 16)
         head.behind = 0 if lost else head.behind
+        head.found_from = last + 1 if lost else head.found_from
         head.new_stamp = head.cur_stamp = 0
         PM_BARRIER()
         head.sequence = (head.sequence | 1) + 1

@@ -117,6 +117,7 @@ cdef packed struct Header:
     int64_t behind         # since when rows have what the mail does not say yet, ns since 1970; 0: none
     uint64_t behind_first  # among which rows these are
     uint64_t behind_end
+    uint64_t found_from    # from this UID on names tell what rows that were lost had, 0: none were
     uint64_t cache_looked  # cache_end when somebody last looked how much of it is in use
 
 cdef packed struct Record:

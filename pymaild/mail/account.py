@@ -29,6 +29,7 @@ from pymaild.mail.special import SpecialUses
 from pymaild.mail.status import Status
 from pymaild.mail.stores import SETTLED, Beat, Layout
 from pymaild.mail.stores.maildir_tree import MaildirTree
+from pymaild.mail.stores.mbox_tree import MboxTree
 from pymaild.mail.subscriptions import Subscriptions
 from pymaild.mail.tree import Names
 from pymaild.storage.locks import FileLock
@@ -38,8 +39,16 @@ log = logging.getLogger("pymaild.mail")
 KEPT_OPEN = 8  # mailboxes
 
 
+def layout(user: User, names: Names, settings: MailSettings) -> Layout:
+    """Return the tree of a user's mail, in the format that it is stored in."""
+    if not user.inbox:
+        return MaildirTree(user.mail, names, settings.fsync)
+    rules = settings.mbox_locks()
+    return MboxTree(user.inbox, user.mail, names, rules, settings.fsync)
+
+
 class Account:
-    """The mailboxes below one Maildir. Names are Unicode, ``separator`` between levels."""
+    """The mailboxes of one user. Names are Unicode, ``separator`` between levels."""
 
     others_prefix = shared_prefix = ""  # of namespaces that are not the user's own
 
@@ -49,7 +58,9 @@ class Account:
         self.actor = actor
         self.guard = Guard(user.name, actor, settings.fsync)
         self.grants: Grants | None = None  # where it is noted to whom mailboxes are open
-        self.root = user.mail
+        self.names = Names(settings.separator, settings.prefix)
+        self.layout = layout(user, self.names, settings)
+        self.root = self.layout.root
         self.settings = settings
         self.beat: Beat = lambda done, goal: None  # at each step of what can take long
         self.intents: Intents | None = None  # where somebody keeps a journal
@@ -63,8 +74,6 @@ class Account:
         self.subscribed = Subscriptions(self.root, settings)
         lock = os.path.join(self.root, "pymaild.account.lock")
         self.lock = FileLock(lock, settings.lock_timeout)
-        self.names = Names(settings.separator, settings.prefix)
-        self.layout: Layout = MaildirTree(self.root, self.names, settings.fsync)
         self.journal = Journal(self.root, self.lock, self._picture)
 
     @cached_property
@@ -293,7 +302,8 @@ class Account:
             return self._listed[1]
         names, whole = self.layout.survey()
         special, subscribed = self.special.now(), set(self.subscriptions())
-        entries = listing(set(names), self.names, special, subscribed)
+        leaves = () if self.layout.inferiors else set(names)
+        entries = listing(set(names), self.names, special, subscribed, leaves)
         settled = stamp is not None and time.time_ns() - stamp > SETTLED
         self._listed = (stamp, entries) if whole and settled else None
         return entries

@@ -33,7 +33,9 @@ def delete(account: Account, name: str) -> None:
 
 def _is_gone(account: Account, name: str, directory: str) -> bool:
     """Say whether a process that died has removed it; one made since is another."""
-    return any(validity != _uidvalidity(directory) for (validity,) in account.begun("delete", name))
+    begun = account.begun("delete", name)
+    there = account.layout.store(directory).exists() if begun else True
+    return any(not there or validity != _uidvalidity(directory) for (validity,) in begun)
 
 
 def _uidvalidity(directory: str) -> int:

@@ -17,6 +17,8 @@ def run(source: Mailbox, uid: int, target: Mailbox, draft: Incoming) -> int:
     """Exchange a message for a draft; returns the new UID. Raises Refused and OSError."""
     messages, octets = frees(source, uid, target)
     target.admit(1 - messages, draft[0].size - octets)
+    for box in (source, target):
+        box.refresh()  # what a move left half done is settled while none of both is held
     first, second = sorted((source, target), key=lambda box: box.directory)
     with first.changing(), second.changing():
         return Exchange(source, target).run(uid, draft)
@@ -45,7 +47,7 @@ class Exchange:
         target.reserve(target.index, new + 1)
         mark = draft[0].name
         target.intend("new", new, mark)
-        leaving = Leaving(source.mail, [source.index.name(row)])
+        leaving = Leaving(source.mail, source.mail.traces(source.index, [row]))
         with placing(target, target.index, new, [draft], mark, leaving) as (rows, _):
             # From here on it is done: what fails now is for the next scan.
             source.mail.remove(source.index, [row], source.beat, durable=True)

@@ -31,13 +31,13 @@ def bits(mailbox: Mailbox, names: Iterable[str], create: bool) -> Flags:
 
 
 def _bit(mailbox: Mailbox, name: str, create: bool) -> int:
-    place = _place(mailbox.keyword_names(), name)
+    place = known_place(mailbox.keyword_names(), name)
     if place >= 0:
         return 1 << place
     return 1 << _define(mailbox, name) if create else 0
 
 
-def _place(known: Iterable[str], name: str) -> int:
+def known_place(known: Iterable[str], name: str) -> int:
     """Return the number of a name, -1 where it is not known; case does not matter."""
     wanted = name.upper()
     return next((place for place, one in enumerate(known) if one.upper() == wanted), -1)
@@ -50,7 +50,7 @@ def _define(mailbox: Mailbox, name: str) -> int:
     with mailbox.settled():
         index = mailbox.index
         known = index.keyword_names()
-        place = _place(known, name)
+        place = known_place(known, name)
         if place >= 0:
             return place
         if len(known) >= MOST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from pymaild.mail.tree import INBOX, Names
@@ -12,7 +12,8 @@ from pymaild.mail.tree import INBOX, Names
 class Entry:
     """One name. ``special``: its attributes of RFC 6154, spaces between, or "".
 
-    ``exists`` is false for a name that only stands above others, or is only subscribed.
+    ``exists`` is false for a name that only stands above others, or is only subscribed;
+    ``inferiors`` where there can be no names below it.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Entry:
     special: str
     subscribed: bool
     exists: bool = True
+    inferiors: bool = True
 
 
 class Listing(list[Entry]):
@@ -38,9 +40,13 @@ class Listing(list[Entry]):
 
 
 def listing(
-    existing: set[str], names: Names, special: Mapping[str, Iterable[str]], subscribed: set[str]
+    existing: set[str],
+    names: Names,
+    special: Mapping[str, Iterable[str]],
+    subscribed: set[str],
+    leaves: Container[str] = (),
 ) -> Listing:
-    """Put together what is known of the mailboxes that exist."""
+    """Put together what is known of the mailboxes that exist; ``leaves`` have none below."""
     implied = {parent for name in existing for parent in names.parents(name)}
     inner = {names.parents(name)[-1] for name in existing | implied if names.separator in name}
     found = [
@@ -51,6 +57,7 @@ def listing(
             special=" ".join(special.get(name, ())) if name in existing else "",
             subscribed=name in subscribed,
             exists=name in existing,
+            inferiors=name not in leaves,
         )
         for name in _sorted(existing | implied)
     ]

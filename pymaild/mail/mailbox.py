@@ -8,7 +8,6 @@ told then, so a crash between the two is found by the next scan.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
@@ -31,10 +30,9 @@ from pymaild.mail.quota import Quota
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
-from pymaild.mail.stores import NEVER, Beat, Store, quiet
+from pymaild.mail.stores import NEVER, Beat, Draft, Store, quiet
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock, Maildrop
-from pymaild.storage.maildir import Draft
 from pymaild.storage.retry import patiently
 
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
@@ -164,8 +162,11 @@ class Mailbox:
             self._reopen()
         if self.lock.acquire(PATIENCE):
             try:
-                with self._counted():
+                with self.mail.held(), self._counted():
                     self._settle()
+            except Refused as error:  # by another program, in a format that has locks
+                if error.code != Code.INUSE:
+                    raise
             finally:
                 self.lock.release()
             self.helpers.look(self.index)
@@ -178,14 +179,14 @@ class Mailbox:
     @contextmanager
     def settled(self) -> Iterator[None]:
         """Hold the lock on a mailbox that is level with its mail."""
-        with self.lock, self._counted():
+        with self.lock, self.mail.held(), self._counted():
             self._settle()
             yield
 
     @guarded
     def level(self) -> None:
         """Bring the index level with the mail, whatever its times say."""
-        with self.lock, self._counted():
+        with self.lock, self.mail.held(), self._counted():
             self._settle(sure=True)
 
     def intend(self, kind: Messages, first: int, mark: str) -> None:
@@ -222,7 +223,7 @@ class Mailbox:
     def remember(self, index: Index) -> None:
         """What the mail looks like now is our own doing."""
         if index.stamp[:2] != NEVER:
-            index.stamp = (*self.mail.stamp(), time.time_ns())
+            index.stamp = self.mail.mark(index.stamp[2])
 
     @guarded
     def status(self, size: bool = False) -> Status:
@@ -281,7 +282,7 @@ class Mailbox:
     @contextmanager
     def changing(self) -> Iterator[Index]:
         """Hold the lock on a mailbox that is level with its mail; remember what we did."""
-        with self.lock, self._counted():
+        with self.lock, self.mail.held(), self._counted():
             self._settle()
             index = self.index
             try:

@@ -12,8 +12,8 @@ from pymaild.index import IN_NEW, Index, Unusable
 from pymaild.mail.expunging import expunge
 from pymaild.mail.flags import Flags
 from pymaild.mail.message import Message
-from pymaild.mail.stores import Arrival, Leaving, Placed
-from pymaild.storage.maildir import Draft, unique_mark, unique_name
+from pymaild.mail.stores import Arrival, Draft, Leaving, Placed
+from pymaild.storage.maildir import unique_mark, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -79,10 +79,11 @@ def _arrivals(first: int, drafts: Sequence[Incoming], mark: str) -> Iterator[Arr
 
 
 def _stage(index: Index, arrival: Arrival, placed: Placed) -> int:
-    draft, _, uid, flags, keywords, date = arrival
-    bits = flags | (IN_NEW if placed.new else 0)
-    sizes = (draft.size, draft.wire_size)
-    return index.add(uid, bits, keywords, int(date), placed.saved, *sizes, placed.name)
+    bits = arrival.flags | (IN_NEW if placed.new else 0)
+    dates = (int(arrival.date), placed.saved)
+    sizes = (placed.size, placed.wire_size)
+    what = (*dates, *sizes, placed.name)
+    return index.add(arrival.uid, bits, arrival.keywords, *what, place=placed.place)
 
 
 def fill_cache(mailbox: Mailbox, index: Index, rows: Iterable[int]) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pymaild.core.errors import ConfigError
 from pymaild.core.settings import Duration, FilePath, Size, setting
+from pymaild.storage.mboxlocks import LockRules
+
+LOCKS = frozenset(("fcntl", "flock", "dotlock", "dotlock-try"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,40 @@ class MailSettings:
         "once for half a minute.",
         low=0,
     )
+    mbox_read_locks: tuple[str, ...] = setting(
+        ("fcntl",),
+        "The locks that are taken, in this order, to read an mbox file: fcntl, flock, dotlock, or "
+        "dotlock-try, which goes without where the directory allows no such file. They must be "
+        "those of the programs that deliver mail and of the users' own.",
+    )
+    mbox_write_locks: tuple[str, ...] = setting(
+        ("fcntl", "dotlock-try"),
+        "The locks that are taken to change an mbox file. Debian's programs take fcntl, then "
+        "dotlock.",
+    )
+    mbox_lock_timeout: Duration = setting(
+        Duration(10.0),
+        "How long a command waits for an mbox file that another program has locked.",
+        low=0.1,
+    )
+    mbox_lock_stale: Duration = setting(
+        Duration(300.0),
+        "How long a dotlock whose owner cannot be told must not have been touched to be nobody's.",
+        low=10,
+    )
     fsync: bool = setting(
         True,
         "Put mail on disk before it is acknowledged. Turn this off only where losing mail "
         "in a power failure does no harm.",
     )
+
+    def __post_init__(self) -> None:
+        for name in ("mbox_read_locks", "mbox_write_locks"):
+            unknown = set(getattr(self, name)) - LOCKS
+            if unknown:
+                raise ConfigError(f"{name}: {min(unknown)!r} is none of {', '.join(sorted(LOCKS))}")
+
+    def mbox_locks(self) -> LockRules:
+        """Return how mbox files are locked."""
+        rules = self.mbox_read_locks, self.mbox_write_locks
+        return LockRules(*rules, self.mbox_lock_timeout, self.mbox_lock_stale)

@@ -251,7 +251,8 @@ class SharingAccount(Account):
             return own
         names = {entry.name for entry in own if entry.exists} | foreign
         subscribed = set(self.subscriptions())
-        return listing(names, self.names, self.special.now(), subscribed)
+        leaves = {entry.name for entry in own if not entry.inferiors}
+        return listing(names, self.names, self.special.now(), subscribed, leaves)
 
     def _picture(self) -> tuple[list[str], list[str]]:
         names, subscribed = super()._picture()

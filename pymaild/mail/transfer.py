@@ -25,6 +25,8 @@ def run(source: Mailbox, uids: Sequence[int], target: Mailbox, move: bool) -> li
         return list(done.items())
     if not move or target.root != source.root:
         target.admit(len(uids), source.octets(uids) if target.quota else 0)
+    for box in (source, target):
+        box.refresh()  # what a move left half done is settled while none of both is held
     first, second = sorted((source, target), key=lambda box: box.directory)
     with first.changing(), second.changing():
         return [*done.items(), *Transfer(source, target, move).run(uids)]
@@ -50,10 +52,10 @@ class Transfer:
             places = [self._stage(one) for one in taken]
             self.target.publish(target)
         self.source.publish(source)
-        for place, row in zip(places, (one.order.row for one in taken), strict=True):
-            entry = source.cached(row)
+        for place, one in zip(places, taken, strict=True):
+            entry = source.cached(one.order.row) if one.same else None
             if entry is not None:
-                target.set_cached(place, entry, source.wire_size(row))
+                target.set_cached(place, entry, one.wire_size)
         return [(one.order.uid, one.uid) for one in taken]
 
     def _orders(self, rows: Sequence[int]) -> Iterator[Order]:
@@ -65,9 +67,9 @@ class Transfer:
 
     def _stage(self, one: Taken) -> int:
         order = one.order
-        flags = (order.flags, order.keywords)
-        sizes = (one.size, self.source.index.wire_size(order.row))
-        return self.target.index.add(one.uid, *flags, one.date, one.saved, *sizes, one.name)
+        index, dates = self.target.index, (one.date, one.saved)
+        what = (*dates, one.size, one.wire_size, one.name)
+        return index.add(one.uid, order.flags, order.keywords, *what, place=one.place)
 
     def _keyword_map(self, rows: Sequence[int]) -> dict[int, int]:
         """Bits of the source's keywords in use, to bits of the target's."""

@@ -1,4 +1,5 @@
-"""Noticing a change in a mailbox: the mtimes of new/ and cur/, and inotify(7) on them."""
+"""Noticing a change in a mailbox: the mtimes of new/ and cur/, and inotify(7) on directories and
+files."""
 
 import logging
 import os
@@ -17,6 +18,10 @@ cdef extern from "sys/inotify.h":
     enum: IN_MOVED_FROM
     enum: IN_MOVED_TO
     enum: IN_DELETE_SELF
+    enum: IN_MOVE_SELF
+    enum: IN_MODIFY
+    enum: IN_ATTRIB
+    enum: IN_ONLYDIR
     enum: IN_IGNORED
 
 cdef extern from "sys/stat.h":
@@ -45,22 +50,30 @@ def open_watches():
     return inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
 
 
-def set_watch(int fd, bytes path):
-    """Watch a directory; returns the descriptor, the same for whoever watches it through ``fd``.
+cdef int _watch(int fd, const char* path) noexcept:
+    """Watch what comes and goes in a directory, or what changes a file."""
+    cdef int watch = inotify_add_watch(
+        fd, path,
+        IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR)
+    if watch < 0 and errno == ENOTDIR:
+        watch = inotify_add_watch(fd, path, IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+    return watch
 
-    -1 where the directory is gone. Raises OSError where the kernel has no more watches, or the
-    directory may not be read.
+
+def set_watch(int fd, bytes path):
+    """Watch a directory or a file; returns the descriptor, the same for all who do so by ``fd``.
+
+    -1 where it is gone. Raises OSError where the kernel has no more watches, or a directory may
+    not be read.
     """
-    watch = inotify_add_watch(
-        fd, path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF
-    )
+    cdef int watch = _watch(fd, path)
     if watch < 0 and errno not in (ENOENT, ENOTDIR):
         raise OSError(errno, os.strerror(errno))
     return watch
 
 
 def drop_watch(int fd, int watch):
-    """Watch a directory no more; one that is gone is watched by nobody."""
+    """Watch it no more; what is gone is watched by nobody."""
     inotify_rm_watch(fd, watch)
 
 
@@ -114,9 +127,9 @@ def _failed(bytes path):
 
 
 cdef class Watch:
-    """A descriptor that becomes readable when a file comes, goes or is renamed.
+    """A descriptor that becomes readable when a file comes, goes or is renamed, or changes.
 
-    ``paths`` are directories, watched under the key "". ``fileno()`` is -1 where the kernel's
+    ``paths`` are directories, and files of many messages, watched under the key "". ``fileno()`` is -1 where the kernel's
     limits are reached: then ``timeout`` says after how many seconds to look by oneself.
     """
 
@@ -137,13 +150,12 @@ cdef class Watch:
         self.add("", *paths)
 
     def add(self, str key, *paths):
-        """Watch more directories; :meth:`drain` names them by ``key``."""
-        mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF
+        """Watch more of them; :meth:`drain` names them by ``key``."""
         for path in paths:
             if self._fd < 0:
                 return
             raw = os.fsencode(path)
-            watch = inotify_add_watch(self._fd, raw, mask)
+            watch = _watch(self._fd, raw)
             if watch >= 0:
                 self._keys.setdefault(watch, set()).add(key)
             elif errno != ENOENT:  # a directory that is gone has nothing to tell

@@ -69,6 +69,10 @@ class Mbox:
         found = os.stat(self.path)
         return found.st_mtime_ns, found.st_size
 
+    def unfinished(self) -> bool:
+        """Say whether somebody changes it now, or has died of that: it is to be locked then."""
+        return self._journal.pending() is not None
+
     @contextmanager
     def reading(self) -> Iterator[int]:
         """Lock against writers; yields a descriptor of the file, for as long as it is locked.
@@ -120,6 +124,7 @@ class Mbox:
                 lock.acquire()
                 found = os.fstat(fd)
                 if _in_place(path, found):
+                    self._journal.close()  # who ended another's work may have made a new one
                     self._open = _Open(fd, path, lock, write, found)
                     return True
                 lock.release()
@@ -219,6 +224,10 @@ class Mbox:
         now = os.fstat(writer.fd).st_mtime_ns
         with suppress(PermissionError):
             os.utime(writer.fd, ns=(writer.before.st_atime_ns if unread else now, now))
+
+    def settle(self) -> None:
+        """End what has failed half way since the file was locked, too. Raises OSError."""
+        self._recover()
 
     def _recover(self) -> None:
         """End what a dead process left."""

@@ -78,7 +78,7 @@ class TestParsing:
             ("erin:{ROT13}x", False, "ROT13"),
             ("erin", False, "no password"),
             ("erin:{PLAIN}x::::home::", True, "absolute"),
-            ("erin:{PLAIN}x::::::userdb_mail=mbox:/x", True, "userdb_mail"),
+            ("erin:{PLAIN}x::::::userdb_mail=mdbox:/x", True, "userdb_mail"),
             ("erin:{PLAIN}x::::::userdb_mail=maildir:/m/%u", True, "variables"),
             ("erin:{PLAIN}x::::::allow_nets=10.0.0.0/33", True, "allow_nets"),
             ("erin:{PLAIN}x::::::color=1 other", False, "color, other"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pymaild.index import _index
 from pymaild.mail import sync
 from pymaild.mail.account import Account
 from pymaild.mail.flags import FLAGGED, Flags
@@ -278,3 +279,29 @@ def test_a_cache_of_entries_that_nobody_needs_is_written_anew(
             largest = max(largest, size)
         assert sum(box.index.fields(row)[3] for row in range(box.index.count)) == 0
     assert largest < 80_000  # of 300 entries and names, several times what is written in all
+
+
+def test_rows_that_a_power_failure_took_get_their_uids_from_the_names(
+    account: Account, tmp_path: Path
+) -> None:
+    """An index that is on disk as it was before: what came after that keeps its UIDs, and what
+    comes later gets none that may have been seen."""
+    files = ("pymaild.index", "pymaild.log", "pymaild.cache")
+    with account.open("INBOX") as box:
+        fill(box, 3)
+        older = {name: Path(box.directory, name).read_bytes() for name in files}
+        fill(box, 3)
+        before, directory = uids(box), box.directory
+        box.expunge(before[-1:])
+    for name, octets in older.items():
+        Path(directory, name).write_bytes(octets)
+
+    def look() -> None:
+        _index._BOOT = os.urandom(16)
+        with account.open("INBOX") as box:
+            box.refresh()
+            assert uids(box) == before[:-1]
+            fill(box, 1)
+            assert uids(box)[-1] > before[-1]
+
+    assert not stops.stopped_at(look, 1 << 40)

@@ -47,6 +47,7 @@ WORKS: dict[Callable[[Account], None], tuple[list[bytes], list[bytes]]] = {
 }
 
 
+@pytest.mark.usefixtures("both_formats")
 @rfc("3502", "0", 7)
 @rfc("8508", "3.4", 2)
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
@@ -79,6 +80,7 @@ def test_all_or_nothing(tmp_path: Path, work: Callable[[Account], None], keep_in
     assert outcomes == {True, False}
 
 
+@pytest.mark.usefixtures("both_formats")
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_a_disk_that_fails_at_any_step_leaves_all_or_nothing(
     tmp_path: Path, work: Callable[[Account], None]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from pymaild.core.session import User
 from pymaild.mail import sync
 from pymaild.mail.account import Account
 from pymaild.mail.check import faults
@@ -21,14 +20,14 @@ from pymaild.mail.delivery import deliver
 from pymaild.mail.flags import FLAGGED, Flags
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import atomic
-from tests.support import stops
+from tests.support import stops, stores
 from tests.support.rfc import rfc
 
 KEPT = [b"Subject: kept %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(4)]
 
 
 def account_at(path: Path, fsync: bool = False) -> Account:
-    return Account(User(name="u", mail=str(path)), MailSettings(fsync=fsync))
+    return Account(stores.user(path), MailSettings(fsync=fsync))
 
 
 def prepare(path: Path) -> None:
@@ -60,13 +59,14 @@ def store(account: Account) -> None:
 
 def claim(account: Account) -> None:
     with account.open("INBOX") as box:
-        Path(box.directory, "new", "9.others.host").write_bytes(b"Subject: other\n\n")
+        stores.drop(box, b"Subject: other\n\n")
         box.refresh()
         box.claim_recent(box.view())
 
 
 def rename(account: Account) -> None:
-    account.create("Work")
+    if stores.chosen() == "maildir":
+        account.create("Work")
     account.create("Work/Sub")
     account.rename("Work", "Play")
 
@@ -127,6 +127,7 @@ def expunge(account: Account) -> None:
 WORKS = [append, append_two, replace, copy, move, store, claim, expunge, rename, rebuild, compact]
 
 
+@pytest.mark.usefixtures("both_formats")
 @rfc("9051", "6.4.8", 3, 4)
 @rfc("6851", "3.3", 2, 3)
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)

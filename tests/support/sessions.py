@@ -31,6 +31,7 @@ from pymaild.mail.sharing import SharingAccount
 from pymaild.net import _journal
 from pymaild.net.stream import SocketStream
 from pymaild.storage import _watch
+from tests.support import stores
 
 SLOTS = 64  # sessions at a time
 
@@ -126,6 +127,7 @@ class Auth:
         self.settings = AuthSettings(
             passwd_file=str(self.users),
             mail_path=str(folder / "mail" / "{user}" / "Maildir"),
+            **stores.settings(folder / "mail"),
             **{"allow_plaintext": True, "failure_delay": 0.0, **settings},
         )
         self._stop_read, self._stop_write = os.pipe()
@@ -282,7 +284,8 @@ class Bench:
     def user(self, name: str) -> User:
         mail = self.folder / "mail" / name / "Maildir"
         mail.parent.mkdir(parents=True, exist_ok=True)
-        return User(name, os.getuid(), os.getgid(), "", str(mail))
+        ids = os.getuid(), os.getgid()
+        return User(name, *ids, "", str(mail), inbox=stores.inbox(mail))
 
     def sharing(self, user: User) -> SharingAccount:
         """An account as its user has it, with what others opened to it."""

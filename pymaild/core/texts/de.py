@@ -264,6 +264,9 @@ TEXTS = {
         "Das gewählte Postfach wurde gelöscht oder neu nummeriert"
     ),
     "There are mailboxes below this name": "Unter diesem Namen gibt es Postfächer",
+    "The mailbox above this one can have none below it": (
+        "Das Postfach darüber kann keine anderen unter sich haben"
+    ),
     "This is not a name for a mailbox": "Das ist kein Name für ein Postfach",
     "This name is too long": "Dieser Name ist zu lang",
     "This name stands above the mailboxes of others": (

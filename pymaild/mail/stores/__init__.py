@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pymaild.index import Index
-from pymaild.storage.maildir import Draft
 from pymaild.storage.takeover import Adopted
 
 if TYPE_CHECKING:
@@ -28,6 +27,21 @@ SYSTEM = 0x1F  # the flags of an index row that are flags of IMAP
 SETTLED = 50_000_000  # ns after which an mtime tells every change (coarse clocks)
 NEVER = (0, 0)  # the stamp in the index when the next look at the mailbox must be a scan
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Draft(Protocol):
+    """A message on disk, not yet in the mailbox. Sizes in octets, as stored and in CRLF form."""
+
+    path: str
+    size: int
+    wire_size: int
+
+    @property
+    def name(self) -> str:
+        """The unique name that it was given."""
+
+    def discard(self) -> None:
+        """Remove it; a draft that was committed is no longer there."""
 
 
 def quiet(done: int, goal: int) -> None:
@@ -46,11 +60,17 @@ class Arrival(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A message that has its place: its name in the index, whether it is recent, SAVEDATE."""
+    """A message that has its place: its name in the index, whether it is recent, SAVEDATE.
+
+    Sizes in octets, as stored and in CRLF form. ``place``: where it begins in a file of many.
+    """
 
     name: bytes
     new: bool
     saved: int
+    size: int
+    wire_size: int
+    place: int = 0
 
 
 class Order(NamedTuple):
@@ -64,7 +84,10 @@ class Order(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A message that was taken over. Size in octets as stored, dates in seconds since 1970."""
+    """A message that was taken over. Sizes in octets, dates in seconds since 1970.
+
+    ``same``: its octets are those of the message that it was made of.
+    """
 
     order: Order
     uid: int
@@ -72,13 +95,16 @@ class Taken(NamedTuple):
     date: int
     saved: int
     size: int
+    wire_size: int
+    place: int = 0
+    same: bool = True
 
 
 class Leaving(NamedTuple):
-    """Messages that go in exchange for those that come, by their names, in the same order."""
+    """Messages that go in exchange for those that come, in the same order, by their traces."""
 
     store: Store
-    names: Sequence[bytes]
+    traces: Sequence[str]
 
 
 #: A message as stored, and the descriptor of the file that it is mapped from, which the receiver
@@ -91,6 +117,7 @@ class Store(Protocol):
 
     directory: str
     paths: list[str]  # where what others do shows
+    address: list[str]  # a key of KINDS, and what finds the same mail again
 
     def exists(self) -> bool:
         """Say whether there is such a mailbox."""
@@ -99,6 +126,18 @@ class Store(Protocol):
         """Return two numbers that differ when others have changed the mail.
 
         Raises FileNotFoundError where it has gone.
+        """
+
+    def held(self) -> AbstractContextManager[object]:
+        """Keep others from changing the mail, where its format has locks.
+
+        Raises Refused (INUSE).
+        """
+
+    def mark(self, since: int) -> tuple[int, int, int]:
+        """Return the stamp behind a change of our own, and since when another's may hide there.
+
+        ``since`` is what that was before; 0 is never. The mail is held.
         """
 
     def adopted(self) -> Adopted | None:
@@ -162,11 +201,21 @@ class Store(Protocol):
         mail may :meth:`follow`.
         """
 
+    def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
+        """Return what tells later whether these messages have gone."""
+
+    def departed(self, traces: Sequence[str]) -> list[bool]:
+        """Say which of these messages are no longer here; another mailbox may be locked."""
+
     def follow(self, index: Index, beat: Beat) -> None:
         """Have the mail say the flags that only the index says yet (Index.behind)."""
 
     def remove(self, index: Index, rows: Sequence[int], beat: Beat, durable: bool = False) -> None:
         """Remove messages for good, and stage that; those that have gone are no error."""
+
+
+#: How a store is found again by its address, and whether what it writes is to be on disk.
+KINDS: dict[str, Callable[[Sequence[str], bool], Store]] = {}
 
 
 class Layout(Protocol):
@@ -176,6 +225,7 @@ class Layout(Protocol):
     """
 
     root: str
+    inferiors: bool  # a mailbox can have others below it
 
     def prepare(self) -> None:
         """Make what must be there before the first mailbox is."""

@@ -7,13 +7,14 @@ import mmap
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
 from pymaild.mail._octets import MaildirOctets
-from pymaild.mail.batch import Exchanged, noted
+from pymaild.mail.batch import noted
 from pymaild.mail.stores import (
+    KINDS,
     SYSTEM,
     Arrival,
     Beat,
@@ -24,16 +25,18 @@ from pymaild.mail.stores import (
     Store,
     Taken,
 )
+from pymaild.mail.stores.carrying import carrying
 from pymaild.mail.stores.maildir_scan import Scan
 from pymaild.storage import atomic, takeover
 from pymaild.storage._names import without_uid
-from pymaild.storage.maildir import Maildir, save_date, unique_name
+from pymaild.storage.maildir import Draft, Maildir, member, save_date, unique_name
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
 
 MANY = 32  # messages whose names may follow the index: a client waits for fewer without noticing
 READ_WHOLE = 1 << 18  # octets up to which a file is read; larger ones are mapped
+_UNLOCKED = nullcontext()
 NO_SECOND_NAME = (errno.EXDEV, errno.EMLINK, errno.EPERM)  # then the octets are copied
 
 #: A message file in its place: base name, whether it is in new/, flags, keywords.
@@ -45,12 +48,21 @@ class MaildirStore:
 
     def __init__(self, directory: str, durable: bool) -> None:
         self.directory = directory
+        self.address = ["maildir", directory]
         self.maildir = Maildir(directory, durable)
         self.paths = self.maildir.paths
         self.exists = self.maildir.exists
         self.stamp = self.maildir.stamp
         self.write = self.maildir.write
         self.sweep = self.maildir.sweep
+
+    def held(self) -> AbstractContextManager[None]:
+        """A Maildir has no locks."""
+        return _UNLOCKED
+
+    def mark(self, since: int) -> tuple[int, int, int]:
+        """Our own changes move the mtimes; another's just behind them would not be seen."""
+        return *self.stamp(), time.time_ns()
 
     def adopted(self) -> takeover.Adopted | None:
         """Return what Dovecot, Courier or isync left here."""
@@ -138,6 +150,16 @@ class MaildirStore:
         if path is not None:
             atomic.unlink(path)
 
+    def traces(self, index: Index, rows: Sequence[int]) -> list[str]:
+        """Return the base names of files."""
+        return [os.fsdecode(index.name(row)) for row in rows]
+
+    def departed(self, traces: Sequence[str]) -> list[bool]:
+        """Look for files, whatever flags they have by now."""
+        if not self.exists():
+            return [True] * len(traces)
+        return [self.maildir.locate(os.fsencode(base), False, 0, 0) is None for base in traces]
+
     # -- messages that come --------------------------------------------------------------------
 
     @contextmanager
@@ -149,7 +171,8 @@ class MaildirStore:
         Others are on disk before their note goes, or what they come in exchange for.
         """
         if leaving is not None:
-            with noted(self.maildir, mark, _exchanged(leaving)):
+            numbers = [member(arrival.name.encode(), mark) for arrival in arrivals]
+            with noted(self.maildir, mark, leaving, numbers):
                 placed = self._place(arrivals, [])
                 self._sync(placed)
                 yield placed
@@ -178,11 +201,13 @@ class MaildirStore:
         now, maildir = time.time(), self.maildir
         placed = []
         for draft, name, uid, flags, keywords, date in arrivals:
+            assert isinstance(draft, Draft)
             os.utime(draft.path, (now, date))
             new = not flags and not keywords
             base = maildir.publish(draft, name, uid, flags, keywords, new)
             files.append((base, new, flags, keywords))
-            placed.append(Placed(base, new, save_date(base, now)))
+            sizes = (draft.size, draft.wire_size)
+            placed.append(Placed(base, new, save_date(base, now), *sizes))
         return placed
 
     @contextmanager
@@ -213,11 +238,14 @@ class MaildirStore:
 
         A file's new name says which message it was: :func:`pymaild.mail.committed.taken`.
         """
-        assert isinstance(source, MaildirStore)
+        if not isinstance(source, MaildirStore):
+            with carrying(self, source, index, orders, mark, first, move, beat) as taken:
+                yield taken
+            return
         alone = move or len(orders) < 2  # of a move, what is done stays done
         with self._withdrawing() as files:
             with nullcontext() if alone else noted(self.maildir, mark):
-                taken: list[Taken] = []
+                taken = []
                 for done, order in enumerate(orders):
                     beat(done, len(orders))
                     one = self._take(source, index, order, mark, first + len(taken), move)
@@ -243,7 +271,8 @@ class MaildirStore:
         if move:
             index.expunge(order.row)
         saved = save_date(named, time.time())
-        return Taken(order, uid, named, int(stat.st_mtime), saved, stat.st_size)
+        sizes = (stat.st_size, index.wire_size(order.row))
+        return Taken(order, uid, named, int(stat.st_mtime), saved, *sizes)
 
     def _adopt(
         self,
@@ -266,7 +295,7 @@ class MaildirStore:
         os.utime(draft.path, ns=(os.stat(path).st_atime_ns, os.stat(path).st_mtime_ns))
         if not move:
             return maildir.publish(draft, name, uid, *flags, False)
-        with noted(maildir, name, Exchanged(source.maildir, base)):
+        with noted(maildir, name, Leaving(source, [os.fsdecode(base)])):
             named = maildir.publish(draft, name, uid, *flags, False)
             maildir.sync(maildir.cur)  # another file system: its changes have an order of their own
             atomic.unlink(path)
@@ -278,6 +307,4 @@ def _file(index: Index, row: int) -> _File:
     return index.name(row), bool(bits & IN_NEW), bits & SYSTEM, keywords
 
 
-def _exchanged(leaving: Leaving) -> Exchanged:
-    assert isinstance(leaving.store, MaildirStore)
-    return Exchanged(leaving.store.maildir, leaving.names[0])
+KINDS["maildir"] = lambda address, durable: MaildirStore(address[0], durable)

@@ -65,6 +65,7 @@ class Scan:
         try:
             renamed = self._take_in(picture.strangers)
             self.box.publish(self.index)
+            self.index.found()
         except OSError as error:
             if self.adopted is not None or error.errno not in FULL:
                 raise
@@ -145,9 +146,10 @@ class Scan:
 
         The older file has the UID that two of them claim: ``files`` are in their order of arrival.
         A name's UID counts when the index has not come that far (a crash before the index was
-        told) or is being rebuilt; any other file with a UID came from another folder.
+        told), has lost its last rows, or is being rebuilt; any other file with a UID came from
+        another folder.
         """
-        floor = 1 if self.adopted and self.adopted.named else self.index.uidnext
+        floor = 1 if self.adopted and self.adopted.named else self.index.found_from
         found: dict[int, _File] = {}
         for file in files:
             uid = _listed(self.adopted, file) if self.adopted else 0

@@ -18,6 +18,8 @@ _GONE = "..pymaild-gone-"  # a deleted folder on its way out
 class MaildirTree:
     """The mailboxes below one Maildir."""
 
+    inferiors = True
+
     def __init__(self, root: str, names: Names, durable: bool) -> None:
         self.root = root
         self._names = names
