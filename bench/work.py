@@ -243,16 +243,18 @@ def copy_and_expunge(place: Place, stack: ExitStack) -> Work:
     return Work(lap)
 
 
+_FOREIGN = count()  # folders of a run, which stay
+
+
 def first_open(messages: int, *lines: bytes, same: str = "") -> Prepare:
     """SELECT of a Maildir that no server has seen, then commands; the units are messages."""
 
     def prepare(place: Place, stack: ExitStack) -> Work:
         client = place.imap(stack)
-        names = (f"Foreign{number}" for number in count())
         now = [""]
 
         def fresh() -> None:
-            now[0] = next(names)
+            now[0] = f"Foreign{next(_FOREIGN)}"
             place.mail.anew(place.user, now[0], messages)
 
         def lap() -> tuple[float, Any]:

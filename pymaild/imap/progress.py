@@ -18,10 +18,12 @@ class Progress:
         self._clock = clock
         self._command = -1
         self._due = 0.0
+        self._told = -1
 
     def beat(self, done: int = 0, goal: int = 0) -> None:
         """Say that a step is done: that many of ``goal``, 0 where nobody knows.
 
+        Who begins from the start again tells no numbers before it is further than it was.
         Never between the octets of a response. What is told does not wait for the client, which
         may be in no hurry to read while a mailbox is locked.
         """
@@ -29,16 +31,18 @@ class Progress:
         session.services.board.beat()
         now = self._clock()
         if self._command != session.record.commands:
-            self._command = session.record.commands
+            self._command, self._told = session.record.commands, -1
         elif now < self._due:
             return
         else:
-            session.stream.offer(_notice(session, done, goal))
+            known = self._told < done < goal
+            self._told = done if known else self._told
+            session.stream.offer(_notice(session, (done, goal) if known else None))
         self._due = now + session.settings.progress_interval
 
 
-def _notice(session: ImapSession, done: int, goal: int) -> bytes:
-    """RFC 9585 §4: what is done is less than the goal, which is not 0."""
-    numbers = b"%d %d" % (done, goal) if done < goal else b"NIL NIL"
+def _notice(session: ImapSession, numbers: tuple[int, int] | None) -> bytes:
+    """RFC 9585 §4: what is done is less than the goal, and never less than it was."""
+    done = b"%d %d" % numbers if numbers is not None else b"NIL NIL"
     told = session.say("Still at work")
-    return b'* OK [INPROGRESS ("%b" %b)] %b\r\n' % (session.tag, numbers, told)
+    return b'* OK [INPROGRESS ("%b" %b)] %b\r\n' % (session.tag, done, told)

@@ -159,3 +159,10 @@ def test_a_client_that_has_gone_stops_nothing(rig: Rig) -> None:
         rig.at(now)
     with pytest.raises(Disconnected):
         rig.stream.flush()
+
+
+def test_what_is_done_never_shrinks(rig: Rig) -> None:
+    """RFC 9585 §4: who goes over the messages again tells no numbers until it is further."""
+    for number, done in enumerate((1, 60, 120, 1, 110, 125)):
+        rig.at(100.0 + 20 * number, done, 130)
+    assert rig.said() == [notice(n) for n in ("60 130", "120 130", "NIL NIL", "NIL NIL", "125 130")]
