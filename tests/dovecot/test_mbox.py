@@ -17,7 +17,11 @@ from tests.support.dovecot import Dovecot, dovecot, give, needs_dovecot
 pytestmark = needs_dovecot
 
 MAIL = b"Subject: %d\r\n\r\ntext\r\n"
-_MORE = "mail_location = mbox:~/folders:INBOX=~/inbox\nmbox_write_locks = fcntl\nmbox_lock_timeout = 5 secs\n"
+_MORE = """
+mail_location = mbox:~/folders:INBOX=~/inbox
+mbox_write_locks = fcntl
+mbox_lock_timeout = 5 secs
+"""
 
 
 @pytest.fixture
