@@ -19,6 +19,7 @@ from pymaild.mail.flags import FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.stores.mbox_tree import OWN
 from tests.support import stores
 
 MAIL = b"From: a@example.org\r\nSubject: %d\r\n\r\nHello\r\n"
@@ -359,4 +360,4 @@ def test_appends_under_the_locks_of_others_while_we_change(account: Account) -> 
 def test_users_are_of_the_format_that_is_chosen(tmp_path: Path) -> None:
     assert stores.chosen() in stores.FORMATS
     assert Account(User(mail=str(tmp_path)), MailSettings()).root == str(tmp_path)
-    assert made(tmp_path).root == str(tmp_path / "mail" / ".pymaild")
+    assert made(tmp_path).root == str(tmp_path / "mail" / OWN)

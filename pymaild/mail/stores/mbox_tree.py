@@ -1,7 +1,8 @@
 """The tree of an account in mbox: INBOX is one file, and each file below a directory is a folder.
 
-What pymaild keeps of them lies in a tree of its own, in ``.pymaild`` of that directory: one
-directory for each mailbox, called as a Maildir++ folder is. A file cannot have others below it,
+What pymaild keeps of them lies in a tree of its own, in ``.pymaild.lock`` of that directory: one
+directory for each mailbox, called as a Maildir++ folder is. Dovecot takes every other name for
+mail, waits for the locks that it sees in there, and writes to empty files. A file cannot have others below it,
 so a mailbox has no children; directories only stand above others.
 """
 
@@ -21,7 +22,7 @@ from pymaild.mime import utf7
 from pymaild.storage import atomic
 from pymaild.storage.mboxlocks import LockRules
 
-OWN = ".pymaild"
+OWN = ".pymaild.lock"  # what ends so is nobody's mailbox
 DEEPEST = 32  # levels of directories that are looked through
 _LONGEST = 255  # octets of a file's name
 
