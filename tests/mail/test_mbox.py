@@ -66,6 +66,23 @@ def inbox_of(account: Account) -> Path:
     return Path(account.user.inbox)
 
 
+@pytest.mark.parametrize(
+    ("path", "sender"),
+    [
+        (b"Return-Path: <list@example.org>\r\n", b"list@example.org"),
+        (b'return-path:<"a b"@example.org>\r\n', b'"ab"@example.org'),
+        (b"Return-Path: <>\r\n", b"MAILER-DAEMON"),
+        (b"Return-Path: <never ends\r\n", b"MAILER-DAEMON"),
+        (b"", b"MAILER-DAEMON"),
+    ],
+)
+def test_the_from_line_names_the_sender(account: Account, path: bytes, sender: bytes) -> None:
+    with account.open("INBOX") as box:
+        box.commit([(box.write([path + MAIL % 1]), Flags(), 86400.0)])
+    first = inbox_of(account).read_bytes().partition(b"\n")[0]
+    assert first == b"From %b Fri Jan  2 00:00:00 1970 +0000" % sender
+
+
 def test_what_is_stored_is_served_with_uids_and_flags(account: Account) -> None:
     with account.open("INBOX") as box:
         assert [append(box, 1, "\\Seen", "$Todo"), append(box, 2)] == [1, 2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,9 @@ from pymaild.storage.takeover import Adopted
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
+
+_RETURN_PATH = re.compile(rb"Return-Path:[ \t]*<([^<>\r\n]*)>", re.IGNORECASE)
+_LONGEST_PATH = 512  # octets of that line which are looked at
 
 READ_WHOLE = 1 << 18  # octets up to which a message is read into memory; others are copied to disk
 
@@ -311,7 +315,15 @@ def _addition(arrival: Arrival, names: Sequence[bytes]) -> Addition:
     draft, _, uid, flags, keywords, date = arrival
     assert isinstance(draft, Draft)
     words = [name for bit, name in enumerate(names) if keywords >> bit & 1]
-    return Addition(draft, State(uid, flags, words, old=bool(flags or keywords)), date)
+    state = State(uid, flags, words, old=bool(flags or keywords))
+    return Addition(draft, state, date, _sender(draft))
+
+
+def _sender(draft: Draft) -> bytes:
+    """Return what the delivery wrote above a message (RFC 5321 §4.4), b"" where nothing is."""
+    with open(draft.path, "rb") as file:
+        found = _RETURN_PATH.match(file.read(_LONGEST_PATH))
+    return found[1] if found else b""
 
 
 def _placed(arrival: Arrival, message: Message) -> Placed:
