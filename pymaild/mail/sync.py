@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.core.errors import from_oserror
 from pymaild.index import Index, Unusable
+from pymaild.mail.reserving import reserved
 from pymaild.storage import atomic
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock
@@ -144,7 +145,7 @@ def rebuild(box: Mailbox) -> Index:
     if old is not None:
         old.supersede()
     if held.adopting:
-        held = box.reserved(index)
+        held = reserved(box, index)
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return _shared(box, index)
