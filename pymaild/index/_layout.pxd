@@ -16,6 +16,7 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     #define PM_BARRIER() __sync_synchronize()
+    #define PM_BEHIND (1ULL << 63)
     /* A multiply-and-rotate mix over 64-bit words: it detects damage, it does not authenticate.
        Long data goes four ways side by side, since each step waits for the one before it. */
     static inline uint64_t pm_mix(uint64_t h, const char *at) {
@@ -45,6 +46,7 @@ cdef extern from *:
     }
     """
     void PM_BARRIER() nogil
+    const uint64_t BEHIND "PM_BEHIND"  # in Record.place: the file's name says other flags than the row
     uint32_t pm_check(const void* data, size_t words) nogil
 
 cdef enum:
@@ -66,7 +68,7 @@ cdef enum:  # Record.flags above the five system flags of IMAP
     DELETED = 8
     IN_NEW = 0x100  # the file lies in new/: \Recent to the next session that claims it
 
-cdef enum:  # Record.place where the name of a file says other flags than the row
+cdef enum:  # Record.place where BEHIND is set
     PLACE_FLAGS = 0x1FF    # of these bits, and the keywords above them
     PLACE_KEYWORDS = 16
 

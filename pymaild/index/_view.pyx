@@ -18,7 +18,7 @@ from pymaild.index._layout cimport (
     SYSTEM_MASK, Change, Header, Record, pm_check,
 )
 
-from pymaild.index._index import Gap, Unusable
+from pymaild.index.errors import Gap, Unusable
 
 cdef array _U32 = array("I", [])
 

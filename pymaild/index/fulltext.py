@@ -22,7 +22,7 @@ from itertools import chain, pairwise
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
-from pymaild.index._index import checksum
+from pymaild.index._files import checksum
 
 DIRECTORY = "pymaild.text"
 LOCK = "lock"  # in the directory: whoever makes segments has it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pymaild.core.errors import Code, Refused
 from pymaild.mail.message import Message
 from pymaild.mail.placing import Incoming, fill_cache, placing
+from pymaild.mail.reserving import reserve
 from pymaild.mail.stores import Leaving
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Exchange:
         row = self._old(uid)
         source, target = self.source, self.target
         new = target.index.uidnext
-        target.reserve(target.index, new + 1)
+        reserve(target, target.index, new + 1)
         mark = draft[0].name
         target.intend("new", new, mark)
         leaving = Leaving(source.mail, source.mail.traces(source.index, [row]))

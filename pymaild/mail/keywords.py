@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.core.errors import Code, Refused
 from pymaild.mail.flags import BITS, Flags
+from pymaild.mail.reserving import reserved
 
 if TYPE_CHECKING:
     from pymaild.mail.mailbox import Mailbox
@@ -55,7 +56,7 @@ def _define(mailbox: Mailbox, name: str) -> int:
             return place
         if len(known) >= MOST:
             raise Refused(Code.LIMIT, "This mailbox has no room for another keyword")
-        held = mailbox.reserved(index)
+        held = reserved(mailbox, index)
         held.keywords = [*known, name]
         held.save(mailbox.directory, mailbox.settings.fsync)
         return index.define_keyword(name)

@@ -27,6 +27,7 @@ from pymaild.mail.message import Message
 from pymaild.mail.objectid import new_mailboxid
 from pymaild.mail.placing import Incoming
 from pymaild.mail.quota import Quota
+from pymaild.mail.reserving import reserve
 from pymaild.mail.rights import ALL, Rights, require
 from pymaild.mail.settings import MailSettings
 from pymaild.mail.status import Status
@@ -293,31 +294,10 @@ class Mailbox:
             self.remember(index)
             sync.compact_if_due(self, index)
 
-    def reserved(self, index: Index) -> control_file.Control:
-        """Return the control file's content; the caller holds the lock."""
-        found = control_file.load(self.directory)
-        if found is None:
-            found = control_file.Control(
-                index.uidvalidity, index.uidnext, index.snapshot, index.keyword_names()
-            )
-        self.control = found
-        return found
-
-    def reserve(self, index: Index, uid: int) -> None:
-        """Make sure that UIDs below ``uid`` and the next transaction are never given twice."""
-        if uid > 2**32 - 1:
-            raise Refused(Code.LIMIT, "This mailbox has used all its unique identifiers")
-        held = self.control or self.reserved(index)
-        if uid < held.reserved_uid and index.snapshot + 2 < held.reserved_modseq:
-            return
-        held = self.reserved(index)
-        if held.reserve(uid, index.snapshot + 2):
-            held.save(self.directory, self.settings.fsync)
-
     def publish(self, index: Index) -> None:
         """Make what is staged visible as one transaction."""
         if index.staged:
-            self.reserve(index, index.uidnext)
+            reserve(self, index, index.uidnext)
             index.commit()
 
     @guarded

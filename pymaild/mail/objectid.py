@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from pymaild.mail.reserving import reserved
 from pymaild.mime._crlf import to_crlf
 from pymaild.mime._fields import collect
 from pymaild.mime.octets import Octets
@@ -83,7 +84,7 @@ def _pieces(data: Octets) -> Iterator[bytes]:
 def new_mailboxid(mailbox: Mailbox) -> str:
     """Give a mailbox a name that stays with it, unless it has got one just now."""
     with mailbox.settled():
-        held = mailbox.reserved(mailbox.index)
+        held = reserved(mailbox, mailbox.index)
         held.mailboxid = held.mailboxid or control.new_mailboxid()
         held.save(mailbox.directory, mailbox.settings.fsync)
         return held.mailboxid

@@ -12,6 +12,7 @@ from pymaild.index import IN_NEW, Index, Unusable
 from pymaild.mail.expunging import expunge
 from pymaild.mail.flags import Flags
 from pymaild.mail.message import Message
+from pymaild.mail.reserving import reserve
 from pymaild.mail.stores import Arrival, Draft, Leaving, Placed
 from pymaild.storage.maildir import unique_mark, unique_name
 
@@ -29,7 +30,7 @@ def commit(mailbox: Mailbox, drafts: Sequence[Incoming]) -> list[int]:
     """
     with mailbox.changing() as index:
         first = index.uidnext
-        mailbox.reserve(index, first + len(drafts))
+        reserve(mailbox, index, first + len(drafts))
         mark = drafts[0][0].name if len(drafts) == 1 else unique_mark()
         mailbox.intend("new", first, mark)
         with placing(mailbox, index, first, drafts, mark) as (rows, placed):

@@ -16,7 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pymaild.core.errors import from_oserror
-from pymaild.index import Index, Unusable
+from pymaild.index import Index, Unusable, mend, remember
+from pymaild.mail.reserving import reserved
 from pymaild.storage import atomic
 from pymaild.storage import control as control_file
 from pymaild.storage.locks import FileLock
@@ -79,7 +80,7 @@ def _mend(held: control_file.Control, index: Index) -> None:
     if index.uidvalidity != held.uidvalidity or index.verify():
         raise Unusable("it does not fit the mailbox")
     lost = index.rebooted
-    index.mend(held.reserved_uid if lost else 1, held.reserved_modseq if lost else 1)
+    mend(index, held.reserved_uid if lost else 1, held.reserved_modseq if lost else 1)
 
 
 def _control(box: Mailbox) -> tuple[control_file.Control, Adopted | None]:
@@ -144,7 +145,7 @@ def rebuild(box: Mailbox) -> Index:
     if old is not None:
         old.supersede()
     if held.adopting:
-        held = box.reserved(index)
+        held = reserved(box, index)
         held.adopting = False
         held.save(box.directory, box.settings.fsync)
     return _shared(box, index)
@@ -184,7 +185,7 @@ def _remember(index: Index, old: Index | None) -> int:
         return 0
     try:
         since = int(time.time()) - REMEMBERED
-        return index.remember(old, since, COMPACT_MOST // 2, COMPACT_CACHE)
+        return remember(index, old, since, COMPACT_MOST // 2, COMPACT_CACHE)
     except OSError as error:
         _log.warning("the past of %s is forgotten: %s", index.directory, error)
         return 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pymaild.mail import committed
+from pymaild.mail.reserving import reserve
 from pymaild.mail.stores import Order, Taken
 from pymaild.storage.maildir import unique_mark
 
@@ -44,7 +45,7 @@ class Transfer:
         source, target = self.source.index, self.target.index
         rows = [row for row in map(source.row_of_uid, uids) if row >= 0]
         first = target.uidnext
-        self.target.reserve(target, first + len(rows))
+        reserve(self.target, target, first + len(rows))
         orders = list(self._orders(rows))
         self.target.intend("taken", first, self._mark)
         how = self._mark, first, self.move, self.source.beat

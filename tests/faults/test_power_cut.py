@@ -20,7 +20,7 @@ import pytest
 
 from pymaild.core.errors import Refused
 from pymaild.core.session import User
-from pymaild.index import _index
+from pymaild.index import _files
 from pymaild.mail.account import Account
 from pymaild.mail.delivery import deliver
 from pymaild.mail.flags import SEEN, Flags
@@ -123,7 +123,7 @@ def elsewhere(work: Callable[[], T]) -> T:
 def look(computer: Machine) -> dict[bytes, int]:
     """Look as a machine that has been started again does; returns UIDs of messages, and ends
     with an empty mailbox."""
-    _index._BOOT = os.urandom(16)
+    _files._BOOT = os.urandom(16)
     with account(computer).open("INBOX") as box:
         box.refresh()
         view = box.view()

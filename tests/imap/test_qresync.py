@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pymaild.imap.responses import vanished
-from pymaild.index import Index, View
+from pymaild.index import Index, View, mend
 from pymaild.mail import sync as mail_sync
 from tests.imap.conftest import Answer, Client, ImapBench
 from tests.support.rfc import rfc
@@ -316,7 +316,7 @@ def test_an_interrupted_writer_leaves_no_client_behind(box: ImapBench) -> None:
         index = mailbox.index
         index.change(0, 1, 0)
         snapshot = index.commit()
-        index.mend(1, 1)
+        mend(index, 1, 1)
         assert index.snapshot == snapshot
     assert set(changed(back(client, known))) == {1}
 

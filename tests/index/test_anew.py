@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pymaild.index import History, Index, View
+from pymaild.index import History, Index, View, remember
 from pymaild.storage import atomic
 from tests.index.test_history import pairs
 from tests.index.test_view import STEPS, apply, fresh
@@ -34,7 +34,7 @@ def anew(
         if uid not in lost:
             index.add(uid, *rest, modseq)
     index.commit()
-    index.seal(index.remember(old, since, most))
+    index.seal(remember(index, old, since, most))
     old.supersede()
     return index
 
@@ -151,7 +151,7 @@ def test_a_past_that_is_damaged_is_not_taken_over(tmp_path: Path, row: int) -> N
     again = Index.create(str(tmp_path / "box"), 7, 10, known + 5, [], atomic.replace_all)
     again.add(1, 0, 0, 0, 0, 5, 5, b"name1")
     again.commit()
-    assert again.remember(index, EVER, ANY) == 0
+    assert remember(again, index, EVER, ANY) == 0
     again.seal()
     assert (again.dead, View.of(again, known)) == (0, None)
 
@@ -169,7 +169,7 @@ def test_a_message_that_came_in_between_ends_the_past(tmp_path: Path, uid: int) 
     for number in sorted({1, 2, uid, 5}):
         again.add(number, 0, 0, 0, 0, 5, 5, b"name%d" % number)
     again.commit()
-    assert again.remember(index, EVER, ANY) == 0
+    assert remember(again, index, EVER, ANY) == 0
     assert again.count == 4
 
 
@@ -207,7 +207,7 @@ def test_a_full_disk_forgets_the_past(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         with pytest.raises(OSError, match="too large") as refused:
-            again.remember(index, EVER, ANY)
+            remember(again, index, EVER, ANY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert refused.value.errno == errno.EFBIG

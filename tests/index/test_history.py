@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pymaild.index import History, Index, View
+from pymaild.index import History, Index, View, mend
 from tests.index.test_view import fresh
 
 STEPS = st.lists(
@@ -194,7 +194,7 @@ def test_tombstones_are_in_order_after_a_crash(tmp_path: Path) -> None:
     for row in (4, 1, 3):
         model.index.expunge(row)
         snapshots.append(model.index.commit())
-    model.index.mend(1, 1)
+    mend(model.index, 1, 1)
     view = View.of(model.index)
     assert view is not None
     for since, uids in zip(snapshots, [{2, 4}, {4}, set()], strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pymaild.index import _index
+from pymaild.index import _files
 from pymaild.mail import sync
 from pymaild.mail.account import Account
 from pymaild.mail.flags import FLAGGED, Flags
@@ -297,7 +297,7 @@ def test_rows_that_a_power_failure_took_get_their_uids_from_the_names(
         Path(directory, name).write_bytes(octets)
 
     def look() -> None:
-        _index._BOOT = os.urandom(16)
+        _files._BOOT = os.urandom(16)
         with account.open("INBOX") as box:
             box.refresh()
             assert uids(box) == before[:-1]

@@ -9,6 +9,7 @@ import pytest
 from pymaild.core.errors import Refused
 from pymaild.core.session import User
 from pymaild.mail.account import Account
+from pymaild.mail.reserving import reserved
 from pymaild.mail.settings import MailSettings
 from pymaild.storage import control
 
@@ -29,6 +30,6 @@ def test_change_while_a_mailbox_is_being_renamed_keeps_its_identity(tmp_path: Pa
         with box.settled():
             place.rename(away)
             with pytest.raises((OSError, Refused)):
-                box.reserved(box.index)
+                reserved(box, box.index)
             away.rename(place)
         assert (place / control.NAME).read_bytes() == before

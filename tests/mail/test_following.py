@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pymaild.core.session import User
-from pymaild.index import _index
+from pymaild.index import _files
 from pymaild.mail import following, sync
 from pymaild.mail.account import Account
 from pymaild.mail.flags import FLAGGED, SEEN, Flags
@@ -212,7 +212,7 @@ def test_after_a_power_failure_the_names_tell(path: Path) -> None:
     rename_first(path, "RS")
 
     def look() -> None:
-        _index._BOOT = os.urandom(16)
+        _files._BOOT = os.urandom(16)
         with account_at(path).open("INBOX") as box:
             box.refresh()
             assert told(box) == [SEEN] * COUNT

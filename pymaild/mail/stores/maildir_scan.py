@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pymaild.index import IN_NEW, Index
 from pymaild.mail import batch
+from pymaild.mail.reserving import reserve, reserved
 from pymaild.mail.stores import FULL, NEVER, SETTLED
 from pymaild.storage import maildir as maildir_file
 from pymaild.storage._names import parse, without_uid
@@ -130,7 +131,7 @@ class Scan:
         if not files:
             return False
         files.sort(key=lambda file: maildir_file.arrival(file.base))
-        held = self.box.reserved(self.index)
+        held = reserved(self.box, self.index)
         trusted = self._trusted(files, held.reserved_uid)
         assigned = {id(file): uid for uid, file in trusted.items()}
         uid = max([self.index.uidnext, *(known + 1 for known in trusted)])
@@ -138,7 +139,7 @@ class Scan:
             if id(file) not in assigned:
                 assigned[id(file)] = uid
                 uid += 1
-        self.box.reserve(self.index, uid)
+        reserve(self.box, self.index, uid)
         return self._stage(sorted(files, key=lambda file: assigned[id(file)]), assigned)
 
     def _trusted(self, files: Iterable[_File], reserved: int) -> dict[int, _File]:

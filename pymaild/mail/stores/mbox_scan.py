@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pymaild.index import IN_NEW, Index, Unusable
 from pymaild.mail.keywords import MOST, known_place
+from pymaild.mail.reserving import reserve, reserved
 from pymaild.mail.stores import FULL, NEVER, SYSTEM, mbox_note
 from pymaild.storage.mbox import Edit, Message, Moves, NotMbox, State
 from pymaild.storage.takeover import Adopted
@@ -126,7 +127,7 @@ class Scan:
         return None
 
     def _renumber(self, validity: int, last: int) -> None:
-        held = self._box.reserved(self._index)
+        held = reserved(self._box, self._index)
         held.uidvalidity, held.reserved_uid = validity, last + 1
         held.save(self._box.directory, self._box.settings.fsync)
         raise Unusable("another program has numbered the mailbox anew")
@@ -212,7 +213,7 @@ class Scan:
             return 1 << place
         if len(names) >= MOST:
             return 0
-        held = self._box.reserved(self._index)
+        held = reserved(self._box, self._index)
         held.keywords = [*names, name]
         held.save(self._box.directory, self._box.settings.fsync)
         return 1 << self._index.define_keyword(name)
@@ -228,7 +229,7 @@ class Scan:
         for number, uid in enumerate(uids):
             if uid == _NEW:
                 uids[number], after = after, after + 1
-        self._box.reserve(index, after)
+        reserve(self._box, index, after)
         moves = self._write(uids, after - 1)
         names = mbox_note.names(self._store) if uids else {}
         order = sorted((number for number, uid in enumerate(uids) if uid), key=uids.__getitem__)
