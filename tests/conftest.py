@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--server=dovecot` runs the tests of clients against Dovecot, to test the tests.
 
     `--store=mbox` has the mail of tests of protocols in mbox files: what looks into a Maildir
-    fails then.
+    fails then, what makes mailboxes below others, and what names all attributes of LIST.
     `--machines=1000` lets tests/machines draw that many examples, not the same ones each time.
     """
     parser.addoption("--server", choices=("pymaild", "dovecot"), default="pymaild")

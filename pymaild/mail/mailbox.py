@@ -37,8 +37,6 @@ from pymaild.storage.locks import FileLock, Maildrop
 from pymaild.storage.retry import patiently
 
 PATIENCE = 5.0  # seconds that a reader waits for a writer before it takes what there is
-DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
-DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 _UNCOUNTED = nullcontext()
 
@@ -200,7 +198,7 @@ class Mailbox:
             stamp = self.mail.stamp()
         except FileNotFoundError as error:
             raise NoSuchMailbox("The mailbox has been deleted") from error
-        return self.index.level(stamp, DIRTY_WINDOW, DIRTY_PER_ROW)
+        return sync.level(self.index, stamp)
 
     def _reopen(self) -> None:
         fresh = self._load()

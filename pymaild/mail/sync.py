@@ -32,8 +32,15 @@ COMPACT_CACHE = 32 << 20  # octets of cache entries of messages that went
 ANEW = "pymaild.anew"  # the directory in which an index is made
 REMEMBERED = 3600  # seconds for which a new index knows of messages that went: sessions wait less
 COMPACT_MOST = 1 << 18  # tombstones that start a compaction before they are twice that old
+DIRTY_WINDOW = 2_000_000_000  # ns that an outside change may stay hidden behind our own
+DIRTY_PER_ROW = 50_000  # ns more for each message: a scan costs in proportion
 
 _log = logging.getLogger("pymaild.mail")
+
+
+def level(index: Index, stamp: tuple[int, int]) -> bool:
+    """Say whether mail with this stamp needs no scan, and hides no change for too long."""
+    return index.level(stamp, DIRTY_WINDOW, DIRTY_PER_ROW)
 
 
 def load(box: Mailbox) -> Index:

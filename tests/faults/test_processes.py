@@ -22,7 +22,7 @@ import pytest
 from pymaild.core.errors import Refused
 from pymaild.core.session import User
 from pymaild.index import View
-from pymaild.mail import mailbox
+from pymaild.mail import sync
 from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.mail.flags import SEEN, Flags
@@ -268,8 +268,8 @@ def test_all_is_accounted_for(tmp_path: Path, seed: int, monkeypatch: pytest.Mon
         told.read(journals)
         assert len(told.there) > 50
         # What a dead process left is hidden behind the changes of others until then.
-        monkeypatch.setattr(mailbox, "DIRTY_WINDOW", 0)
-        monkeypatch.setattr(mailbox, "DIRTY_PER_ROW", 0)
+        monkeypatch.setattr(sync, "DIRTY_WINDOW", 0)
+        monkeypatch.setattr(sync, "DIRTY_PER_ROW", 0)
         messages = found(account_at(path), rebuild=False)
         check(told, messages)
         assert found(account_at(path), rebuild=True) == messages

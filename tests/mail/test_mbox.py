@@ -13,6 +13,7 @@ import pytest
 
 from pymaild.core.errors import Code, Refused
 from pymaild.core.session import User
+from pymaild.mail import sync
 from pymaild.mail.account import Account
 from pymaild.mail.check import faults
 from pymaild.mail.flags import FLAGGED, SEEN, Flags
@@ -158,6 +159,46 @@ def test_a_uid_that_a_sender_has_written_does_not_count(account: Account) -> Non
         with inbox_of(account).open("ab") as file:
             file.write(FOREIGN % (2, b"X-UID: 4294967290\n"))
         assert [uid for uid, *_ in picture(box)] == [1, 2]
+
+
+def flag_first(path: Path, behind: bytes) -> None:
+    """Change a flag in place, and append a message."""
+    octets = path.read_bytes()
+    flagged = octets.replace(b"\nStatus: O\n", b"\nStatus: RO\n", 1)
+    flagged = flagged.replace(b"X-Keywords:  ", b"X-Keywords: ", 1)
+    assert len(flagged) == len(octets)
+    path.write_bytes(flagged + behind)
+
+
+def test_flags_show_where_another_has_also_given_a_uid(account: Account) -> None:
+    """As Dovecot does: a message is flagged where it stands, another one appended."""
+    with account.open("INBOX") as box:
+        append(box, 1, "\\Flagged")
+        base = b"X-IMAPbase: %d %010d" % (box.uidvalidity, 1)
+        path = inbox_of(account)
+        assert base in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(base, base[:-1] + b"2"))
+        flag_first(path, FOREIGN % (2, b"X-UID: 2\n"))
+        assert [row[:2] for row in picture(box)] == [(1, FLAGGED | SEEN), (2, 0)]
+
+
+def test_mail_that_keeps_coming_hides_flags_for_a_while_only(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look finds a longer file: the second one is at all of it, as the window is over."""
+    with account.open("INBOX") as box:
+        append(box, 1, "\\Flagged")
+        path = inbox_of(account)
+        flag_first(path, FOREIGN % (2, b""))
+        box.refresh()
+        assert len(box.view()) == 2
+        monkeypatch.setattr(sync, "DIRTY_WINDOW", 0)
+        monkeypatch.setattr(sync, "DIRTY_PER_ROW", 0)
+        with path.open("ab") as file:
+            file.write(FOREIGN % (3, b""))
+        box.refresh()
+        view = box.view()
+        assert [view.flags(seq) for seq in (1, 2, 3)] == [FLAGGED | SEEN, 0, 0]
 
 
 def test_changes_of_others_in_the_middle(account: Account) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pymaild.index import IN_NEW, Index, Unusable
+from pymaild.mail import sync
 from pymaild.mail.keywords import MOST, known_place
 from pymaild.mail.reserving import reserve, reserved
 from pymaild.mail.stores import FULL, NEVER, SYSTEM, mbox_note
@@ -108,8 +109,9 @@ class Scan:
         if not start:
             self._let_go()
         self._box.publish(index)
-        # Flags that others changed while the file grew show at the next look at all of it.
-        index.stamp = stamp or self._store.mark(time.time_ns() if start else 0)
+        # Flags that others changed before the file grew show at the next look at all of it, which
+        # no further mail puts off.
+        index.stamp = stamp or self._store.mark((index.stamp[2] or time.time_ns()) if start else 0)
 
     def _numbering(self) -> tuple[int, int] | None:
         """Return UIDVALIDITY and the last UID that the file tells, if its numbers count here.
@@ -139,11 +141,18 @@ class Scan:
         last = next((row for row in reversed(range(index.count)) if self._lives(row)), -1)
         if self._adopted is not None or last < 0 or not 0 < end < self._store.mbox.size():
             return 0
+        if self._others_were_here() or not sync.level(index, index.stamp[:2]):
+            return 0
         try:
             message = self._store.mbox.message(index.place(last))
         except NotMbox:
             return 0
         return end if message.next == end and is_row(index, last, message) else 0
+
+    def _others_were_here(self) -> bool:
+        """Say whether one has given UIDs who is no MTA, and may have changed flags as well."""
+        base = self._store.base()
+        return base is not None and base[1] >= self._index.uidnext
 
     def _lives(self, row: int) -> bool:
         return self._index.row_of_uid(self._index.fields(row)[0]) == row
