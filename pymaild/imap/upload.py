@@ -87,11 +87,7 @@ class Upload:
         """Store octets that may have any line ends."""
         if not self._session.modes.utf8 and not self._session.quirks.append_8bit_headers:
             pieces = _without_8bit_header(pieces)
-        draft = self._mailbox.write(pieces)
-        if draft.size == 0:
-            draft.discard()
-            raise Refused(None, "An empty message cannot be stored")
-        return draft
+        return self._mailbox.write(_not_empty(pieces))
 
     def _binary(self, pieces: Iterable[bytes]) -> Draft:
         """Store a literal8: it is looked at as a whole first (RFC 3516 §4.4)."""
@@ -187,6 +183,15 @@ def _without_nul(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if b"\0" in piece:
             raise Refused(Code.UNKNOWN_CTE, "A part of a message cannot hold NUL here")
         yield piece
+
+
+def _not_empty(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    empty = True
+    for piece in pieces:
+        empty = empty and not piece
+        yield piece
+    if empty:
+        raise Refused(None, "An empty message cannot be stored")
 
 
 def _without_8bit_header(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -302,7 +302,7 @@ class Account:
             return self._listed[1]
         names, whole = self.layout.survey()
         special, subscribed = self.special.now(), set(self.subscriptions())
-        leaves = () if self.layout.inferiors else set(names)
+        leaves = self.layout.leaves(names)
         entries = listing(set(names), self.names, special, subscribed, leaves)
         settled = stamp is not None and time.time_ns() - stamp > SETTLED
         self._listed = (stamp, entries) if whole and settled else None

@@ -11,6 +11,7 @@ import pytest
 from pymaild.core.session import User
 from pymaild.mail.account import Account
 from pymaild.mail.flags import FLAGGED, SEEN, Flags
+from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.settings import MailSettings
 from tests.support.dovecot import Dovecot, dovecot, give, needs_dovecot
 
@@ -19,40 +20,51 @@ pytestmark = needs_dovecot
 MAIL = b"Subject: %d\r\n\r\ntext\r\n"
 _MORE = """
 mail_location = mbox:~/folders:INBOX=~/inbox
-mbox_write_locks = fcntl
-mbox_lock_timeout = 5 secs
+mbox_write_locks = %s
+mbox_lock_timeout = 10 mins
 """
 
 
-@pytest.fixture
-def other() -> Iterator[Dovecot]:
-    with dovecot({"alice": "pw"}, more=_MORE) as made:
+@pytest.fixture(params=["fcntl dotlock", "dotlock fcntl", "fcntl"])
+def other(request: pytest.FixtureRequest) -> Iterator[Dovecot]:
+    """Dovecot that waits for locks far longer than its clients wait for it."""
+    with dovecot({"alice": "pw"}, more=_MORE % request.param) as made:
         made.start()
         yield made
 
 
-def ours(base: Path) -> list[tuple[int, int, list[str]]]:
+def account(base: Path) -> Account:
     home = base / "mail" / "alice"
-    account = Account(
-        User(name="alice", mail=f"{home}/folders", inbox=f"{home}/inbox"), MailSettings()
-    )
-    account.prepare()
-    with account.open("INBOX") as box:
+    user = User(name="alice", mail=f"{home}/folders", inbox=f"{home}/inbox")
+    made = Account(user, MailSettings())
+    made.prepare()
+    return made
+
+
+def ours(base: Path) -> list[tuple[int, int, list[str]]]:
+    """UIDs, flags and keywords as we tell them; one more message is appended then."""
+    mine = account(base)
+    with mine.open("INBOX") as box:
         box.refresh()
-        view, found = box.view(), []
-        for seq in range(1, len(view) + 1):
-            words = box.flag_names(Flags(0, view.keywords(seq)))
-            found.append((view.uid(seq), view.flags(seq), words))
-        box.commit([(box.write([MAIL % (100 + len(view))]), box.flags(["$Ours"]), None)])
-    account.close()
+        found = told(box)
+        box.commit([(box.write([MAIL % (100 + len(found))]), box.flags(["$Ours"]), None)])
+    mine.close()
     give(base)
     return found
 
 
+def told(box: Mailbox) -> list[tuple[int, int, list[str]]]:
+    view = box.view()
+    rows = range(1, len(view) + 1)
+    words = [box.flag_names(Flags(0, view.keywords(seq))) for seq in rows]
+    return [(view.uid(seq), view.flags(seq), words[seq - 1]) for seq in rows]
+
+
 def theirs(server: Dovecot, flags: str) -> list[tuple[int, set[str]]]:
     """UIDs and flags as Dovecot tells them; one more message is appended then."""
-    client = imaplib.IMAP4(*server.imap)
+    client = imaplib.IMAP4(*server.imap, timeout=20)
     client.login("alice", "pw")
+    assert not [line for line in client.list()[1] if b"pymaild" in line]
     assert client.select("INBOX")[0] == "OK", (server.base / "dovecot.log").read_text()[-1500:]
     _, rows = client.fetch("1:*", "(UID FLAGS)")
     found = []
@@ -77,3 +89,23 @@ def test_both_number_alike(other: Dovecot) -> None:
         (3, {"$Ours"}),
     ]
     assert ours(other.base)[2:] == [(3, 0, ["$Ours"]), (4, SEEN, [])]
+
+
+def test_it_works_while_a_session_of_ours_is_idle(other: Dovecot) -> None:
+    """Flags and mail of Dovecot show in a mailbox that was open all the time."""
+    assert ours(other.base) == []
+    mine = account(other.base)
+    with mine.open("INBOX") as box:
+        box.refresh()
+        give(other.base)
+        assert theirs(other, "(\\Flagged)") == [(1, {"$Ours"})]
+        box.refresh()
+        assert told(box) == [(1, 0, ["$Ours"]), (2, FLAGGED, [])]
+        give(other.base)
+        with other.client("alice") as client:
+            client.ok("SELECT INBOX")
+            client.ok("STORE 1 +FLAGS (\\Seen)")
+            client.ok("LOGOUT")
+        box.refresh()
+        assert told(box) == [(1, SEEN, ["$Ours"]), (2, FLAGGED, [])]
+    mine.close()

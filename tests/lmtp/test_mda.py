@@ -16,6 +16,7 @@ from pymaild.core.session import User
 from pymaild.lmtp.mda import Order, Place, deliver_command, own_user
 from pymaild.lmtp.settings import LmtpSettings
 from tests.lmtp.conftest import mailbox
+from tests.support import stores
 from tests.support.sessions import Bench
 
 MESSAGE = b"Subject: hello\n\nline\n.\nend\n"
@@ -160,8 +161,7 @@ def test_auth_that_is_down_is_temporary(desk: Desk) -> None:
 def test_too_big_a_message_leaves_nothing(desk: Desk) -> None:
     assert desk(b"x" * 200_000, user="alice") == os.EX_DATAERR
     assert mailbox(desk.bench, "alice") == []
-    tmp = desk.bench.folder / "mail" / "alice" / "Maildir" / "tmp"
-    assert list(tmp.iterdir()) == []
+    assert stores.drafts(desk.bench.folder / "mail" / "alice" / "Maildir") == []
 
 
 @pytest.mark.parametrize("message", [b"", b"From a@b Thu Jan  1 00:00:00 1970\n"])

@@ -17,6 +17,7 @@ from pymaild.lmtp.settings import LmtpSettings
 from pymaild.mail.account import Account
 from pymaild.mail.settings import MailSettings
 from tests.lmtp.conftest import body, mailbox, ready, with_recipients
+from tests.support import stores
 from tests.support.rfc import rfc
 from tests.support.sessions import Bench, Running
 
@@ -221,7 +222,7 @@ def test_lines_of_any_length_and_any_octet(lmtp: Bench) -> None:
 
 def test_empty_message(lmtp: Bench) -> None:
     data(with_recipients(lmtp, "alice"), b".\r\n")
-    assert body(mailbox(lmtp, "alice")[0]) == b""
+    assert body(mailbox(lmtp, "alice")[0]) == stores.ended(b"")
 
 
 @pytest.mark.parametrize("memory", [0, 1 << 20])

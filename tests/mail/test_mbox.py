@@ -19,6 +19,7 @@ from pymaild.mail.flags import FLAGGED, SEEN, Flags
 from pymaild.mail.mailbox import Mailbox
 from pymaild.mail.selected import Selected
 from pymaild.mail.settings import MailSettings
+from pymaild.mail.stores.mbox_tree import OWN
 from tests.support import stores
 
 MAIL = b"From: a@example.org\r\nSubject: %d\r\n\r\nHello\r\n"
@@ -289,13 +290,29 @@ def test_files_are_mailboxes_and_directories_stand_above_them(account: Account) 
     account.create("Work/Bills")
     account.create("Bücher")
     assert names(account) == [
-        ("INBOX", True, False),
+        ("INBOX", True, True),
         ("Bücher", True, False),
         ("Work", False, True),
         ("Work/Bills", True, False),
     ]
     assert (Path(account.user.mail) / "Work" / "Bills").is_file()
     assert (Path(account.user.mail) / "B&APw-cher").is_file()
+
+
+def test_inbox_can_have_others_below_it_where_its_file_is_elsewhere(tmp_path: Path) -> None:
+    account = made(tmp_path)
+    account.prepare()
+    account.create("INBOX/Sub")
+    assert ("INBOX", True, True) in names(account)
+    assert ("INBOX/Sub", True, False) in names(account)
+    account.close()
+    user = User(name="u", mail=str(tmp_path / "other"), inbox=str(tmp_path / "other" / "INBOX"))
+    account = Account(user, MailSettings(fsync=False))
+    account.prepare()
+    assert ("INBOX", True, False) in names(account)
+    with pytest.raises(Refused):
+        account.create("INBOX/Sub")
+    account.close()
 
 
 @pytest.mark.parametrize("make", [Account.create, lambda a, n: a.rename("Sent", n)])
@@ -376,4 +393,4 @@ def test_appends_under_the_locks_of_others_while_we_change(account: Account) -> 
 def test_users_are_of_the_format_that_is_chosen(tmp_path: Path) -> None:
     assert stores.chosen() in stores.FORMATS
     assert Account(User(mail=str(tmp_path)), MailSettings()).root == str(tmp_path)
-    assert made(tmp_path).root == str(tmp_path / "mail" / ".pymaild")
+    assert made(tmp_path).root == str(tmp_path / "mail" / OWN)

@@ -20,6 +20,7 @@ from pymaild.pop3.settings import Pop3Settings
 from pymaild.storage import atomic
 from pymaild.storage.locks import Maildrop
 from tests.pop3.conftest import MESSAGES, login
+from tests.support import stores
 from tests.support.rfc import rfc
 from tests.support.sessions import Bench, Supervisor
 
@@ -107,7 +108,7 @@ def test_the_lock_is_let_go_before_the_login_is_refused(
     pop3: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message comes just before the lock is taken, and the disk fails just behind it."""
-    lock = pop3.folder / "mail" / "alice" / "Maildir" / "pymaild.pop3.lock"
+    lock = stores.directory(pop3.folder / "mail/alice/Maildir") / "pymaild.pop3.lock"
     was_free: list[bool] = []
     take = Mailbox.lock_maildrop
 

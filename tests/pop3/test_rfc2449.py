@@ -10,6 +10,7 @@ from pymaild.core.errors import ConfigError
 from pymaild.core.session import Ending
 from pymaild.pop3.settings import Pop3Settings
 from tests.pop3.conftest import MESSAGES, elsewhere, login
+from tests.support import stores
 from tests.support.rfc import rfc
 from tests.support.sessions import Bench, Running
 
@@ -33,7 +34,7 @@ def refused(bench: Bench, password: bytes = b"secret") -> bytes:
 
 def note(bench: Bench) -> Path:
     """Where the last login is noted."""
-    return bench.folder / "mail" / "alice" / "Maildir" / "pymaild.pop3.lock"
+    return stores.directory(bench.folder / "mail/alice/Maildir") / "pymaild.pop3.lock"
 
 
 # -- LOGIN-DELAY --------------------------------------------------------------------------

@@ -17,11 +17,16 @@ from pymaild.pop3.record import Pop3Record
 from pymaild.pop3.session import Pop3Session
 from pymaild.pop3.settings import Pop3Settings
 from tests.pop3.conftest import MESSAGES, login
+from tests.support import stores
 from tests.support.rfc import rfc
 from tests.support.scram import ScramClient
 from tests.support.sessions import Bench, Running
 
-CRLF = tuple(message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for message in MESSAGES)
+
+def crlf() -> list[bytes]:
+    """The messages as clients get them."""
+    lines = (message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for message in MESSAGES)
+    return [stores.ended(message) for message in lines]
 
 
 def inbox(bench: Bench, name: str = "alice") -> Selected:
@@ -278,12 +283,12 @@ def test_listings_count_what_retr_sends(pop3: Bench) -> None:
     """RFC 1939 §11: octets are those of the CRLF form, before byte-stuffing."""
     pop3.put("alice", *MESSAGES)
     session = login(pop3)
-    sizes = [len(message) for message in CRLF]
+    sizes = [len(message) for message in crlf()]
     assert session.ask(b"STAT") == b"+OK 3 %d" % sum(sizes)
     assert session.ask(b"LIST").startswith(b"+OK 3 messages")
     assert session.listing() == [b"%d %d" % pair for pair in enumerate(sizes, 1)]
     assert session.ask(b"LIST 2") == b"+OK 2 %d" % sizes[1]
-    for number, message in enumerate(CRLF, 1):
+    for number, message in enumerate(crlf(), 1):
         assert session.ask(b"RETR %d" % number) == b"+OK %d octets" % len(message)
         got = unstuffed(session.listing())
         assert got == (message if message.endswith(b"\r\n") else message + b"\r\n")
@@ -308,7 +313,7 @@ def test_dele_rset_and_the_numbers_that_stay(pop3: Bench) -> None:
     pop3.put("alice", *MESSAGES)
     session = login(pop3)
     assert session.ask(b"DELE 2").startswith(b"+OK")
-    assert session.ask(b"STAT") == b"+OK 2 %d" % (len(CRLF[0]) + len(CRLF[2]))
+    assert session.ask(b"STAT") == b"+OK 2 %d" % (len(crlf()[0]) + len(crlf()[2]))
     session.ask(b"LIST")
     assert [line.split()[0] for line in session.listing()] == [b"1", b"3"]
     session.ask(b"UIDL")
@@ -333,7 +338,7 @@ def test_deletions_happen_at_quit_only(pop3: Bench) -> None:
     assert session.ask(b"QUIT").startswith(b"+OK")
     assert session.wait() is Ending.CLOSED
     session = login(pop3)
-    assert session.ask(b"STAT") == b"+OK 1 %d" % len(CRLF[1])
+    assert session.ask(b"STAT") == b"+OK 1 %d" % len(crlf()[1])
 
 
 def test_retr_sets_seen_top_does_not(pop3: Bench) -> None:
@@ -427,7 +432,7 @@ def test_unique_ids_stay(pop3: Bench) -> None:
     session = login(pop3)
     assert uidl(session) == first[1:]
     session.close()
-    assert remove_index(pop3.folder / "mail" / "alice" / "Maildir")
+    assert remove_index(stores.directory(pop3.folder / "mail" / "alice" / "Maildir"))
     assert uidl(login(pop3)) == first[1:]
 
 
@@ -587,7 +592,7 @@ def test_a_session_goes_on_from_its_record(pop3: Bench) -> None:
     pop3.put("alice", MESSAGES[0])
     copy.unread = b"STAT\r\n"
     session = pop3.start(copy)
-    assert session.line() == b"+OK 2 %d" % (len(CRLF[0]) + len(CRLF[2]))
+    assert session.line() == b"+OK 2 %d" % (len(crlf()[0]) + len(crlf()[2]))
     assert session.ask(b"QUIT") == b"+OK Bye, 1 messages deleted"
     session.wait()
     assert seen(pop3) == [True, False, False]
@@ -631,8 +636,8 @@ def test_poplib(pop3: Bench) -> None:
     assert client.capa()["EXPIRE"] == ["NEVER"]
     client.user("alice")
     client.pass_("secret")
-    assert client.stat() == (3, sum(map(len, CRLF)))
-    for number, message in enumerate(CRLF, 1):
+    assert client.stat() == (3, sum(map(len, crlf())))
+    for number, message in enumerate(crlf(), 1):
         assert client.retr(number)[1] == message.splitlines()
         assert len(client.uidl(number).split()[2]) == 16
     assert client.top(1, 1)[1] == [b"Subject: one", b"", b"first line"]

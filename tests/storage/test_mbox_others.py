@@ -113,7 +113,7 @@ def test_mutt(tmp_path: Path) -> None:
 @pytest.fixture
 def server() -> Iterator[Dovecot]:
     """Dovecot with alice's mail in ~/box."""
-    more = "mail_location = mbox:~/mail:INBOX=~/mail/box\nmbox_write_locks = fcntl\n"
+    more = "mail_location = mbox:~/mail:INBOX=~/mail/box\n"
     with dovecot({"alice": "secret"}, more=more) as running:
         (running.base / "mail/alice/mail").mkdir()
         yield running

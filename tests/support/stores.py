@@ -7,6 +7,7 @@ from typing import Any
 
 from pymaild.core.session import User
 from pymaild.mail.mailbox import Mailbox
+from pymaild.mail.stores.mbox_tree import OWN
 
 FORMATS = ("maildir", "mbox")
 _chosen = [FORMATS[0]]
@@ -30,6 +31,23 @@ def settings(folder: Path) -> dict[str, Any]:
 def inbox(mail: Path | str) -> str:
     """Return the inbox of a user whose mail is there, "" in a Maildir."""
     return str(Path(mail).parent / "inbox") if chosen() == "mbox" else ""
+
+
+def directory(mail: Path) -> Path:
+    """Return where the index of an INBOX lies, its lock and what belongs to it."""
+    return mail / OWN if chosen() == "mbox" else mail
+
+
+def drafts(mail: Path) -> list[Path]:
+    """Return what was written for INBOX and is not yet in it."""
+    if chosen() == "mbox":
+        return list(directory(mail).glob("*.draft"))
+    return list((mail / "tmp").iterdir())
+
+
+def ended(message: bytes) -> bytes:
+    """Return a message as it is kept: the last line of one in an mbox has an end."""
+    return message if chosen() == "maildir" or message.endswith(b"\n") else message + b"\r\n"
 
 
 def user(path: Path) -> User:

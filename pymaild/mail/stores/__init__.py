@@ -10,7 +10,7 @@ next scan.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -225,7 +225,6 @@ class Layout(Protocol):
     """
 
     root: str
-    inferiors: bool  # a mailbox can have others below it
 
     def prepare(self) -> None:
         """Make what must be there before the first mailbox is."""
@@ -241,6 +240,9 @@ class Layout(Protocol):
 
     def survey(self) -> tuple[list[str], bool]:
         """Return the names of all mailboxes, and whether what is there is sure to be whole."""
+
+    def leaves(self, names: Sequence[str]) -> Container[str]:
+        """Return those of all names that can have none below them."""
 
     def stamp(self) -> int | None:
         """Return a number that differs when mailboxes have come or gone; None: look again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Container, Sequence
 from contextlib import suppress
 
 from pymaild.mail.stores.maildir import MaildirStore
@@ -17,8 +18,6 @@ _GONE = "..pymaild-gone-"  # a deleted folder on its way out
 
 class MaildirTree:
     """The mailboxes below one Maildir."""
-
-    inferiors = True
 
     def __init__(self, root: str, names: Names, durable: bool) -> None:
         self.root = root
@@ -54,6 +53,10 @@ class MaildirTree:
                 else:
                     whole = False
         return found, whole
+
+    def leaves(self, names: Sequence[str]) -> Container[str]:
+        """There are none: a folder's name says all of where it is."""
+        return ()
 
     def stamp(self) -> int | None:
         """Return the mtime of the Maildir's own directory, where folders come and go."""

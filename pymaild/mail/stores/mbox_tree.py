@@ -1,8 +1,9 @@
 """The tree of an account in mbox: INBOX is one file, and each file below a directory is a folder.
 
-What pymaild keeps of them lies in a tree of its own, in ``.pymaild`` of that directory: one
-directory for each mailbox, called as a Maildir++ folder is. A file cannot have others below it,
-so a mailbox has no children; directories only stand above others.
+What pymaild keeps of them lies in a tree of its own, in ``.pymaild.lock`` of that directory: one
+directory for each mailbox, called as a Maildir++ folder is. Dovecot takes every other name for
+mail, waits for the locks that it sees in there, and writes to empty files. A file cannot have
+others below it, so a mailbox has no children; directories only stand above others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 
 from pymaild.core.errors import Code, NoSuchMailbox, Refused
@@ -21,15 +22,13 @@ from pymaild.mime import utf7
 from pymaild.storage import atomic
 from pymaild.storage.mboxlocks import LockRules
 
-OWN = ".pymaild"
+OWN = ".pymaild.lock"  # what ends so is nobody's mailbox
 DEEPEST = 32  # levels of directories that are looked through
 _LONGEST = 255  # octets of a file's name
 
 
 class MboxTree:
     """The mbox ``inbox``, and those below ``folders``."""
-
-    inferiors = False
 
     def __init__(
         self, inbox: str, folders: str, names: Names, rules: LockRules, durable: bool
@@ -81,6 +80,11 @@ class MboxTree:
         with suppress(FileNotFoundError):
             found += self._walk(self._folders, [])
         return found, True
+
+    def leaves(self, names: Sequence[str]) -> Container[str]:
+        """Return what is a file in the place of a directory: INBOX most often is elsewhere."""
+        other = os.path.join(self._folders, INBOX) != self._inbox
+        return set(names) - ({INBOX} if other else set())
 
     def _walk(self, directory: str, levels: list[str]) -> Iterator[str]:
         separator = self._names.separator
